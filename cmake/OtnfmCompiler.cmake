@@ -1,0 +1,54 @@
+# Compiler, sanitizers, ccache, and whether the CUDA kernels are built and by what.
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+set(OTNFM_HAVE_CUDA 0)
+if(OTNFM_SIMT)
+  set(OTNFM_HAVE_CUDA 1)
+elseif(NOT OTNFM_CUDA STREQUAL "OFF")
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    set(CMAKE_CUDA_ARCHITECTURES ${OTNFM_CUDA_ARCHITECTURES})
+    set(CMAKE_CUDA_STANDARD 20)
+    set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+    set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+    enable_language(CUDA)
+    find_package(CUDAToolkit 12.6 REQUIRED)
+    set(OTNFM_HAVE_CUDA 1)
+  elseif(OTNFM_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "OTNFM_CUDA=ON, but no nvcc was found: put it on PATH or set CMAKE_CUDA_COMPILER "
+                        "(tools/setup.sh --cuda installs one)")
+  endif()
+endif()
+
+# What every target of ours is compiled with.
+add_library(otnfm_options INTERFACE)
+target_compile_definitions(otnfm_options INTERFACE OTNFM_HAVE_CUDA=${OTNFM_HAVE_CUDA}
+                           OTNFM_SIMT=$<BOOL:${OTNFM_SIMT}>)
+# -ffp-contract=off: the random numbers must be the same on every backend, so a fused multiply-add is always written out.
+set(host_flags -Wall -Wextra -march=${OTNFM_MARCH} -ffp-contract=off -fno-math-errno -fno-trapping-math)
+if(OTNFM_WERROR)
+  list(APPEND host_flags -Werror)
+endif()
+target_compile_options(otnfm_options INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${host_flags}>")
+string(REPLACE ";" "," host_flags_for_nvcc "-Wall;-Wextra;-ffp-contract=off;-fno-math-errno;-fno-trapping-math")
+target_compile_options(otnfm_options INTERFACE
+  "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;-Xcompiler=${host_flags_for_nvcc};-lineinfo>")
+if(OTNFM_SANITIZE)
+  target_compile_options(otnfm_options INTERFACE -fsanitize=${OTNFM_SANITIZE} -fno-omit-frame-pointer
+                         $<$<NOT:$<STREQUAL:${OTNFM_SANITIZE},thread>>:-fno-sanitize-recover=all>)
+  target_link_options(otnfm_options INTERFACE -fsanitize=${OTNFM_SANITIZE})
+endif()
+
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+# libgomp is invisible to ThreadSanitizer, which then reports races between its barriers: there, one thread.
+if(OTNFM_SANITIZE MATCHES thread)
+  target_compile_options(otnfm_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-unknown-pragmas>)
+else()
+  target_link_libraries(otnfm_options INTERFACE OpenMP::OpenMP_CXX)
+endif()

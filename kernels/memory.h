@@ -1,0 +1,37 @@
+// Raw memory on a device. Allocations are 256-byte aligned; nothing here is on a hot path.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "kernels/stream.h"
+
+namespace otnfm {
+
+/// Throws RunError that says how much was asked for, and what for.
+void* allocate(Device device, std::size_t bytes, const char* purpose);
+void deallocate(Device device, void* pointer) noexcept;
+
+/// Copies between any two devices, ordered on `stream`. Host memory that is not pinned makes it synchronous on CUDA.
+void copy_bytes(Stream& stream, void* to, const void* from, std::size_t bytes);
+void zero_bytes(Stream& stream, void* to, std::size_t bytes);
+
+/// Owns one allocation.
+class Memory {
+ public:
+  Memory() = default;
+  Memory(Device device, std::size_t bytes, const char* purpose);
+
+  std::byte* data() const { return static_cast<std::byte*>(pointer_.get()); }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  struct Free {
+    Device device;
+    void operator()(void* pointer) const noexcept { deallocate(device, pointer); }
+  };
+  std::unique_ptr<void, Free> pointer_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace otnfm

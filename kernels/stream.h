@@ -1,0 +1,91 @@
+// Stream: where an op runs. It carries the device, the CUDA stream, the library handles and a workspace, and is the first
+// argument of every op. One thread uses a Stream at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+struct CUstream_st;
+
+namespace otnfm {
+
+inline constexpr bool kHaveCuda = OTNFM_HAVE_CUDA != 0;
+
+enum class Device : std::uint8_t { cpu, cuda };
+
+constexpr const char* name_of(Device device) { return device == Device::cpu ? "cpu" : "cuda"; }
+
+/// A CUDA device is built in and one answers (under simt: always). `reason`, if given, receives why not.
+bool cuda_available(std::string* reason = nullptr);
+
+/// "NVIDIA H100 (sm_90, 80 GB)", or the processor's name and the number of threads.
+std::string describe(Device device);
+
+
+
+
+class Stream {
+ public:
+  /// Throws RunError where the device is not there.
+  explicit Stream(Device device);
+  ~Stream();
+  Stream(Stream&&) noexcept;
+  Stream& operator=(Stream&&) noexcept;
+
+  Device device() const { return device_; }
+  bool on_cuda() const { return device_ == Device::cuda; }
+
+  /// The CUDA stream; null on the CPU.
+  CUstream_st* cuda() const { return cuda_; }
+
+  /// Scratch memory of at least `kWorkspaceBytes` on the device, for one op at a time. Its content does not outlive the op.
+  static constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;
+  std::byte* workspace() const { return workspace_; }
+
+  /// The cuBLASLt handle (kernels/cuda/library/); null on the CPU.
+  void* blas() const { return blas_; }
+
+  /// Waits for everything that was put on this stream. Throws RunError where something failed.
+  void synchronize();
+
+ private:
+  Device device_;
+  CUstream_st* cuda_ = nullptr;
+  void* blas_ = nullptr;
+  std::byte* workspace_ = nullptr;
+};
+
+/// A sequence of ops on a CUDA stream, captured once and replayed with one launch. On the CPU there is no such thing.
+class Graph {
+ public:
+  Graph() = default;
+  ~Graph();
+  Graph(Graph&&) noexcept;
+  Graph& operator=(Graph&&) noexcept;
+
+  /// Runs `record` with `stream` in capture mode: its ops are recorded, not run. Anything that allocates or waits throws.
+  template <class F>
+  static Graph capture(Stream& stream, F&& record) {
+    begin(stream);
+    try {
+      record();
+    } catch (...) {
+      abandon(stream);
+      throw;
+    }
+    return end(stream);
+  }
+
+  explicit operator bool() const { return handle_ != nullptr; }
+  void launch(Stream& stream) const;
+
+ private:
+  static void begin(Stream& stream);
+  static Graph end(Stream& stream);
+  static void abandon(Stream& stream) noexcept;
+  void* handle_ = nullptr;
+};
+
+}  // namespace otnfm
