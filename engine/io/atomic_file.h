@@ -1,0 +1,46 @@
+// Files that are either there whole or not at all: written under a temporary name in the same folder, flushed to the
+// disk, then renamed over the target. Whoever reads the target, and whatever kills the program, sees the old file or
+// the new one.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace otnfm {
+
+class AtomicFile {
+ public:
+  /// Opens the temporary file. A link is followed, so that what it points to is replaced; a device or a pipe
+  /// (/dev/stdout) is written to directly. InputError that names `path` where the folder is missing or may not be
+  /// written to, or where `path` is a folder; RunError otherwise.
+  explicit AtomicFile(const std::filesystem::path& path);
+  /// Without commit(): removes the temporary file and leaves the target as it was.
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  /// RunError that names the path where the disk is full or fails.
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+
+  /// Makes the file appear. Once, after the last write.
+  void commit();
+
+ private:
+  [[noreturn]] void fail(const char* what, int error) const;
+  void discard() noexcept;
+
+  std::string path_;       ///< as the caller named it
+  std::string target_;     ///< what is replaced
+  std::string temporary_;  ///< empty for a device
+  int descriptor_ = -1;
+};
+
+/// AtomicFile with one write.
+void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
+void write_file(const std::filesystem::path& path, std::string_view text);
+
+}  // namespace otnfm
