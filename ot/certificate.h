@@ -1,0 +1,26 @@
+// The proof that comes with every result. With any column potentials g,
+//     dual_bound = mean_i min_j (C_ij - g_j) + mean_j g_j  <=  the optimal mean cost,
+// since f_i = min_j (C_ij - g_j) makes (f, g) dual feasible: so it holds for a solver that is wrong, and for potentials
+// that are noise. One streaming pass, n m d multiply-adds and subtractions in double, O(n + m) memory beyond a block of
+// points. Nothing here is shared with a solver, cost evaluation included.
+#pragma once
+
+#include <span>
+
+#include "ot/assignment.h"
+#include "ot/cost.h"
+
+namespace otnfm {
+
+/// The certificate of sigma [n] (-1 where unmatched) and the column potentials g [m], for any solver's answer.
+///
+/// Where n != m the smaller side is matched, the means are over min(n, m), and the constraint of the larger side is an
+/// inequality: its potentials are clamped at 0 from above, which keeps the bound for any g.
+/// gap is (primal_cost - dual_bound) / max(|primal_cost|, 1e-12 max |C|): relative, with a floor that scales with the
+/// costs for optima at 0. A sigma that is not one-to-one or incomplete has is_permutation false and an infinite gap. A
+/// non-finite g_j is taken as 0. Throws InputError where sigma or g has the wrong length. `threads` = 0 means OpenMP's
+/// default.
+Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
+                    int threads = 0);
+
+}  // namespace otnfm

@@ -1,0 +1,217 @@
+#include "ot/exact.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <optional>
+#include <vector>
+
+#include "kernels/check.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/error.h"
+#include "ot/certificate.h"
+#include "ot/cost_rows.h"
+#include "ot/dense_assignment.h"
+#include "ot/solve_limits.h"
+
+namespace otnfm {
+namespace {
+
+// What one thread needs to solve one problem.
+struct Scratch {
+  CostRows costs;
+  std::vector<double> matrix;
+  DenseAssignment<double> dense;
+  std::vector<double> row_potentials, column_potentials;
+};
+
+// Copies a dense solution, whose rows may be the problem's columns, into the result.
+template <class T>
+void store(const DenseAssignment<T>& solved, bool exchanged, T shift, Assignment& result) {
+  const auto& column_of = solved.column_of();
+  if (exchanged) {
+    for (std::size_t i = 0; i < column_of.size(); ++i)
+      if (column_of[i] >= 0) result.sigma[static_cast<std::size_t>(column_of[i])] = static_cast<std::int64_t>(i);
+  } else {
+    result.sigma.assign(column_of.begin(), column_of.end());
+  }
+  std::vector<double>& u = exchanged ? result.g : result.f;
+  std::vector<double>& v = exchanged ? result.f : result.g;
+  for (std::size_t i = 0; i < u.size(); ++i) u[i] = static_cast<double>(solved.u()[i] + shift);
+  for (std::size_t j = 0; j < v.size(); ++j) v[j] = static_cast<double>(solved.v()[j]);
+  if (!solved.complete()) result.status = SolveStatus::iteration_limit;
+}
+
+// Integer costs in arithmetic that holds every potential exactly: those of an optimal basis are at most n times the
+// range.
+template <class T>
+void solve_integers_as(const Problem& problem, bool exchanged, __int128 least, const SolveLimits& limits,
+                       Assignment& result) {
+  const std::int64_t n = problem.n(), m = problem.m();
+  std::vector<T> matrix(static_cast<std::size_t>(n * m));
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t j = 0; j < m; ++j) {
+      const std::int64_t at = i * problem.costs.row_stride + j;
+      const __int128 c = problem.dtype() == DType::int32 ? static_cast<const std::int32_t*>(problem.costs.data)[at]
+                                                         : static_cast<const std::int64_t*>(problem.costs.data)[at];
+      matrix[static_cast<std::size_t>(exchanged ? j * n + i : i * m + j)] = static_cast<T>(c - least);
+    }
+  DenseAssignment<T> dense;
+  result.iterations = dense.solve(matrix.data(), std::min(n, m), std::max(n, m), limits);
+  store(dense, exchanged, static_cast<T>(least), result);
+}
+
+void solve_integers(const Problem& problem, bool exchanged, const SolveLimits& limits, Assignment& result) {
+  __int128 least = std::numeric_limits<std::int64_t>::max(), greatest = std::numeric_limits<std::int64_t>::min();
+  for (std::int64_t i = 0; i < problem.n(); ++i)
+    for (std::int64_t j = 0; j < problem.m(); ++j) {
+      const std::int64_t at = i * problem.costs.row_stride + j;
+      const __int128 c = problem.dtype() == DType::int32 ? static_cast<const std::int32_t*>(problem.costs.data)[at]
+                                                         : static_cast<const std::int64_t*>(problem.costs.data)[at];
+      least = std::min(least, c);
+      greatest = std::max(greatest, c);
+    }
+  const __int128 size = greatest > -least ? greatest : -least;
+  const __int128 bound = 4 * (std::min(problem.n(), problem.m()) + 1) * (greatest - least) + size;
+  if (bound < static_cast<__int128>(1) << 53)
+    solve_integers_as<double>(problem, exchanged, least, limits, result);
+  else if (bound < static_cast<__int128>(1) << 59)
+    solve_integers_as<std::int64_t>(problem, exchanged, least, limits, result);
+  else
+    solve_integers_as<__int128>(problem, exchanged, least, limits, result);
+}
+
+void solve_dense(const Problem& problem, const SolveLimits& limits, Scratch& scratch, Assignment& result, int threads) {
+  const bool exchanged = problem.n() > problem.m();
+  if (problem.integral()) return solve_integers(problem, exchanged, limits, result);
+  scratch.costs.reset(problem, exchanged);
+  const std::int64_t rows = scratch.costs.rows(), columns = scratch.costs.columns();
+  scratch.matrix.resize(static_cast<std::size_t>(rows * columns));
+  const auto fill = [&](std::int64_t begin, std::int64_t end) {
+    scratch.costs.tile(begin, end - begin, scratch.matrix.data() + begin * columns, columns);
+  };
+  if (threads == 1)
+    fill(0, rows);
+  else
+    cpu::parallel_ranges(rows, 64, fill);
+  result.iterations = scratch.dense.solve(scratch.matrix.data(), rows, columns, limits);
+  store(scratch.dense, exchanged, 0.0, result);
+}
+
+void solve_one(const Problem& problem, const ExactOptions& options, Scratch& scratch, Assignment& result) {
+  const std::int64_t n = problem.n(), m = problem.m();
+  if (options.check_input) check_finite(problem);
+  const SolveLimits limits(options.max_iterations, options.max_seconds);
+  const ExactAlgorithm algorithm =
+      options.algorithm == ExactAlgorithm::automatic ? plan_exact(problem) : options.algorithm;
+  result.sigma.assign(static_cast<std::size_t>(n), -1);
+  result.f.assign(static_cast<std::size_t>(n), 0.0);
+  result.g.assign(static_cast<std::size_t>(m), 0.0);
+  result.certificate = {};
+  result.iterations = 0;
+  result.status = SolveStatus::converged;
+  result.algorithm = name_of(algorithm);
+  if (n > 0 && m > 0) solve_dense(problem, limits, scratch, result, options.threads);
+  result.seconds = limits.seconds();
+  if (options.certify) result.certificate = certify(problem, result.sigma, result.g, options.threads);
+}
+
+}  // namespace
+
+const char* name_of(ExactAlgorithm algorithm) {
+  switch (algorithm) {
+    case ExactAlgorithm::automatic:
+      return "automatic";
+    case ExactAlgorithm::dense:
+      return "dense";
+  }
+  return "unknown";
+}
+
+ExactAlgorithm plan_exact(const Problem&) {
+  return ExactAlgorithm::dense;
+}
+
+struct ExactWorkspace::State {
+  std::vector<Scratch> scratch;            // one a thread
+  std::vector<Assignment> results;         // of the trainer's form
+  std::vector<Problem> problems;           // likewise
+  std::vector<std::exception_ptr> errors;  // one a problem
+};
+
+ExactWorkspace::ExactWorkspace() : state_(std::make_unique<State>()) {}
+ExactWorkspace::~ExactWorkspace() = default;
+ExactWorkspace::ExactWorkspace(ExactWorkspace&&) noexcept = default;
+ExactWorkspace& ExactWorkspace::operator=(ExactWorkspace&&) noexcept = default;
+
+void solve_exact(const Problem& problem, const ExactOptions& options, ExactWorkspace& workspace, Assignment& result) {
+  auto& scratch = workspace.state().scratch;
+  if (scratch.empty()) scratch.resize(1);
+  solve_one(problem, options, scratch[0], result);
+}
+
+Assignment solve_exact(const Problem& problem, const ExactOptions& options) {
+  ExactWorkspace workspace;
+  Assignment result;
+  solve_exact(problem, options, workspace, result);
+  return result;
+}
+
+void solve_exact_batch(std::span<const Problem> problems, const ExactOptions& options, ExactWorkspace& workspace,
+                       std::span<Assignment> results) {
+  if (problems.size() != results.size())
+    throw InputError(
+        fmt::format("solve_exact_batch: {} problems, but room for {} results", problems.size(), results.size()));
+  const auto count = static_cast<std::int64_t>(problems.size());
+  const int threads = options.threads > 0 ? options.threads : cpu::thread_count();
+  auto& state = workspace.state();
+  if (state.scratch.size() < static_cast<std::size_t>(threads)) state.scratch.resize(static_cast<std::size_t>(threads));
+  state.errors.assign(problems.size(), nullptr);
+  ExactOptions each = options;
+  each.threads = 1;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1 && count > 1)
+  for (std::int64_t b = 0; b < count; ++b) {
+    const auto index = static_cast<std::size_t>(b);
+#if defined(_OPENMP)
+    const auto thread = static_cast<std::size_t>(omp_get_thread_num());
+#else
+    const std::size_t thread = 0;
+#endif
+    try {
+      solve_one(problems[index], each, state.scratch[thread], results[index]);
+    } catch (...) {
+      state.errors[index] = std::current_exception();
+    }
+  }
+  for (const std::exception_ptr& error : state.errors)
+    if (error) std::rethrow_exception(error);
+}
+
+void solve_exact_batch(View<const float> source, View<const float> target, View<std::int64_t> sigma,
+                       ExactWorkspace& workspace) {
+  const bool fits = source.rank == 3 && same_shape(source, target) && sigma.rank == 2 &&
+                    sigma.shape[0] == source.shape[0] && sigma.shape[1] == source.shape[1] && source.contiguous() &&
+                    target.contiguous() && sigma.contiguous();
+  if (!fits)
+    throw InputError(
+        fmt::format("solve_exact_batch: source {}, target {}, sigma {}: wanted contiguous [B, n, d], "
+                    "[B, n, d], [B, n]",
+                    describe(source), describe(target), describe(sigma)));
+  const std::int64_t batch = source.shape[0], n = source.shape[1], d = source.shape[2];
+  auto& state = workspace.state();
+  state.problems.clear();
+  for (std::int64_t b = 0; b < batch; ++b)
+    state.problems.push_back(Problem::from_points(View<const float>(source.data + b * n * d, {n, d}),
+                                                  View<const float>(target.data + b * n * d, {n, d})));
+  if (state.results.size() < static_cast<std::size_t>(batch)) state.results.resize(static_cast<std::size_t>(batch));
+  ExactOptions options;
+  options.certify = false;
+  const std::span<Assignment> results(state.results.data(), static_cast<std::size_t>(batch));
+  solve_exact_batch(state.problems, options, workspace, results);
+  for (std::int64_t b = 0; b < batch; ++b)
+    std::copy_n(results[static_cast<std::size_t>(b)].sigma.data(), n, sigma.data + b * n);
+}
+
+}  // namespace otnfm
