@@ -31,7 +31,8 @@ add_library(otnfm_options INTERFACE)
 target_compile_definitions(otnfm_options INTERFACE OTNFM_HAVE_CUDA=${OTNFM_HAVE_CUDA}
                            OTNFM_SIMT=$<BOOL:${OTNFM_SIMT}>)
 # -ffp-contract=off: the random numbers must be the same on every backend, so a fused multiply-add is always written out.
-set(host_flags -Wall -Wextra -march=${OTNFM_MARCH} -ffp-contract=off -fno-math-errno -fno-trapping-math)
+# -Wno-restrict: g++ 12 warns of "text" + std::string (its bug 105651).
+set(host_flags -Wall -Wextra -Wno-restrict -march=${OTNFM_MARCH} -ffp-contract=off -fno-math-errno -fno-trapping-math)
 if(OTNFM_WERROR)
   list(APPEND host_flags -Werror)
 endif()

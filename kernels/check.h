@@ -1,5 +1,5 @@
-// The checks that every op makes of its arguments, once, before it dispatches. They throw InputError with the op's name, the
-// argument's name and the offending shape.
+// The checks that every op makes of its arguments, once, before it dispatches. They throw InputError with the op's
+// name, the argument's name and the offending shape.
 #pragma once
 
 #include <string>
@@ -29,16 +29,18 @@ void require_matrix(const char* op, const char* name, const View<T>& v, std::int
   if (v.rank == 2 && v.shape[0] == rows && v.shape[1] == columns && v.rows_contiguous() &&
       (v.shape[0] <= 1 || v.stride[0] >= columns) && (v.data != nullptr || v.empty()))
     return;
-  fail_check(op, name, describe(v) + ", wanted rows-contiguous [" + std::to_string(rows) + ", " + std::to_string(columns) +
-                           "]" + (v.data == nullptr && !v.empty() ? " with memory (data is null)" : ""));
+  fail_check(op, name,
+             describe(v) + ", wanted rows-contiguous [" + std::to_string(rows) + ", " + std::to_string(columns) + "]" +
+                 (v.data == nullptr && !v.empty() ? " with memory (data is null)" : ""));
 }
 
 /// v is a contiguous vector of n elements.
 template <class T>
 void require_vector(const char* op, const char* name, const View<T>& v, std::int64_t n) {
   if (v.rank == 1 && v.shape[0] == n && (n <= 1 || v.stride[0] == 1) && (v.data != nullptr || n == 0)) return;
-  fail_check(op, name, describe(v) + ", wanted contiguous [" + std::to_string(n) + "]" +
-                           (v.data == nullptr && n != 0 ? " with memory (data is null)" : ""));
+  fail_check(op, name,
+             describe(v) + ", wanted contiguous [" + std::to_string(n) + "]" +
+                 (v.data == nullptr && n != 0 ? " with memory (data is null)" : ""));
 }
 
 }  // namespace otnfm

@@ -1,6 +1,6 @@
-// The two kinds of failure. What a caller handed in is wrong: InputError (the program exits with 2). The machine failed while
-// doing right work (no memory, no space, a CUDA error): RunError (exit 1). Both carry one line that names the flag, file,
-// shape or value.
+// The two kinds of failure. What a caller handed in is wrong: InputError (the program exits with 2). The machine failed
+// while doing right work (no memory, no space, a CUDA error): RunError (exit 1). Both carry one line that names the
+// flag, file, shape or value.
 #pragma once
 
 #include <stdexcept>

@@ -16,6 +16,16 @@ void deallocate(Device device, void* pointer) noexcept;
 void copy_bytes(Stream& stream, void* to, const void* from, std::size_t bytes);
 void zero_bytes(Stream& stream, void* to, std::size_t bytes);
 
+namespace cuda {  // kernels/cuda/memory.cu
+
+void* allocate(std::size_t bytes);  // null where there is not enough
+void deallocate(void* pointer) noexcept;
+std::size_t free_bytes();
+void copy_bytes(Stream& stream, void* to, const void* from, std::size_t bytes);
+void zero_bytes(Stream& stream, void* to, std::size_t bytes);
+
+}  // namespace cuda
+
 /// Owns one allocation.
 class Memory {
  public:

@@ -1,5 +1,5 @@
-// Stream: where an op runs. It carries the device, the CUDA stream, the library handles and a workspace, and is the first
-// argument of every op. One thread uses a Stream at a time.
+// Stream: where an op runs. It carries the device, the CUDA stream, the library handles and a workspace, and is the
+// first argument of every op. One thread uses a Stream at a time.
 #pragma once
 
 #include <cstddef>
@@ -15,16 +15,15 @@ inline constexpr bool kHaveCuda = OTNFM_HAVE_CUDA != 0;
 
 enum class Device : std::uint8_t { cpu, cuda };
 
-constexpr const char* name_of(Device device) { return device == Device::cpu ? "cpu" : "cuda"; }
+constexpr const char* name_of(Device device) {
+  return device == Device::cpu ? "cpu" : "cuda";
+}
 
 /// A CUDA device is built in and one answers (under simt: always). `reason`, if given, receives why not.
 bool cuda_available(std::string* reason = nullptr);
 
 /// "NVIDIA H100 (sm_90, 80 GB)", or the processor's name and the number of threads.
 std::string describe(Device device);
-
-
-
 
 class Stream {
  public:
@@ -40,7 +39,8 @@ class Stream {
   /// The CUDA stream; null on the CPU.
   CUstream_st* cuda() const { return cuda_; }
 
-  /// Scratch memory of at least `kWorkspaceBytes` on the device, for one op at a time. Its content does not outlive the op.
+  /// Scratch memory of at least `kWorkspaceBytes` on the device, for one op at a time. Its content does not outlive the
+  /// op.
   static constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;
   std::byte* workspace() const { return workspace_; }
 
@@ -57,6 +57,23 @@ class Stream {
   std::byte* workspace_ = nullptr;
 };
 
+namespace cuda {  // kernels/cuda/stream.cu
+
+bool available(std::string* reason);
+std::string describe_device();
+CUstream_st* open_stream();
+void close_stream(CUstream_st* stream) noexcept;
+void synchronize(CUstream_st* stream);
+void begin_capture(CUstream_st* stream);
+void* end_capture(CUstream_st* stream);
+void abandon_capture(CUstream_st* stream) noexcept;
+void launch_graph(void* graph, CUstream_st* stream);
+void destroy_graph(void* graph) noexcept;
+void* open_blas();  // kernels/cuda/library/cublas.cu
+void close_blas(void* handle) noexcept;
+
+}  // namespace cuda
+
 /// A sequence of ops on a CUDA stream, captured once and replayed with one launch. On the CPU there is no such thing.
 class Graph {
  public:
@@ -65,7 +82,8 @@ class Graph {
   Graph(Graph&&) noexcept;
   Graph& operator=(Graph&&) noexcept;
 
-  /// Runs `record` with `stream` in capture mode: its ops are recorded, not run. Anything that allocates or waits throws.
+  /// Runs `record` with `stream` in capture mode: its ops are recorded, not run. Anything that allocates or waits
+  /// throws.
   template <class F>
   static Graph capture(Stream& stream, F&& record) {
     begin(stream);

@@ -36,8 +36,7 @@ struct View {
 
   /// View<T> converts to View<const T>.
   template <class U>
-    requires(std::is_same_v<T, const U>)
-  OTNFM_HD View(const View<U>& other) : data(other.data), rank(other.rank) {
+  requires(std::is_same_v<T, const U>) OTNFM_HD View(const View<U>& other) : data(other.data), rank(other.rank) {
     for (int axis = 0; axis < kMaxRank; ++axis) {
       shape[axis] = other.shape[axis];
       stride[axis] = other.stride[axis];

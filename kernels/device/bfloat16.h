@@ -1,5 +1,6 @@
-// bfloat16: the upper half of an IEEE float32 (8 exponent bits, 7 stored mantissa bits). Storage only: arithmetic is done in
-// float. A type of our own, so that a build without the CUDA toolkit has it too; its bits are those of __nv_bfloat16.
+// bfloat16: the upper half of an IEEE float32 (8 exponent bits, 7 stored mantissa bits). Storage only: arithmetic is
+// done in float. A type of our own, so that a build without the CUDA toolkit has it too; its bits are those of
+// __nv_bfloat16.
 #pragma once
 
 #include <cstdint>

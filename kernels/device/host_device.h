@@ -1,5 +1,5 @@
-// OTNFM_HD marks what compiles for the host and the device alike. Everything under kernels/device/ that both backends share
-// (activations, AdamW, random numbers) is written once with it, so that the backends differ in their loops only.
+// OTNFM_HD marks what compiles for the host and the device alike. Everything under kernels/device/ that both backends
+// share (activations, AdamW, random numbers) is written once with it, so that the backends differ in their loops only.
 #pragma once
 
 #if defined(__CUDACC__)

@@ -1,0 +1,56 @@
+#include "kernels/memory.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "kernels/error.h"
+
+namespace otnfm {
+namespace {
+
+constexpr std::size_t kAlignment = 256;
+
+void* allocate_on_host(std::size_t bytes) {
+  const std::size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  return rounded < bytes ? nullptr : std::aligned_alloc(kAlignment, rounded);
+}
+
+}  // namespace
+
+void* allocate(Device device, std::size_t bytes, const char* purpose) {
+  if (bytes == 0) return nullptr;
+  void* pointer = nullptr;
+  if (device == Device::cpu) pointer = allocate_on_host(bytes);
+  if constexpr (kHaveCuda)
+    if (device == Device::cuda) pointer = cuda::allocate(bytes);
+  if (!pointer)
+    throw RunError("out of memory on " + std::string(name_of(device)) + ": " + std::to_string(bytes) + " bytes for " +
+                   purpose);
+  return pointer;
+}
+
+void deallocate(Device device, void* pointer) noexcept {
+  if (device == Device::cpu) std::free(pointer);
+  if constexpr (kHaveCuda)
+    if (device == Device::cuda) cuda::deallocate(pointer);
+}
+
+void copy_bytes(Stream& stream, void* to, const void* from, std::size_t bytes) {
+  if (bytes == 0) return;
+  if constexpr (kHaveCuda)
+    if (stream.on_cuda()) return cuda::copy_bytes(stream, to, from, bytes);
+  std::memcpy(to, from, bytes);
+}
+
+void zero_bytes(Stream& stream, void* to, std::size_t bytes) {
+  if (bytes == 0) return;
+  if constexpr (kHaveCuda)
+    if (stream.on_cuda()) return cuda::zero_bytes(stream, to, bytes);
+  std::memset(to, 0, bytes);
+}
+
+Memory::Memory(Device device, std::size_t bytes, const char* purpose)
+    : pointer_(allocate(device, bytes, purpose), Free{device}), bytes_(bytes) {}
+
+}  // namespace otnfm

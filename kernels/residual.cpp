@@ -1,0 +1,30 @@
+#include "kernels/residual.h"
+
+#include "kernels/check.h"
+
+namespace otnfm {
+namespace {
+
+void check(const Residual& a) {
+  require(a.x.rank == 2, a.kName, "x must be a matrix", describe(a.x));
+  require_matrix(a.kName, "x", a.x, a.x.rows(), a.x.columns());
+  require_matrix(a.kName, "phi", a.phi, a.x.rows(), a.x.columns());
+  require_matrix(a.kName, "g", a.g, a.x.rows(), a.x.columns());
+  require_matrix(a.kName, "y", a.y, a.x.rows(), a.x.columns());
+}
+
+void check(const ResidualBackward& a) {
+  require(a.dy.rank == 2, a.kName, "dy must be a matrix", describe(a.dy));
+  require_matrix(a.kName, "dy", a.dy, a.dy.rows(), a.dy.columns());
+  require_matrix(a.kName, "phi", a.phi, a.dy.rows(), a.dy.columns());
+  require_matrix(a.kName, "g", a.g, a.dy.rows(), a.dy.columns());
+  require_matrix(a.kName, "dphi", a.dphi, a.dy.rows(), a.dy.columns());
+  require_matrix(a.kName, "dg", a.dg, a.dy.rows(), a.dy.columns());
+}
+
+}  // namespace
+
+OTNFM_DISPATCH_OP(residual, Residual);
+OTNFM_DISPATCH_OP(residual_backward, ResidualBackward);
+
+}  // namespace otnfm
