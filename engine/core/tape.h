@@ -1,0 +1,223 @@
+// Tape: a program of kernel calls, recorded once, its memory planned once, then run as often as wanted.
+//
+// An op on tensors (engine/core/ops.h) makes its output, records its kernel with {argument struct} and, where a
+// gradient is wanted, names its backward rule: a plain function that records the backward's kernels behind the
+// forward's. So `backward` only makes the program longer; a training step, the optimiser's update included, is one list
+// of kernels with fixed pointers. It allocates nothing when it runs, and on CUDA it is captured as one graph.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/core/fields.h"
+#include "engine/core/parameters.h"
+#include "engine/core/tensor.h"
+#include "kernels/memory.h"
+#include "kernels/stream.h"
+
+namespace otnfm {
+
+class Tape;
+
+/// One kernel call of the program.
+struct Node {
+  static constexpr int kMaxInputs = 4;
+
+  const char* name = "";
+  void (*run)(Stream&, const std::byte* arguments) = nullptr;
+  void (*relocate)(std::byte* arguments, const Tape& tape) = nullptr;   ///< plan addresses -> real ones
+  void (*touch)(std::byte* arguments, Tape& tape, int node) = nullptr;  ///< tells the plan which tensors are in use
+  void (*check)(Stream&, const std::byte* arguments,
+                const std::string& where) = nullptr;  ///< throws on NaN in an output
+  void (*backward)(Tape&, const Node&) = nullptr;
+  std::size_t offset = 0;  ///< of the arguments in the tape's buffer
+  std::array<Tensor, kMaxInputs> inputs;
+  Tensor output;
+};
+
+class Tape {
+ public:
+  struct Options {
+    bool training = true;       ///< false: nothing is kept for a backward pass, epilogues are fused
+    bool debug_memory = false;  ///< every tensor has its own allocation: an overrun is seen by a sanitizer
+    bool check_finite = false;  ///< after every kernel, its outputs are searched for NaN and infinity (slow)
+  };
+
+  explicit Tape(Device device, Options options);
+  explicit Tape(Device device) : Tape(device, Options{}) {}
+
+  Device device() const { return device_; }
+  bool training() const { return options_.training; }
+
+  // --- Recording
+  // -------------------------------------------------------------------------------------------------------------
+
+  /// A value of the program, in memory that the plan shares among tensors that are not in use at the same time.
+  /// Contents are undefined before an op writes them.
+  Tensor make(const Shape& shape, DType dtype = DType::float32);
+
+  /// Memory of the caller's, which must outlive the tape: a batch, a constant, a step counter. No gradient flows into
+  /// it.
+  template <class T>
+  Tensor external(const View<T>& view) {
+    if (!view.contiguous()) throw InputError("memory handed to a tape must be contiguous");
+    return external(const_cast<std::remove_const_t<T>*>(view.data), Shape(view.shape, view.shape + view.rank),
+                    dtype_of<T>);
+  }
+
+  /// A weight; its gradient is written to its slice of parameters.gradients().
+  Tensor parameter(const Parameters& parameters, Parameter p);
+
+  /// The value is read by the caller after a run: its memory is not reused.
+  void keep(const Tensor& tensor);
+
+  /// Appends a call of `op` with these arguments, which no gradient flows through.
+  template <class Arguments>
+  void record(void (*op)(Stream&, const Arguments&), const Arguments& arguments);
+
+  /// Lets a gradient flow from `output`, which the call recorded last has made, to `inputs` (undefined ones are passed
+  /// over) by `backward`. Nothing happens where no input wants a gradient.
+  void differentiate(std::initializer_list<Tensor> inputs, const Tensor& output, void (*backward)(Tape&, const Node&));
+
+  /// Names what is recorded from here on ("forward", "backward", "update"), for the split of a step's time.
+  void begin_phase(const std::string& name);
+
+  // --- Gradients
+  // ---------------------------------------------------------------------------------------------------------------
+
+  /// Records the backward pass: d loss / d parameter for every parameter on the tape, and for tensors marked by
+  /// `want_gradient`. `loss` is [1].
+  void backward(const Tensor& loss);
+
+  /// Lets a gradient flow to a tensor made by `external`.
+  void want_gradient(const Tensor& tensor);
+  bool wants_gradient(const Tensor& tensor) const;
+
+  /// After `backward`: the gradient, undefined where none arrived.
+  Tensor gradient(const Tensor& tensor) const;
+
+  // For backward rules. `new_gradient(x)` is where to write a gradient of x; `add_gradient(x, dx)` hands it over (dx
+  // may also be another tensor of x's shape). Where a tensor is used twice its gradients are added up.
+  template <class Arguments>
+  const Arguments& arguments(const Node& node) const;
+  Tensor new_gradient(const Tensor& tensor);
+  void add_gradient(const Tensor& tensor, const Tensor& gradient);
+
+  // --- Running
+  // -----------------------------------------------------------------------------------------------------------------
+
+  /// Ends the recording: gives every tensor its memory.
+  void plan();
+
+  /// Runs the whole program once. On CUDA it returns before the work is done.
+  void run(Stream& stream);
+
+  /// Runs it once and adds each phase's seconds to `seconds` (one entry a phase); waits between phases.
+  void run_timed(Stream& stream, std::vector<double>& seconds);
+  const std::vector<std::string>& phases() const { return phase_names_; }
+
+  /// Captures the program as a graph (CUDA only).
+  Graph capture(Stream& stream);
+
+  /// A tensor's real address, after `plan`.
+  template <class T = float>
+  View<T> view(const Tensor& tensor) const {
+    View<T> v = tensor.view<T>();
+    v.data = static_cast<T*>(resolve(v.data));
+    return v;
+  }
+
+  std::size_t node_count() const { return nodes_.size(); }
+  std::size_t planned_bytes() const { return planned_bytes_; }    ///< memory that the plan uses
+  std::size_t unshared_bytes() const { return unshared_bytes_; }  ///< memory that it would use without reuse
+  /// One line a kernel: name and shapes, for people and for tests.
+  std::string listing() const;
+
+  // Used by the nodes' functions below.
+  void* resolve(const void* address) const;
+  void touch(const void* address, int node);
+
+ private:
+  struct Planned {
+    std::size_t bytes = 0;
+    int first = -1, last = -1;
+    std::size_t offset = 0;
+    bool kept = false;
+  };
+
+  struct Value {
+    bool wants_gradient = false;
+    Tensor gradient;       ///< undefined until one arrives
+    Tensor gradient_slot;  ///< a parameter's place among the gradients
+  };
+
+  Tensor external(void* data, const Shape& shape, DType dtype);
+  Tensor make_tensor(const Shape& shape, DType dtype, void* address);
+  Node& append(const char* name, std::size_t bytes);
+
+  Device device_;
+  Options options_;
+  std::vector<Node> nodes_;
+  std::vector<std::byte> arguments_;
+  std::vector<Planned> plan_;
+  std::vector<Value> values_;
+  std::unordered_map<const float*, Tensor> parameters_;
+  std::vector<std::string> phase_names_;
+  std::vector<std::size_t> phase_begins_;
+  Memory memory_;
+  std::vector<Memory> separate_;  // debug_memory: one a tensor
+  std::size_t planned_bytes_ = 0, unshared_bytes_ = 0;
+  std::uint64_t runs_ = 0;
+  bool planned_ = false;
+};
+
+namespace tape_detail {
+
+/// Throws RunError with the op's name where the view holds a NaN or an infinity.
+void require_finite(Stream& stream, const View<float>& view, const std::string& where);
+
+/// The op's address travels in front of its arguments, so that one function a struct runs it.
+template <class Arguments>
+struct Call {
+  void (*op)(Stream&, const Arguments&);
+  Arguments arguments;
+};
+
+}  // namespace tape_detail
+
+template <class Arguments>
+void Tape::record(void (*op)(Stream&, const Arguments&), const Arguments& arguments) {
+  static_assert(std::is_trivially_copyable_v<Arguments>);
+  using Call = tape_detail::Call<Arguments>;
+  Node& node = append(Arguments::kName, sizeof(Call));
+  new (arguments_.data() + node.offset) Call{op, arguments};
+  node.run = [](Stream& stream, const std::byte* bytes) {
+    const Call& call = *reinterpret_cast<const Call*>(bytes);
+    call.op(stream, call.arguments);
+  };
+  node.relocate = [](std::byte* bytes, const Tape& tape) {
+    for_each_view(reinterpret_cast<Call*>(bytes)->arguments,
+                  [&](auto& view) { view.data = static_cast<decltype(view.data)>(tape.resolve(view.data)); });
+  };
+  node.touch = [](std::byte* bytes, Tape& tape, int index) {
+    for_each_view(reinterpret_cast<Call*>(bytes)->arguments, [&](auto& view) { tape.touch(view.data, index); });
+  };
+  node.check = [](Stream& stream, const std::byte* bytes, const std::string& where) {
+    for_each_view(reinterpret_cast<const Call*>(bytes)->arguments, [&](const auto& view) {
+      if constexpr (std::is_same_v<std::remove_cvref_t<decltype(view)>, View<float>>)
+        tape_detail::require_finite(stream, view, where);
+    });
+  };
+}
+
+template <class Arguments>
+const Arguments& Tape::arguments(const Node& node) const {
+  return reinterpret_cast<const tape_detail::Call<Arguments>*>(arguments_.data() + node.offset)->arguments;
+}
+
+}  // namespace otnfm

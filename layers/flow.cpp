@@ -1,0 +1,25 @@
+#include "layers/flow.h"
+
+#include "layers/resnet_flow.h"
+#include "layers/table.h"
+
+namespace otnfm {
+namespace {
+
+constexpr FlowFamily kFamilies[] = {
+    {"resnet", "x <- x + phi(t) g(t, x), several blocks in a row, each g a multilayer perceptron", make_resnet_flow},
+};
+
+}  // namespace
+
+std::span<const FlowFamily> flow_families() {
+  return kFamilies;
+}
+
+std::unique_ptr<Flow> make_flow(const nlohmann::json& configuration) {
+  if (!configuration.is_object() || !configuration.contains("family") || !configuration["family"].is_string())
+    throw InputError("a flow's configuration must be an object with a \"family\"");
+  return find_by_name(flow_families(), configuration["family"].get<std::string>(), "flow").make(configuration);
+}
+
+}  // namespace otnfm

@@ -1,0 +1,42 @@
+// The affine layer and stacks of them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/core/ops.h"
+
+namespace otnfm {
+
+/// y = activation(x W^T + b), W [out, in], b [out].
+class Linear {
+ public:
+  /// Weights and bias start uniform on +-1/sqrt(in); `zero` makes both start at 0, so that a residual block starts as
+  /// the identity.
+  Linear(Parameters& parameters, const std::string& name, std::int64_t in, std::int64_t out, bool zero = false);
+
+  Tensor forward(Tape& tape, const Parameters& parameters, Tensor x, Activation activation, Precision precision) const;
+
+ private:
+  Parameter weight_, bias_;
+};
+
+/// Linear layers of the given widths, with an activation between them and none behind the last.
+class Mlp {
+ public:
+  /// widths: in, hidden ..., out; at least two of them.
+  Mlp(Parameters& parameters, const std::string& name, const std::vector<std::int64_t>& widths, Activation activation,
+      bool zero_last);
+
+  Tensor forward(Tape& tape, const Parameters& parameters, Tensor x, Precision precision) const;
+
+ private:
+  std::vector<Linear> layers_;
+  Activation activation_;
+};
+
+/// "silu", "relu", ... as in Activation; InputError lists them.
+Activation activation_by_name(const std::string& name);
+const char* name_of(Activation activation);
+
+}  // namespace otnfm

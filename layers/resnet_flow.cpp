@@ -1,0 +1,57 @@
+#include "layers/resnet_flow.h"
+
+#include "layers/configuration.h"
+
+namespace otnfm {
+
+ResNetFlow::ResNetFlow(const Options& options) : options_(options) {
+  std::vector<std::int64_t> widths(options.depth + 2, options.width);
+  widths.front() = options.dimension + 1;
+  widths.back() = options.dimension;
+  for (std::int64_t k = 0; k < options.blocks; ++k) {
+    const std::string name = "blocks." + std::to_string(k);
+    blocks_.push_back(
+        {TimeFunctionLayer(parameters_, name + ".phi", options.time_function, options.dimension, options.fourier_terms),
+         Mlp(parameters_, name + ".g", widths, options.activation, /*zero_last=*/true)});
+  }
+}
+
+Tensor ResNetFlow::forward(Tape& tape, Tensor t, Tensor x) {
+  for (const Block& block : blocks_) {
+    const Tensor phi = block.phi.forward(tape, parameters_, t);
+    const Tensor g = block.g.forward(tape, parameters_, concat(tape, x, t), precision);
+    x = residual(tape, x, phi, g);
+  }
+  return x;
+}
+
+nlohmann::json ResNetFlow::configuration() const {
+  return {{"family", "resnet"},
+          {"dimension", options_.dimension},
+          {"blocks", options_.blocks},
+          {"width", options_.width},
+          {"depth", options_.depth},
+          {"activation", name_of(options_.activation)},
+          {"time_function", name_of(options_.time_function)},
+          {"fourier_terms", options_.fourier_terms}};
+}
+
+std::unique_ptr<Flow> make_resnet_flow(const nlohmann::json& configuration) {
+  ResNetFlow::Options options;
+  std::string activation = name_of(options.activation), phi = name_of(options.time_function);
+  ConfigurationReader reader(configuration, "flow resnet");
+  reader.ignore("family");
+  reader.integer("dimension", options.dimension, 1, 1 << 20);
+  reader.integer("blocks", options.blocks, 1, 1024);
+  reader.integer("width", options.width, 1, 1 << 16);
+  reader.integer("depth", options.depth, 0, 64);
+  reader.text("activation", activation);
+  reader.text("time_function", phi);
+  reader.integer("fourier_terms", options.fourier_terms, 1, 1024);
+  reader.finish();
+  options.activation = activation_by_name(activation);
+  options.time_function = time_function_by_name(phi);
+  return std::make_unique<ResNetFlow>(options);
+}
+
+}  // namespace otnfm

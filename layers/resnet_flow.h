@@ -1,0 +1,42 @@
+// The free ResNet flow (Bilos et al. 2021, equation 6, without the Lipschitz constraint): x <- x + phi_k(t) * g_k(t, x)
+// for k = 1 .. blocks, g_k a multilayer perceptron of [x, t].
+#pragma once
+
+#include <vector>
+
+#include "layers/flow.h"
+#include "layers/linear.h"
+#include "layers/time_function.h"
+
+namespace otnfm {
+
+class ResNetFlow : public Flow {
+ public:
+  struct Options {
+    std::int64_t dimension = 2;
+    std::int64_t blocks = 4;
+    std::int64_t width = 64;  ///< of g's hidden layers
+    std::int64_t depth = 3;   ///< hidden layers of g
+    Activation activation = Activation::silu;
+    TimeFunctionKind time_function = TimeFunctionKind::tanh;
+    std::int64_t fourier_terms = 8;
+  };
+
+  explicit ResNetFlow(const Options& options);
+
+  Tensor forward(Tape& tape, Tensor t, Tensor x) override;
+  nlohmann::json configuration() const override;
+  std::int64_t dimension() const override { return options_.dimension; }
+
+ private:
+  struct Block {
+    TimeFunctionLayer phi;
+    Mlp g;
+  };
+  Options options_;
+  std::vector<Block> blocks_;
+};
+
+std::unique_ptr<Flow> make_resnet_flow(const nlohmann::json& configuration);
+
+}  // namespace otnfm

@@ -1,0 +1,60 @@
+#include "layers/time_function.h"
+
+#include <span>
+
+#include "layers/table.h"
+
+namespace otnfm {
+namespace {
+
+struct NamedTimeFunction {
+  const char* name;
+  TimeFunctionKind kind;
+};
+
+constexpr NamedTimeFunction kTimeFunctions[] = {
+    {"identity", TimeFunctionKind::identity}, {"linear", TimeFunctionKind::linear},
+    {"tanh", TimeFunctionKind::tanh},         {"log", TimeFunctionKind::log},
+    {"fourier", TimeFunctionKind::fourier},   {"bounded_fourier", TimeFunctionKind::bounded_fourier},
+};
+
+}  // namespace
+
+TimeFunctionKind time_function_by_name(const std::string& name) {
+  return find_by_name(std::span<const NamedTimeFunction>(kTimeFunctions), name, "time function").kind;
+}
+
+const char* name_of(TimeFunctionKind kind) {
+  for (const NamedTimeFunction& entry : kTimeFunctions)
+    if (entry.kind == kind) return entry.name;
+  return "unknown";
+}
+
+TimeFunctionLayer::TimeFunctionLayer(Parameters& parameters, const std::string& name, TimeFunctionKind kind,
+                                     std::int64_t d, std::int64_t terms)
+    : kind_(kind), d_(d) {
+  switch (kind) {
+    case TimeFunctionKind::identity:
+      return;
+    case TimeFunctionKind::linear:
+    case TimeFunctionKind::tanh:
+      weight_ = parameters.add(name, {1, d}, Initial::constant(1.0), false);
+      return;
+    case TimeFunctionKind::log:
+      weight_ = parameters.add(name, {1, d}, Initial::constant(0.0), false);
+      return;
+    case TimeFunctionKind::fourier:
+    case TimeFunctionKind::bounded_fourier:
+      if (terms < 1)
+        throw InputError(name + ": a Fourier time function needs at least one term, not " + std::to_string(terms));
+      weight_ = parameters.add(name, {2 * terms, d}, Initial::normal(1.0), false);
+      return;
+  }
+}
+
+Tensor TimeFunctionLayer::forward(Tape& tape, const Parameters& parameters, Tensor t) const {
+  const Tensor w = kind_ == TimeFunctionKind::identity ? Tensor() : tape.parameter(parameters, weight_);
+  return time_function(tape, kind_, t, w, d_);
+}
+
+}  // namespace otnfm

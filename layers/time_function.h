@@ -1,0 +1,29 @@
+// phi(t) with weights: the factor of g in a residual block. phi(0) = 0 exactly, whatever the weights.
+#pragma once
+
+#include <string>
+
+#include "engine/core/ops.h"
+
+namespace otnfm {
+
+class TimeFunctionLayer {
+ public:
+  /// d dimensions, each with weights of its own; `terms` is the number of sines of the Fourier kinds.
+  TimeFunctionLayer(Parameters& parameters, const std::string& name, TimeFunctionKind kind, std::int64_t d,
+                    std::int64_t terms);
+
+  /// t [B, 1] -> phi [B, d]
+  Tensor forward(Tape& tape, const Parameters& parameters, Tensor t) const;
+
+ private:
+  TimeFunctionKind kind_;
+  std::int64_t d_;
+  Parameter weight_;  // [K, d]; none for identity
+};
+
+/// "identity", "linear", "tanh", "log", "fourier", "bounded_fourier"; InputError lists them.
+TimeFunctionKind time_function_by_name(const std::string& name);
+const char* name_of(TimeFunctionKind kind);
+
+}  // namespace otnfm
