@@ -11,14 +11,26 @@ if(OTNFM_SIMT)
   set(OTNFM_HAVE_CUDA 1)
 elseif(NOT OTNFM_CUDA STREQUAL "OFF")
   include(CheckLanguage)
+  # tools/setup.sh --cuda puts a toolkit into .cuda/ where the system has none.
+  if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+    find_program(NVCC nvcc PATHS /usr/local/cuda/bin ${CMAKE_SOURCE_DIR}/.cuda/toolkit/bin)
+    if(NVCC)
+      set(CMAKE_CUDA_COMPILER ${NVCC})
+    endif()
+  endif()
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
     set(CMAKE_CUDA_ARCHITECTURES ${OTNFM_CUDA_ARCHITECTURES})
-    set(CMAKE_CUDA_STANDARD 20)
-    set(CMAKE_CUDA_STANDARD_REQUIRED ON)
     set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
     enable_language(CUDA)
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25.1 (Debian 12) stops at C++17
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+    endif()
+    set(CMAKE_CUDA_STANDARD 20)  # after enable_language, whose own test would stop at the same gap
     find_package(CUDAToolkit 12.6 REQUIRED)
+    # CMake writes no RPATH where nvcc's language links, and a toolkit is seldom in the loader's own path.
+    add_link_options(LINKER:-rpath,${CUDAToolkit_LIBRARY_DIR})
     set(OTNFM_HAVE_CUDA 1)
   elseif(OTNFM_CUDA STREQUAL "ON")
     message(FATAL_ERROR "OTNFM_CUDA=ON, but no nvcc was found: put it on PATH or set CMAKE_CUDA_COMPILER "

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Installs what the build needs and is missing; does nothing, quickly and without the network, where all is there.
+#
+#   tools/setup.sh           the compiler and the libraries, from the packages of Debian (12 and later) or Ubuntu (24.04 and later)
+#   tools/setup.sh --checks  also clang-format and clang-tidy, which tools/test.sh runs
+#   tools/setup.sh --cuda    also, where there is no nvcc, a CUDA toolkit from the nvidia-* wheels, into .cuda/
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+packages=(cmake ninja-build g++ ccache libdnnl-dev libspdlog-dev libfmt-dev libcli11-dev nlohmann-json3-dev libeigen3-dev
+          libpng-dev zlib1g-dev libgtest-dev libbenchmark-dev python3)
+want_cuda=false
+for argument in "$@"; do
+  case $argument in
+    --checks) packages+=(clang-format clang-tidy) ;;
+    --cuda) want_cuda=true packages+=(python3-venv) ;;
+    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    *) fail "unknown argument '$argument' (see --help)" ;;
+  esac
+done
+
+install_packages() {
+  local missing=() package
+  for package in "${packages[@]}"; do
+    [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
+  done
+  [[ ${#missing[@]} -eq 0 ]] && return
+
+  local as_root=()
+  if [[ $(id -u) -ne 0 ]]; then
+    command -v sudo >/dev/null ||
+      fail "these packages are missing, and neither root nor sudo is at hand to install them: ${missing[*]}"
+    as_root=(sudo)
+  fi
+  say "installing ${missing[*]}"
+  # A third-party source that does not answer must not stop the installation from the others.
+  "${as_root[@]}" apt-get -qq -o DPkg::Lock::Timeout=120 update || say "apt-get update failed; going on with the lists at hand"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 \
+    install -y --no-install-recommends "${missing[@]}" >/dev/null ||
+    fail "apt-get could not install: ${missing[*]}"
+}
+
+# The wheels hold the toolkit as NVIDIA ships it, under nvidia/cu13; CMake and the linker also want lib64 and lib*.so without a version.
+# One release for all of them: kernels/cuda/registers.tsv is what this release's ptxas says.
+install_cuda() {
+  local wheels=(nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-runtime==13.0.96
+                nvidia-cuda-cccl==13.0.85 nvidia-cublas==13.1.0.3)
+  local nvcc
+  nvcc=$(find_nvcc)
+  if [[ -n $nvcc ]]; then
+    say "nvcc is there: $nvcc"
+    return
+  fi
+  say "installing a CUDA toolkit into .cuda/ (about 600 MB to download)"
+  rm -rf .cuda
+  python3 -m venv .cuda/venv
+  .cuda/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --target .cuda/wheels "${wheels[@]}"
+  local toolkit=.cuda/wheels/nvidia/cu13 library
+  ln -s lib "$toolkit/lib64"
+  for library in "$toolkit"/lib/lib*.so.*; do
+    ln -sf "$(basename "$library")" "${library%%.so.*}.so"
+  done
+  ln -s wheels/nvidia/cu13 .cuda/toolkit  # last: find_nvcc sees only a whole toolkit
+  say "nvcc is there: $(find_nvcc)"
+}
+
+if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
+  install_packages
+else
+  say "no apt-get here: install the equivalents of ${packages[*]} yourself (CMake names what is missing)" >&2
+fi
+if $want_cuda; then install_cuda; fi
