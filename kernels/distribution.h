@@ -2,6 +2,8 @@
 // of the key and first_row + i alone.
 #pragma once
 
+#include <string_view>
+
 #include "kernels/device/distribution.h"
 #include "kernels/random.h"
 
@@ -14,5 +16,10 @@ struct SampleDistribution {
   DistributionKind kind;
 };
 OTNFM_DECLARE_OP(sample_distribution, SampleDistribution);
+
+/// Of `8gaussians moons checkerboard swissroll spirals rings pinwheel crescent`. InputError lists them where there is
+/// no such name.
+DistributionKind distribution_by_name(std::string_view name);
+std::string_view name_of(DistributionKind kind);
 
 }  // namespace otnfm

@@ -100,12 +100,9 @@ OTNFM_HD float log_exact_bits(float x) {
   return fma_rn(e, 0.693147182f, fma_rn(e, -1.90465421e-9f, small));
 }
 
-/// sin(2 pi u) and cos(2 pi u) for u in [0, 1), the same bits on every backend. Reduced to an eighth of a turn; Taylor
+/// sin and cos of `quadrant` quarter turns and r radians, |r| <= pi/4, the same bits on every backend. Taylor
 /// polynomials, remainder below 4e-9.
-OTNFM_HD void sincos_turns(float u, float& sine, float& cosine) {
-  const float quarter = mul_rn(u, 4.0f);                                     // exact
-  const float nearest = add_rn(add_rn(quarter, 12582912.0f), -12582912.0f);  // round(quarter): 0..4
-  const float r = mul_rn(add_rn(quarter, -nearest), 1.57079637f);            // |r| <= pi/4
+OTNFM_HD void sincos_reduced(int quadrant, float r, float& sine, float& cosine) {
   const float z = mul_rn(r, r);
   float s = fma_rn(z, 2.75573192e-6f, -1.98412698e-4f);
   s = fma_rn(s, z, 8.33333333e-3f);
@@ -115,11 +112,28 @@ OTNFM_HD void sincos_turns(float u, float& sine, float& cosine) {
   c = fma_rn(c, z, 4.16666667e-2f);
   c = fma_rn(c, z, -0.5f);
   c = fma_rn(c, z, 1.0f);
-  const int quadrant = static_cast<int>(nearest) & 3;
+  quadrant &= 3;
   const bool swapped = (quadrant & 1) != 0;
   const float sine_of = select(swapped, c, s), cosine_of = select(swapped, s, c);
   sine = select((quadrant & 2) != 0, -sine_of, sine_of);
   cosine = select(quadrant == 1 || quadrant == 2, -cosine_of, cosine_of);
+}
+
+/// sin(2 pi u) and cos(2 pi u) for u in [0, 1), the same bits on every backend.
+OTNFM_HD void sincos_turns(float u, float& sine, float& cosine) {
+  const float quarter = mul_rn(u, 4.0f);                                     // exact
+  const float nearest = add_rn(add_rn(quarter, 12582912.0f), -12582912.0f);  // round(quarter): 0..4
+  const float r = mul_rn(add_rn(quarter, -nearest), 1.57079637f);            // |r| <= pi/4
+  sincos_reduced(static_cast<int>(nearest), r, sine, cosine);
+}
+
+/// sin x and cos x, absolute error below 1.5e-7 for |x| <= 10^4 (and no meaning beyond 6 * 10^6). The quarter turns are
+/// taken off with pi/2 in three parts.
+OTNFM_HD void sincos_of(float x, float& sine, float& cosine) {
+  const float shifted = fma_rn(x, 0.636619772f, 12582912.0f);  // adding 1.5 * 2^23 rounds to an integer
+  const float n = add_rn(shifted, -12582912.0f);
+  const float r = fma_rn(n, 1.71512451e-15f, fma_rn(n, 4.37113883e-8f, fma_rn(n, -1.57079637f, x)));
+  sincos_reduced(static_cast<int>(bits_of(shifted)), r, sine, cosine);
 }
 
 OTNFM_HD float sigmoid(float x) {
@@ -143,7 +157,7 @@ OTNFM_HD float tanh_of(float x) {
 OTNFM_HD float log1p_of(float u) {
   const float s = u / (2.0f + u);
   const float small = 2.0f * s * atanh_series(s);
-  return select(u <= 1.0f, small, log_exact_bits(1.0f + u));
+  return select(u > 1.0f, log_exact_bits(1.0f + u), small);  // NaN stays NaN
 }
 
 /// log(1 + e^x).

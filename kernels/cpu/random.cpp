@@ -1,0 +1,80 @@
+// 4 bytes a number; some 35 integer operations a number for Philox, 30 more for the logarithm, root, sine and cosine of
+// a normal one: bound by arithmetic. A loop over whole Philox blocks is branch-free, so that g++ computes 16 blocks at
+// once; the ragged ends of a range are computed apart, by the same functions and so with the same bits.
+#include "kernels/device/random.h"
+
+#include <cmath>
+
+#include "kernels/cpu/parallel.h"
+#include "kernels/random.h"
+
+namespace otnfm::cpu {
+namespace {
+
+constexpr std::int64_t kNumberGrain = 4096;
+
+std::uint64_t step_of(const RandomKey& key) {
+  return key.step.data ? key.step.data[0] : 0;
+}
+
+/// y[0 .. count): the numbers first .. first + count - 1 of a stream, kPerBlock of them a Philox block.
+template <int kPerBlock, class T, class Map>
+void generate(T* y, std::uint64_t first, std::int64_t count, const RandomKey& key, std::uint64_t step, const Map& map) {
+  const std::uint64_t seed = key.seed;
+  const std::uint32_t stream = key.stream;
+  std::int64_t done = 0;
+  const auto ragged = [&](std::uint64_t skip, std::int64_t end) {
+    T numbers[kPerBlock];
+    map(random_words(seed, stream, step, (first + done) / kPerBlock), numbers);
+    for (; done < end; ++done, ++skip) y[done] = numbers[skip];
+  };
+  if (const std::uint64_t skip = first % kPerBlock; skip != 0)
+    ragged(skip, std::min<std::int64_t>(count, kPerBlock - skip));
+  const std::int64_t blocks = (count - done) / kPerBlock;
+  const std::uint64_t first_block = (first + done) / kPerBlock;
+  T* __restrict to = y + done;
+  for (std::int64_t b = 0; b < blocks; ++b) {
+    T numbers[kPerBlock];
+    map(random_words(seed, stream, step, first_block + b), numbers);
+    for (int k = 0; k < kPerBlock; ++k) to[kPerBlock * b + k] = numbers[k];
+  }
+  done += kPerBlock * blocks;
+  if (done < count) ragged(0, count);
+}
+
+template <class Map>
+void generate_matrix(const View<float>& y, const RandomKey& key, const Map& map) {
+  const std::int64_t rows = y.rows(), d = y.columns();
+  const std::uint64_t first = static_cast<std::uint64_t>(key.first_row) * static_cast<std::uint64_t>(d);
+  const std::uint64_t step = step_of(key);
+  if (y.contiguous()) {
+    parallel_ranges(rows * d, kNumberGrain, [&](std::int64_t begin, std::int64_t end) {
+      generate<kNumbersPerBlock>(y.data + begin, first + begin, end - begin, key, step, map);
+    });
+    return;
+  }
+  parallel_rows(rows, 2 * d, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i)
+      generate<kNumbersPerBlock>(y.row(i), first + static_cast<std::uint64_t>(i) * d, d, key, step, map);
+  });
+}
+
+}  // namespace
+
+void uniform(Stream&, const Uniform& a) {
+  generate_matrix(a.y, a.key, UniformMap{a.low, a.high, a.high - a.low, std::nextafter(a.high, a.low)});
+}
+
+void normal(Stream&, const Normal& a) {
+  generate_matrix(a.y, a.key, NormalMap{a.mean, a.standard_deviation});
+}
+
+void random_indices(Stream&, const RandomIndices& a) {
+  const std::uint64_t first = static_cast<std::uint64_t>(a.key.first_row), step = step_of(a.key);
+  const IndexMap map{static_cast<std::uint32_t>(a.bound)};
+  parallel_ranges(a.index.shape[0], kNumberGrain, [&](std::int64_t begin, std::int64_t end) {
+    generate<kIndicesPerBlock>(a.index.data + begin, first + begin, end - begin, a.key, step, map);
+  });
+}
+
+}  // namespace otnfm::cpu
