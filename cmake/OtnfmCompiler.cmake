@@ -53,8 +53,10 @@ string(REPLACE ";" "," host_flags_for_nvcc "-Wall;-Wextra;-ffp-contract=off;-fno
 target_compile_options(otnfm_options INTERFACE
   "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;-Xcompiler=${host_flags_for_nvcc};-lineinfo>")
 if(OTNFM_SANITIZE)
-  target_compile_options(otnfm_options INTERFACE -fsanitize=${OTNFM_SANITIZE} -fno-omit-frame-pointer
-                         $<$<NOT:$<STREQUAL:${OTNFM_SANITIZE},thread>>:-fno-sanitize-recover=all>)
+  target_compile_options(otnfm_options INTERFACE -fsanitize=${OTNFM_SANITIZE} -fno-omit-frame-pointer)
+  if(NOT OTNFM_SANITIZE MATCHES thread)
+    target_compile_options(otnfm_options INTERFACE -fno-sanitize-recover=all)
+  endif()
   target_link_options(otnfm_options INTERFACE -fsanitize=${OTNFM_SANITIZE})
 endif()
 
