@@ -39,8 +39,11 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-/// Written by the standard library, not by the code under test.
+/// Written by the standard library, not by the code under test. Removed before: ext4 flushes a file that is truncated
+/// and written anew to the disk, and thousands of those take a minute.
 inline void put(const std::filesystem::path& path, std::string_view bytes) {
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);
   std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 

@@ -1,0 +1,87 @@
+#include "engine/io/axes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+
+namespace otnfm {
+
+namespace {
+
+struct Range {
+  double low, high;
+};
+
+std::optional<Range> robust_range(const std::vector<Point>& points, double Point::*axis) {
+  std::vector<double> values;
+  for (const Point& p : points)
+    if (std::isfinite(p.*axis)) values.push_back(p.*axis);
+  if (values.empty()) return std::nullopt;
+  const auto value_at = [&](double rank) {
+    const auto nth = values.begin() + static_cast<std::int64_t>(rank);
+    std::nth_element(values.begin(), nth, values.end());
+    return *nth;
+  };
+  const auto last = static_cast<double>(values.size() - 1);
+  const double low = value_at(std::floor(0.01 * last)), high = value_at(std::ceil(0.99 * last)),
+               allowed = (high - low) / 2;
+  Range range{low, high};
+  for (double value : values) {
+    if (value < low - allowed || value > high + allowed) continue;
+    range = {std::min(range.low, value), std::max(range.high, value)};
+  }
+  return range;
+}
+
+Range common_range(const std::vector<Point>& points, const std::vector<Point>& followers, double Point::*axis) {
+  const std::optional<Range> led = robust_range(points, axis), followed = robust_range(followers, axis);
+  if (!led) return followed.value_or(Range{-1, 1});
+  if (!followed) return *led;
+  const double allowed = (led->high - led->low) / 4;
+  return {std::min(led->low, std::max(followed->low, led->low - allowed)),
+          std::max(led->high, std::min(followed->high, led->high + allowed))};
+}
+
+}  // namespace
+
+Box robust_box(const std::vector<Point>& points, const std::vector<Point>& followers) {
+  constexpr double kMargin = 1.08;
+  const Range x = common_range(points, followers, &Point::x), y = common_range(points, followers, &Point::y);
+  Box box;
+  box.center = {x.low / 2 + x.high / 2, y.low / 2 + y.high / 2};
+  box.half = kMargin * std::max(x.high / 2 - x.low / 2, y.high / 2 - y.low / 2);
+  // All points equal: something must be shown around them, and wide enough for the ticks to differ.
+  const double magnitude = std::max(std::abs(box.center.x), std::abs(box.center.y));
+  if (box.half <= 1e-6 * magnitude) box.half = 0.1 * magnitude;
+  if (box.half < 1e-30) box.half = 1;
+  return box;
+}
+
+std::vector<Tick> round_ticks(double low, double high) {
+  const double rough = (high - low) / 5;
+  if (!(rough > 0) || !std::isfinite(rough)) return {};
+  const double power = std::pow(10, std::floor(std::log10(rough)));
+  double step = 10 * power;
+  for (double factor : {1.0, 2.0, 5.0})
+    if (factor * power >= 0.999 * rough) {
+      step = factor * power;
+      break;
+    }
+  std::vector<Tick> ticks;
+  const double magnitude = std::max(std::abs(low), std::abs(high));
+  const int exponent = static_cast<int>(std::floor(std::log10(step) + 1e-9));
+  // 17 * 0.2 is a little more than 3.4.
+  for (double k = std::ceil(low / step - 1e-9); k <= high / step + 1e-9 && ticks.size() < 12; ++k) {
+    const double value = k == 0 ? 0 : k * step;  // not -0
+    const bool plain = magnitude < 1e5 && exponent >= -4;
+    const int digits = plain ? std::max(0, -exponent) : static_cast<int>(std::floor(std::log10(magnitude))) - exponent;
+    ticks.push_back({value, plain || value == 0 ? fmt::format("{:.{}f}", value, plain ? digits : 0)
+                                                : fmt::format("{:.{}e}", value, std::clamp(digits, 0, 15))});
+  }
+  return ticks;
+}
+
+}  // namespace otnfm

@@ -1,0 +1,35 @@
+// The part of the plane that a scatter plot shows, and the numbers along its edges.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace otnfm {
+
+struct Point {
+  double x = 0, y = 0;
+};
+
+struct Box {
+  Point center;
+  double half = 1;  ///< half of the side: axes are equal, so the box is a square
+
+  bool contains(Point p) const {
+    return p.x >= center.x - half && p.x <= center.x + half && p.y >= center.y - half && p.y <= center.y + half;
+  }
+};
+
+/// A square around nearly all of the finite `points`: the whole of them, unless some lie further beyond the 1% and 99%
+/// quantiles than half the distance between these. `followers` may widen it, by a quarter at most, so that a map that
+/// went astray does not shrink what it should have hit. Without any finite point: [-1, 1].
+Box robust_box(const std::vector<Point>& points, const std::vector<Point>& followers);
+
+struct Tick {
+  double value = 0;
+  std::string label;
+};
+
+/// About five round numbers (1, 2 or 5 times a power of ten apart) from `low` to `high`.
+std::vector<Tick> round_ticks(double low, double high);
+
+}  // namespace otnfm
