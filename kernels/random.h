@@ -16,6 +16,11 @@ struct RandomKey {
   std::int64_t first_row = 0;
 };
 
+/// Read where the op runs.
+OTNFM_HD std::uint64_t step_of(const RandomKey& key) {
+  return key.step.data ? key.step.data[0] : 0;
+}
+
 /// y uniform on [low, high)
 struct Uniform {
   static constexpr const char* kName = "uniform";

@@ -7,7 +7,7 @@
 namespace otnfm::cpu {
 
 void sample_distribution(Stream&, const SampleDistribution& a) {
-  const std::uint64_t seed = a.key.seed, step = a.key.step.data ? a.key.step.data[0] : 0;
+  const std::uint64_t seed = a.key.seed, step = step_of(a.key);
   const std::uint64_t first = static_cast<std::uint64_t>(a.key.first_row);
   const std::uint32_t stream = a.key.stream;
   const auto points = [&]<DistributionKind kind>(std::int64_t begin, std::int64_t end, const auto stride) {

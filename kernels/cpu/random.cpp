@@ -13,10 +13,6 @@ namespace {
 
 constexpr std::int64_t kNumberGrain = 4096;
 
-std::uint64_t step_of(const RandomKey& key) {
-  return key.step.data ? key.step.data[0] : 0;
-}
-
 /// y[0 .. count): the numbers first .. first + count - 1 of a stream, kPerBlock of them a Philox block.
 template <int kPerBlock, class T, class Map>
 void generate(T* y, std::uint64_t first, std::int64_t count, const RandomKey& key, std::uint64_t step, const Map& map) {
