@@ -1,0 +1,208 @@
+#include "engine/data/dataset.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <utility>
+
+#include "engine/data/sampler.h"
+#include "engine/io/cifar10.h"
+#include "engine/io/idx.h"
+#include "engine/io/npy.h"
+#include "kernels/check.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/error.h"
+
+namespace otnfm {
+namespace {
+
+constexpr std::pair<const char*, DistributionKind> kDistributions[] = {
+    {"8gaussians", DistributionKind::eight_gaussians},
+    {"moons", DistributionKind::moons},
+    {"checkerboard", DistributionKind::checkerboard},
+    {"swissroll", DistributionKind::swissroll},
+    {"spirals", DistributionKind::spirals},
+    {"rings", DistributionKind::rings},
+    {"pinwheel", DistributionKind::pinwheel},
+    {"crescent", DistributionKind::crescent},
+};
+
+void check_output(const char* where, View<float> out, std::int64_t dimension) {
+  require(out.rank == 2, where, "the output must be a matrix", describe(out));
+  require_matrix(where, "the output", out, out.rows(), dimension);
+}
+
+std::vector<float> values_of_pixels(const std::vector<std::uint8_t>& pixels) {
+  std::vector<float> values(pixels.size());
+  std::transform(pixels.begin(), pixels.end(), values.begin(), value_of_pixel);
+  return values;
+}
+
+// "mnist:DIR" is ("mnist", "DIR"); what has no such prefix is ("", spec).
+bool take_prefix(const std::string& spec, const char* prefix, std::string& rest) {
+  if (spec.rfind(prefix, 0) != 0) return false;
+  rest = spec.substr(std::char_traits<char>::length(prefix));
+  if (rest.empty()) throw InputError(fmt::format("data \"{}\": something must follow the colon", spec));
+  return true;
+}
+
+bool ends_with(const std::string& text, const char* end) {
+  return std::string_view(text).ends_with(end);
+}
+
+Dataset open_mnist(const std::string& spec, const std::string& folder) {
+  const Mnist train = load_mnist(folder, Split::train), test = load_mnist(folder, Split::test);
+  if (train.images.rows != test.images.rows || train.images.columns != test.images.columns)
+    throw InputError(fmt::format("{}: training images are {} by {}, test images {} by {}", folder, train.images.rows,
+                                 train.images.columns, test.images.rows, test.images.columns));
+  Dataset data = Dataset::images(spec, values_of_pixels(train.images.pixels),
+                                 {.channels = 1, .height = train.images.rows, .width = train.images.columns});
+  data.set_test_split(values_of_pixels(test.images.pixels));
+  return data;
+}
+
+Dataset open_cifar10(const std::string& spec, const std::string& folder) {
+  Dataset data = Dataset::images(spec, values_of_pixels(load_cifar10(folder, Split::train).pixels),
+                                 {Cifar10::kChannels, Cifar10::kHeight, Cifar10::kWidth});
+  data.set_test_split(values_of_pixels(load_cifar10(folder, Split::test).pixels));
+  return data;
+}
+
+std::int64_t parse_dimension(const std::string& spec, const std::string& text) {
+  std::int64_t dimension = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), dimension);
+  if (error != std::errc() || end != text.data() + text.size() || dimension < 1 || dimension > (1 << 24))
+    throw InputError(fmt::format("data \"{}\": the dimension must be a number from 1 to {}", spec, 1 << 24));
+  return dimension;
+}
+
+}  // namespace
+
+const std::string& dataset_names() {
+  static const std::string names = [] {
+    std::string list;
+    for (const auto& [name, kind] : kDistributions) list += std::string(name) + ", ";
+    return list + "gaussian, gaussian:DIMENSION, mnist:DIR, cifar10:DIR, FILE.npy";
+  }();
+  return names;
+}
+
+float value_of_pixel(std::uint8_t pixel) {
+  return static_cast<float>(pixel) / 127.5f - 1.0f;
+}
+
+std::uint8_t pixel_of_value(float value) {
+  const float pixel = std::nearbyint((value + 1.0f) * 127.5f);
+  if (!(pixel > 0)) return 0;
+  return pixel < 255 ? static_cast<std::uint8_t>(pixel) : 255;
+}
+
+Dataset Dataset::distribution(DistributionKind kind) {
+  Dataset data;
+  for (const auto& [name, known] : kDistributions)
+    if (known == kind) data.name_ = name;
+  data.dimension_ = 2;
+  data.kind_ = kind;
+  return data;
+}
+
+Dataset Dataset::gaussian(std::int64_t dimension) {
+  if (dimension < 1) throw InputError(fmt::format("a gaussian of dimension {}: it must be at least 1", dimension));
+  Dataset data;
+  data.name_ = "gaussian";
+  data.dimension_ = dimension;
+  return data;
+}
+
+Dataset Dataset::points(std::string name, std::vector<float> values, std::int64_t dimension) {
+  if (dimension < 1 || values.empty())
+    throw InputError(fmt::format("{}: holds no data ({} numbers, {} columns)", name, values.size(), dimension));
+  if (values.size() % static_cast<std::size_t>(dimension) != 0)
+    throw InputError(fmt::format("{}: {} numbers do not make rows of {}", name, values.size(), dimension));
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (!std::isfinite(values[i]))
+      throw InputError(fmt::format("{}: row {}, column {} (counted from 0) is {}", name,
+                                   i / static_cast<std::size_t>(dimension), i % static_cast<std::size_t>(dimension),
+                                   values[i]));
+  Dataset data;
+  data.name_ = std::move(name);
+  data.dimension_ = dimension;
+  data.rows_ = std::make_shared<const std::vector<float>>(std::move(values));
+  return data;
+}
+
+Dataset Dataset::images(std::string name, std::vector<float> values, ImageShape shape) {
+  if (shape.channels < 1 || shape.height < 1 || shape.width < 1)
+    throw InputError(
+        fmt::format("{}: images of {} channels, {} by {} pixels", name, shape.channels, shape.height, shape.width));
+  Dataset data = points(std::move(name), std::move(values), shape.channels * shape.height * shape.width);
+  data.image_ = shape;
+  return data;
+}
+
+Dataset Dataset::test_split() const {
+  if (!test_rows_) throw InputError(fmt::format("{}: has no test set", name_));
+  Dataset test = *this;
+  test.name_ += " (test)";
+  test.rows_ = std::exchange(test.test_rows_, nullptr);
+  return test;
+}
+
+void Dataset::set_test_split(std::vector<float> values) {
+  test_rows_ = points(name_ + " (test)", std::move(values), dimension_).rows_;
+}
+
+void Dataset::copy_row(std::int64_t row, float* to) const {
+  std::copy_n(rows_->data() + row * dimension_, dimension_, to);
+}
+
+void Dataset::draw(const DrawKey& key, View<float> out) const {
+  check_output("Dataset::draw", out, dimension_);
+  if (endless()) {
+    if (kind_)
+      sample_distribution(host_stream(), {.y = out, .key = random_key(key), .kind = *kind_});
+    else
+      normal(host_stream(), {.y = out, .key = random_key(key)});
+    return;
+  }
+  std::vector<std::int64_t> index(static_cast<std::size_t>(out.rows()));
+  random_indices(host_stream(), {.index = {index.data(), {out.rows()}}, .key = random_key(key), .bound = count()});
+  cpu::parallel_rows(out.rows(), dimension_, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) copy_row(index[static_cast<std::size_t>(i)], out.row(i));
+  });
+}
+
+void Dataset::draw_rows(const DrawKey& key, View<const std::int64_t> rows, View<float> out) const {
+  check_output("Dataset::draw_rows", out, dimension_);
+  require_vector("Dataset::draw_rows", "rows", rows, out.rows());
+  for (std::int64_t i = 0; i < out.rows(); ++i) draw(key.at_row(rows(i)), out.row_slice(i, 1));
+}
+
+void Dataset::draw_distinct(const DrawKey& key, View<float> out) const {
+  if (endless()) return draw(key, out);
+  check_output("Dataset::draw_distinct", out, dimension_);
+  if (key.first_row < 0 || key.first_row + out.rows() > count())
+    throw InputError(fmt::format("{}: rows {} to {} of {} cannot be drawn without repetition", name_, key.first_row,
+                                 key.first_row + out.rows(), count()));
+  const RandomPermutation permutation(count(), key);
+  for (std::int64_t i = 0; i < out.rows(); ++i) copy_row(permutation(key.first_row + i), out.row(i));
+}
+
+Dataset open_dataset(const std::string& spec) {
+  for (const auto& [name, kind] : kDistributions)
+    if (spec == name) return Dataset::distribution(kind);
+  if (spec == "gaussian") return Dataset::gaussian(2);
+  std::string rest;
+  if (take_prefix(spec, "gaussian:", rest)) return Dataset::gaussian(parse_dimension(spec, rest));
+  if (take_prefix(spec, "mnist:", rest)) return open_mnist(spec, rest);
+  if (take_prefix(spec, "cifar10:", rest)) return open_cifar10(spec, rest);
+  if (ends_with(spec, ".npy") || ends_with(spec, ".npz")) {
+    FloatMatrix matrix = read_matrix_float(spec);
+    return Dataset::points(spec, std::move(matrix.values), matrix.columns);
+  }
+  throw InputError(fmt::format("unknown data \"{}\"; known are {}", spec, dataset_names()));
+}
+
+}  // namespace otnfm

@@ -1,0 +1,84 @@
+// What `--data D` means: a distribution that can be drawn from without end, or a finite set of rows in memory.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/data/draw_key.h"
+#include "kernels/distribution.h"
+#include "kernels/view.h"
+
+namespace otnfm {
+
+/// "8gaussians, moons, ...": what open_dataset() knows, for messages and --help.
+const std::string& dataset_names();
+
+/// A picture's shape; the rows of an image data set are its pixels, channel by channel, row by row, in [-1, 1].
+struct ImageShape {
+  std::int64_t channels = 0, height = 0, width = 0;
+};
+
+/// 0 .. 255 to [-1, 1], and back to the nearest (what lies outside, or is NaN, goes to the nearer end, or 0).
+float value_of_pixel(std::uint8_t pixel);
+std::uint8_t pixel_of_value(float value);
+
+/// Cheap to copy: copies share the rows. Drawing is const and may be done by several threads at once.
+class Dataset {
+ public:
+  /// An endless one.
+  static Dataset distribution(DistributionKind kind);
+  /// N(0, I), endless. InputError for dimension < 1.
+  static Dataset gaussian(std::int64_t dimension);
+  /// A finite one of `values` [count, dimension], row-major. InputError where there are no rows or no columns, the
+  /// sizes disagree, or an entry is NaN or infinite (its row and column are named).
+  static Dataset points(std::string name, std::vector<float> values, std::int64_t dimension);
+  /// The same of images.
+  static Dataset images(std::string name, std::vector<float> values, ImageShape shape);
+
+  const std::string& name() const { return name_; }
+  std::int64_t dimension() const { return dimension_; }
+  bool is_images() const { return image_.channels > 0; }
+  ImageShape image_shape() const { return image_; }
+
+  bool endless() const { return !rows_; }
+  /// Set where the data set is one of the two-dimensional distributions; an endless one without it is N(0, I).
+  std::optional<DistributionKind> kind() const { return kind_; }
+  /// The number of rows, [count, dimension] of them; 0 and empty where the data set is endless.
+  std::int64_t count() const { return rows_ ? static_cast<std::int64_t>(rows_->size()) / dimension_ : 0; }
+  View<const float> rows() const { return {rows_ ? rows_->data() : nullptr, {count(), dimension_}}; }
+
+  /// The images kept apart for testing (MNIST, CIFAR-10).
+  bool has_test_split() const { return test_rows_ != nullptr; }
+  /// InputError where there is none.
+  Dataset test_split() const;
+  void set_test_split(std::vector<float> values);
+
+  /// Fresh draws of an endless set, uniformly random rows (with replacement) of a finite one, into out [B, dimension].
+  void draw(const DrawKey& key, View<float> out) const;
+
+  /// Row out(i) has the number key.first_row + rows(i): draw() of rows that need not follow each other.
+  void draw_rows(const DrawKey& key, View<const std::int64_t> rows, View<float> out) const;
+
+  /// As draw(), but no row of a finite set twice: rows key.first_row .. + B of the permutation that (seed, stream,
+  /// step) stand for. InputError where the set has fewer rows. An endless set never repeats: there it is draw().
+  void draw_distinct(const DrawKey& key, View<float> out) const;
+
+ private:
+  Dataset() = default;
+  void copy_row(std::int64_t row, float* to) const;
+
+  std::string name_;
+  std::int64_t dimension_ = 0;
+  ImageShape image_;
+  std::optional<DistributionKind> kind_;
+  std::shared_ptr<const std::vector<float>> rows_, test_rows_;
+};
+
+/// One of the distributions by name, `gaussian` (2-D) or `gaussian:DIMENSION`, `mnist:DIR`, `cifar10:DIR`, or a
+/// `FILE.npy` (or .npz) of shape [n, d]. InputError that names what is wrong, and the known names for an unknown one.
+Dataset open_dataset(const std::string& spec);
+
+}  // namespace otnfm

@@ -1,0 +1,59 @@
+#include "engine/data/source.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+#include <vector>
+
+#include "kernels/error.h"
+
+namespace otnfm {
+
+Source Source::gaussian(std::int64_t dimension) {
+  return {"gaussian", Dataset::gaussian(dimension)};
+}
+
+Source Source::gaussian_fit(GaussianParameters parameters) {
+  return {"gaussian-fit", GaussianFit(std::move(parameters))};
+}
+
+Source Source::dataset(Dataset data) {
+  std::string name = data.name();
+  return {std::move(name), std::move(data)};
+}
+
+std::int64_t Source::dimension() const {
+  return std::visit([](const auto& kind) { return kind.dimension(); }, kind_);
+}
+
+const GaussianParameters* Source::parameters() const {
+  const GaussianFit* fit = std::get_if<GaussianFit>(&kind_);
+  return fit ? &fit->parameters() : nullptr;
+}
+
+void Source::draw(const DrawKey& key, View<float> out) const {
+  std::visit([&](const auto& kind) { kind.draw(key, out); }, kind_);
+}
+
+void Source::draw_rows(const DrawKey& key, View<const std::int64_t> rows, View<float> out) const {
+  std::visit([&](const auto& kind) { kind.draw_rows(key, rows, out); }, kind_);
+}
+
+Source open_source(const std::string& spec, const Dataset& target) {
+  if (spec == "gaussian") return Source::gaussian(target.dimension());
+  if (spec == "gaussian-fit") {
+    if (!target.endless()) return Source::gaussian_fit(fit_gaussian(target.rows()));
+    constexpr std::int64_t kDraws = 65536;
+    std::vector<float> draws(static_cast<std::size_t>(kDraws * target.dimension()));
+    const View<float> view(draws.data(), {kDraws, target.dimension()});
+    target.draw({}, view);
+    return Source::gaussian_fit(fit_gaussian(view));
+  }
+  Source source = Source::dataset(open_dataset(spec));
+  if (source.dimension() != target.dimension())
+    throw InputError(fmt::format("source {} has dimension {}, data {} has {}", spec, source.dimension(), target.name(),
+                                 target.dimension()));
+  return source;
+}
+
+}  // namespace otnfm
