@@ -1,5 +1,6 @@
 // Reductions of a matrix along its rows (one number a row) or its columns (one number a column), in an order that does
-// not depend on the number of threads.
+// not depend on the number of threads. The sum and the mean of nothing are 0. A NaN makes every result over it NaN, the
+// maximum too (it then counts as the largest).
 #pragma once
 
 #include "kernels/op.h"

@@ -2,7 +2,7 @@
 // size whose sums are then added in order.
 #include "kernels/squared_error.h"
 
-#include "kernels/cpu/lane_sum.h"
+#include "kernels/cpu/lanes.h"
 #include "kernels/cpu/spans.h"
 
 namespace otnfm::cpu {
@@ -10,9 +10,11 @@ namespace {
 
 constexpr std::int64_t kPieceElements = 4096;
 
-double square_of(float prediction, float target) {
-  const double difference = static_cast<double>(prediction) - static_cast<double>(target);
-  return difference * difference;
+double squared_distance(const float* prediction, const float* target, std::int64_t n) {
+  return sum_lanes<double>(n, [&](auto load) {
+    const auto difference = load(prediction) - load(target);
+    return difference * difference;
+  });
 }
 
 /// piece(k) for k in [0, n), added up in groups of `group`.
@@ -42,15 +44,13 @@ void squared_error(Stream& stream, const SquaredError& a) {
   if (a.weight.data == nullptr && a.prediction.contiguous() && a.target.contiguous()) {
     const std::int64_t pieces = (n + kPieceElements - 1) / kPieceElements;
     sum = grouped_sum(stream, pieces, 1, [&](std::int64_t k) {
-      const float *prediction = a.prediction.data + k * kPieceElements, *target = a.target.data + k * kPieceElements;
-      return lane_sum<double>(std::min(kPieceElements, n - k * kPieceElements),
-                              [&](std::int64_t j) { return square_of(prediction[j], target[j]); });
+      const std::int64_t begin = k * kPieceElements;
+      return squared_distance(a.prediction.data + begin, a.target.data + begin, std::min(kPieceElements, n - begin));
     });
   } else {
     const std::int64_t group = std::max<std::int64_t>(1, kPieceElements / std::max<std::int64_t>(1, d));
     sum = grouped_sum(stream, rows, group, [&](std::int64_t i) {
-      const float *prediction = a.prediction.row(i), *target = a.target.row(i);
-      const double square = lane_sum<double>(d, [&](std::int64_t j) { return square_of(prediction[j], target[j]); });
+      const double square = squared_distance(a.prediction.row(i), a.target.row(i), d);
       return a.weight.data == nullptr ? square : static_cast<double>(a.weight.data[i]) * square;
     });
   }

@@ -1,0 +1,74 @@
+// A sum or a maximum of n terms in interleaved lanes that are folded pairwise at the end: it vectorises, while the
+// order of the operations stands in the source. (A reduction that the compiler may reorder can peel elements off until
+// an address is aligned, and then rounds differently from one allocation to the next.)
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+
+namespace otnfm::cpu {
+
+/// 64 bytes of Number: 16 floats or 8 doubles. (g++ cuts them up where the registers are narrower.)
+template <class Number>
+using Lanes __attribute__((vector_size(64))) = Number;
+
+template <class Number>
+inline constexpr std::int64_t kLaneCount = 64 / static_cast<std::int64_t>(sizeof(Number));
+
+/// Loads element `j` of an array of floats as a Number.
+template <class Number>
+struct LoadOne {
+  std::int64_t j;
+  Number operator()(const float* from) const { return static_cast<Number>(from[j]); }
+};
+
+/// Loads elements j, j + 1, ... as the lanes.
+template <class Number>
+struct LoadLanes {
+  std::int64_t j;
+  __attribute__((always_inline)) Lanes<Number> operator()(const float* from) const {
+    typedef float Floats __attribute__((vector_size(kLaneCount<Number> * sizeof(float))));
+    Floats floats;
+    std::memcpy(&floats, from + j, sizeof(floats));
+    return __builtin_convertvector(floats, Lanes<Number>);
+  }
+};
+
+/// Folds term(load) over j in [0, n), where load(p) is p[j], for a single element or for all lanes at once. combine
+/// and term must compile for both.
+template <class Number, class Combine, class Term>
+inline __attribute__((always_inline)) Number fold_lanes(std::int64_t n, Number start, const Combine& combine,
+                                                        const Term& term) {
+  constexpr std::int64_t kCount = kLaneCount<Number>;
+  std::int64_t j = 0;
+  Number lanes[kCount];
+  std::fill(lanes, lanes + kCount, start);
+  if (n >= kCount) {
+    Lanes<Number> even, odd;  // two, so that an addition need not wait for the one before
+    std::memcpy(&even, lanes, sizeof(even));
+    odd = even;
+    for (; j + 2 * kCount <= n; j += 2 * kCount) {
+      even = combine(even, term(LoadLanes<Number>{j}));
+      odd = combine(odd, term(LoadLanes<Number>{j + kCount}));
+    }
+    if (j + kCount <= n) {
+      even = combine(even, term(LoadLanes<Number>{j}));
+      j += kCount;
+    }
+    even = combine(even, odd);
+    std::memcpy(lanes, &even, sizeof(even));
+  }
+  for (std::int64_t lane = 0; j < n; ++j, ++lane) lanes[lane] = combine(lanes[lane], term(LoadOne<Number>{j}));
+  for (std::int64_t width = kCount / 2; width > 0; width /= 2)
+    for (std::int64_t lane = 0; lane < width; ++lane) lanes[lane] = combine(lanes[lane], lanes[lane + width]);
+  return lanes[0];
+}
+
+template <class Number, class Term>
+inline __attribute__((always_inline)) Number sum_lanes(std::int64_t n, const Term& term) {
+  return fold_lanes<Number>(n, Number{0}, std::plus<>{}, term);
+}
+
+}  // namespace otnfm::cpu
