@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds and runs all tests. CI runs this.
+#
+#   tools/test.sh              every stage
+#   tools/test.sh STAGE...     some of: checks cpu simt tsan cuda
+#
+# checks: clang-format, the project's own rules, clang-tidy.   cpu: build/, tests on the CPU.
+# simt: build-simt/, the CUDA kernels on the host under AddressSanitizer and UBSan.   tsan: build-tsan/, a few of them under
+# ThreadSanitizer.   cuda: build-cuda/, where there is nvcc: all CUDA compiled and linked for one architecture, registers and
+# spills against the committed table, and the program started.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+case ${1:-} in -h | --help) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;; esac
+stages=("$@")
+[[ $# -gt 0 ]] || stages=(checks cpu simt tsan cuda)
+for stage in "${stages[@]}"; do
+  [[ " checks cpu simt tsan cuda " == *" $stage "* ]] || fail "no stage is named '$stage' (checks cpu simt tsan cuda)"
+done
+
+configure() { cmake --preset "$1" -DOTNFM_TESTS=ON >/dev/null; }
+build() { cmake --build "$1" -j "$jobs" "${@:2}"; }
+run_ctest() { ctest --test-dir "$1" --output-on-failure --no-tests=error "${@:2}"; }
+
+# Another version of clang-format lays some lines out otherwise.
+format() {
+  local version
+  version=$(clang-format --version | sed -E 's/.*version ([0-9]+).*/\1/')
+  if [[ $version -ne 14 ]]; then
+    say "not checked: the sources are formatted with clang-format 14, and $version is installed"
+    return
+  fi
+  find kernels engine layers ot tools tests bench \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' \) -print0 |
+    xargs -0 -P "$jobs" -n 32 clang-format --dry-run -Werror
+}
+
+checks() {
+  run_stage "checks: format" format
+  run_stage "checks: rules" python3 tools/check_rules.py
+  run_stage "checks: configure" configure cpu
+  run_stage "checks: clang-tidy" python3 tools/check_tidy.py --build build
+}
+
+cpu() {
+  run_stage "cpu: configure" configure cpu
+  run_stage "cpu: build" build build
+  run_stage "cpu: tests" run_ctest build
+}
+
+simt() {
+  run_stage "simt: configure" configure simt
+  run_stage "simt: build" build build-simt
+  run_stage "simt: tests" run_ctest build-simt -j "$jobs"
+}
+
+# ThreadSanitizer costs 50 ms a block of threads: the shim's own tests, and of each op its smallest shapes.
+tsan() {
+  run_stage "tsan: configure" configure tsan
+  run_stage "tsan: build" build build-tsan --target test_simt_tests test_kernels
+  run_stage "tsan: tests of the shim" build-tsan/test_simt_tests
+  run_stage "tsan: kernels" build-tsan/test_kernels --gtest_brief=1 --gtest_filter='Ops/EveryCase.*/*_31x1_*:Ops/EveryCase.*/*_2x32_*'
+}
+
+has_gpu() { nvidia-smi -L >/dev/null 2>&1; }
+
+start_program() {
+  build-cuda/otnfm info
+  has_gpu && return
+  build-cuda/otnfm info | grep -q 'cuda .*none: ' || fail "'build-cuda/otnfm info' does not say that there is no GPU"
+  if OTNFM_REQUIRE=cuda build-cuda/test_kernels --gtest_brief=1 --gtest_filter='*residual*' >/dev/null 2>&1; then
+    fail "with OTNFM_REQUIRE=cuda the kernel tests pass on a machine without a GPU"
+  fi
+}
+
+cuda() {
+  local nvcc
+  nvcc=$(find_nvcc)
+  if [[ -z $nvcc ]]; then
+    say "no nvcc: the CUDA build is left out (tools/setup.sh --cuda installs one)"
+    return
+  fi
+  export CUDACXX=$nvcc
+  run_stage "cuda: configure" configure cuda
+  run_stage "cuda: build" build build-cuda --target otnfm test_kernels bench_kernels
+  run_stage "cuda: registers and spills" python3 tools/check_ptxas.py --check
+  run_stage "cuda: start" start_program
+  if has_gpu; then run_stage "cuda: tests" env OTNFM_REQUIRE=cuda build-cuda/test_kernels --gtest_brief=1; fi
+}
+
+run_stage "setup" tools/setup.sh --checks
+for stage in "${stages[@]}"; do "$stage"; done
+print_stages
+say "every stage passed: ${stages[*]}"
