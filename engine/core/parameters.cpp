@@ -65,7 +65,7 @@ View<float> Parameters::slice(const View<float>& flat, Parameter p) const {
   return v;
 }
 
-void Parameters::allocate(Device device, std::uint64_t seed) {
+void Parameters::allocate(Device device, std::uint64_t seed, bool training) {
   if (allocated_) throw InputError("the parameters were allocated twice");
   allocated_ = true;
   std::int64_t n = 0;
@@ -78,10 +78,10 @@ void Parameters::allocate(Device device, std::uint64_t seed) {
     if (decayed) decayed_count_ = n;
   }
 
-  memory_ = Memory(device, 5 * static_cast<std::size_t>(n) * sizeof(float), "the parameters");
-  float* base = reinterpret_cast<float*>(memory_.data());
   View<float>* flats[] = {&values_, &gradients_, &first_moments_, &second_moments_, &averages_};
-  for (int k = 0; k < 5; ++k) *flats[k] = View<float>(base + k * n, {n});
+  const int count = training ? 5 : 1;
+  memory_ = Memory(device, count * static_cast<std::size_t>(n) * sizeof(float), "the parameters");
+  for (int k = 0; k < count; ++k) *flats[k] = View<float>(reinterpret_cast<float*>(memory_.data()) + k * n, {n});
 
   std::vector<float> initial(n, 0.0f);
   for (std::size_t k = 0; k < entries_.size(); ++k)
@@ -91,7 +91,7 @@ void Parameters::allocate(Device device, std::uint64_t seed) {
   Stream stream(device);
   zero_bytes(stream, memory_.data(), memory_.bytes());
   copy_bytes(stream, values_.data, initial.data(), n * sizeof(float));
-  copy_bytes(stream, averages_.data, initial.data(), n * sizeof(float));
+  if (training) copy_bytes(stream, averages_.data, initial.data(), n * sizeof(float));
   stream.synchronize();
 }
 

@@ -101,9 +101,11 @@ Tensor Tape::parameter(const Parameters& parameters, Parameter p) {
   if (const auto found = parameters_.find(value.data); found != parameters_.end()) return found->second;
   const Shape& shape = parameters.shape(p.index);
   const Tensor tensor = make_tensor(shape, DType::float32, value.data);
-  const Tensor slot = make_tensor(shape, DType::float32, parameters.gradient(p).data);
-  values_[tensor.id_].wants_gradient = options_.training;
-  values_[tensor.id_].gradient_slot = slot;
+  if (options_.training) {
+    const Tensor slot = make_tensor(shape, DType::float32, parameters.gradient(p).data);
+    values_[tensor.id_].wants_gradient = true;
+    values_[tensor.id_].gradient_slot = slot;
+  }
   parameters_.emplace(value.data, tensor);
   return tensor;
 }

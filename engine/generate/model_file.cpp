@@ -1,0 +1,140 @@
+#include "engine/generate/model_file.h"
+
+#include <cmath>
+#include <span>
+
+namespace otnfm {
+namespace {
+
+constexpr const char* kKey = "otnfm";
+constexpr int kVersion = 1;
+
+std::vector<float> download(Stream& stream, const View<float>& flat) {
+  std::vector<float> host(flat.size());
+  copy_bytes(stream, host.data(), flat.data, host.size() * sizeof(float));
+  stream.synchronize();
+  return host;
+}
+
+[[noreturn]] void fail(const std::string& path, const std::string& what) {
+  throw InputError(path + ": " + what);
+}
+
+Source source_of(const SafetensorsFile& file, const nlohmann::json& configuration, std::int64_t d) {
+  const std::string name = configuration.at("source").get<std::string>();
+  if (name == "gaussian") return Source::gaussian(d);
+  if (name == "gaussian-fit") {
+    const auto floats = [&](const char* tensor_name) {
+      const NamedTensor& tensor = file.tensor(tensor_name);
+      return file.values<float>(tensor_name, tensor.shape);
+    };
+    GaussianParameters fit{.mean = floats("source/mean"), .factor = floats("source/factor"), .diagonal = {}};
+    if (file.contains("source/diagonal")) fit.diagonal = floats("source/diagonal");
+    return Source::gaussian_fit(std::move(fit));
+  }
+  return Source::dataset(open_dataset(name));
+}
+
+}  // namespace
+
+ImageShape Model::image() const {
+  const nlohmann::json& shape = configuration.at("image");
+  return shape.is_null() ? ImageShape{} : ImageShape{shape[0], shape[1], shape[2]};
+}
+
+nlohmann::json read_model_configuration(const SafetensorsFile& file) {
+  const auto found = file.metadata().find(kKey);
+  if (found == file.metadata().end()) fail(file.path(), "is not a model of otnfm: its metadata has no \"otnfm\"");
+  nlohmann::json configuration = nlohmann::json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+  if (!configuration.is_object()) fail(file.path(), "the metadata's \"otnfm\" is not a JSON object");
+  const auto has = [&](const char* key, bool (*is)(const nlohmann::json&)) {
+    if (!configuration.contains(key) || !is(configuration[key]))
+      fail(file.path(), std::string("the metadata's \"") + key + "\" is missing or of the wrong type");
+  };
+  has("version", [](const nlohmann::json& j) { return j.is_number_integer(); });
+  if (configuration["version"] != kVersion)
+    fail(file.path(), "is of version " + configuration["version"].dump() + ", this program reads version " +
+                          std::to_string(kVersion));
+  has("data", [](const nlohmann::json& j) { return j.is_string(); });
+  has("source", [](const nlohmann::json& j) { return j.is_string(); });
+  has("dimension", [](const nlohmann::json& j) { return j.is_number_integer(); });
+  has("flow", [](const nlohmann::json& j) { return j.is_object(); });
+  has("image", [](const nlohmann::json& j) {
+    if (j.is_null()) return true;
+    if (!j.is_array() || j.size() != 3) return false;
+    for (const nlohmann::json& size : j)
+      if (!size.is_number_integer() || size < 1 || size > 65536) return false;
+    return true;
+  });
+  return configuration;
+}
+
+Model load_model(const std::filesystem::path& path, Device device, Weights weights) {
+  const SafetensorsFile file = SafetensorsFile::load(path);
+  nlohmann::json configuration = read_model_configuration(file);
+  std::unique_ptr<Flow> flow = make_flow(configuration["flow"]);
+  if (configuration["dimension"] != flow->dimension())
+    fail(file.path(), "the flow has " + std::to_string(flow->dimension()) + " dimensions, the data " +
+                          configuration["dimension"].dump());
+  const nlohmann::json& image = configuration["image"];
+  if (!image.is_null() &&
+      image[0].get<std::int64_t>() * image[1].get<std::int64_t>() * image[2].get<std::int64_t>() != flow->dimension())
+    fail(file.path(), "images of " + image.dump() + " do not have " + std::to_string(flow->dimension()) + " numbers");
+
+  const std::string prefix = weights == Weights::averaged ? "ema/" : "weights/";
+  Parameters& parameters = flow->parameters();
+  for (int k = 0; k < parameters.count(); ++k) {
+    const NamedTensor& tensor = file.tensor(prefix + parameters.name(k));
+    if (tensor.dtype != DType::float32 || tensor.shape != parameters.shape(k))
+      fail(file.path(), "tensor " + tensor.name + " has another type or shape than the configuration says");
+  }
+  parameters.allocate(device, 0, /*training=*/false);
+  Stream stream(device);
+  for (int k = 0; k < parameters.count(); ++k) {
+    const NamedTensor& tensor = file.tensor(prefix + parameters.name(k));
+    const std::vector<float> values = file.values<float>(tensor.name, tensor.shape);
+    for (float value : values)
+      if (!std::isfinite(value)) fail(file.path(), "tensor " + tensor.name + " holds a number that is not finite");
+    copy_bytes(stream, parameters.value({k}).data, values.data(), values.size() * sizeof(float));
+    stream.synchronize();
+  }
+  Source source = source_of(file, configuration, flow->dimension());
+  if (source.dimension() != flow->dimension())
+    fail(file.path(), "the source has " + std::to_string(source.dimension()) + " dimensions, the flow " +
+                          std::to_string(flow->dimension()));
+  return Model{std::move(flow), std::move(source), std::move(configuration)};
+}
+
+void save_model(const std::filesystem::path& path, const Flow& flow, const Source& source, const Dataset& data,
+                Stream& stream, nlohmann::json configuration) {
+  configuration["version"] = kVersion;
+  configuration["source"] = source.name();
+  configuration["dimension"] = flow.dimension();
+  configuration["flow"] = flow.configuration();
+  configuration["image"] = nullptr;
+  if (data.is_images())
+    configuration["image"] = {data.image_shape().channels, data.image_shape().height, data.image_shape().width};
+
+  const Parameters& parameters = flow.parameters();
+  const std::vector<float> values = download(stream, parameters.values()),
+                           averages = download(stream, parameters.averages());
+  std::vector<NamedTensor> tensors;
+  for (int k = 0; k < parameters.count(); ++k) {
+    for (const auto& [prefix, flat] : {std::pair{"weights/", &values}, std::pair{"ema/", &averages}}) {
+      View<float> at = parameters.slice(parameters.values(), {k});
+      View<const float> host = at;
+      host.data = flat->data() + (at.data - parameters.values().data);
+      tensors.push_back(named_tensor(prefix + parameters.name(k), host));
+    }
+  }
+  if (const GaussianParameters* fit = source.parameters()) {
+    const std::int64_t d = fit->dimension();
+    tensors.push_back(named_tensor("source/mean", View<const float>(fit->mean.data(), {d})));
+    tensors.push_back(named_tensor("source/factor", View<const float>(fit->factor.data(), {fit->rank(), d})));
+    if (!fit->diagonal.empty())
+      tensors.push_back(named_tensor("source/diagonal", View<const float>(fit->diagonal.data(), {d})));
+  }
+  write_safetensors(path, tensors, {{kKey, configuration.dump()}});
+}
+
+}  // namespace otnfm

@@ -1,0 +1,40 @@
+// model.safetensors: a trained flow with all that is needed to sample from it. Tensors "weights/NAME" (as trained),
+// "ema/NAME" (their moving average, which samples are made with) and, for a gaussian-fit, "source/mean",
+// "source/factor", "source/diagonal". The metadata's "otnfm" is a JSON object: {"version": 1, "data", "source",
+// "dimension", "image": [C, H, W] or null, "flow": {...}, "training": {...}, "steps_done"}.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "engine/data/source.h"
+#include "engine/io/safetensors.h"
+#include "layers/flow.h"
+
+namespace otnfm {
+
+struct Model {
+  std::unique_ptr<Flow> flow;  ///< parameters().values() hold what was asked for
+  Source source;
+  nlohmann::json configuration;  ///< the metadata's "otnfm"
+
+  std::int64_t dimension() const { return flow->dimension(); }
+  /// channels = 0 where the data are not images.
+  ImageShape image() const;
+};
+
+enum class Weights { averaged, trained };
+
+/// Reads a model onto a device. The file is not trusted: every tensor's presence and shape is checked before anything
+/// of a declared size is allocated. InputError names the file and what is wrong.
+Model load_model(const std::filesystem::path& path, Device device, Weights weights = Weights::averaged);
+
+/// Only the configuration, for `otnfm info`.
+nlohmann::json read_model_configuration(const SafetensorsFile& file);
+
+/// Writes atomically. `configuration` needs "data", "training" and "steps_done"; the rest is filled in here.
+void save_model(const std::filesystem::path& path, const Flow& flow, const Source& source, const Dataset& data,
+                Stream& stream, nlohmann::json configuration);
+
+}  // namespace otnfm

@@ -1,0 +1,69 @@
+// Coupling: which noise x0 goes with which data x1 (pi in method.md). It yields the pairs of each step, knows its state
+// for resume and its own statistics. The interface of all couplings.
+#pragma once
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "engine/core/tape.h"
+#include "engine/data/source.h"
+
+namespace otnfm {
+
+/// The pairs of a step: row i of x0 belongs to row i of x1. Both [B, d].
+struct Pairs {
+  Tensor x0, x1;
+};
+
+/// What every coupling is made from.
+struct CouplingOptions {
+  std::int64_t batch = 256;
+  std::int64_t bank = 16384;  ///< pairs of a global coupling
+  std::string solver = "exact";
+  std::uint64_t seed = 0;
+};
+
+/// Its costs and its quality so far.
+struct CouplingStatistics {
+  double seconds = 0;                                           ///< spent on pairing since the start of this run
+  double mean_cost = std::numeric_limits<double>::quiet_NaN();  ///< mean ||x0 - x1||^2 of the pairs; NaN: not known
+  /// E tr Var[x1 | x0], the collapse that the loss cannot undercut; NaN: not known.
+  double conditional_variance = std::numeric_limits<double>::quiet_NaN();
+};
+
+/// What has to be kept to go on bit for bit: a list of numbers (a permutation), empty where seed and step are enough.
+using CouplingState = std::vector<std::int64_t>;
+
+class Coupling {
+ public:
+  virtual ~Coupling() = default;
+
+  /// Work that is done once, before the first step (a global coupling solves its assignment here). `state`, if not
+  /// empty, is what a former run saved. Throws InputError where it does not fit.
+  virtual void prepare(const CouplingState& state) { (void)state; }
+
+  /// Records what yields the pairs of a step on the tape. `step` is the step counter on the tape's device.
+  virtual Pairs record(Tape& tape, View<const std::uint64_t> step) = 0;
+
+  /// Called before each run of the tape, with the step that it will run: brings what the tape reads up to date.
+  virtual void feed(Stream& stream, std::uint64_t step) { (void)stream, (void)step; }
+
+  virtual CouplingStatistics statistics() const = 0;
+  virtual CouplingState state() const { return {}; }
+};
+
+struct CouplingEntry {
+  const char* name;
+  const char* about;
+  std::unique_ptr<Coupling> (*make)(const Source& source, const Dataset& target, const CouplingOptions& options);
+};
+
+std::span<const CouplingEntry> couplings();
+
+/// tr Cov(x1) of a data set: of all rows, or of 16384 draws of an endless one.
+double total_variance(const Dataset& dataset, std::uint64_t seed);
+
+}  // namespace otnfm

@@ -1,0 +1,21 @@
+#include "engine/train/objective.h"
+
+namespace otnfm {
+namespace {
+
+constexpr ObjectiveEntry kObjectives[] = {
+    {"flow-matching", "E || F(t, x0) - ((1 - t) x0 + t x1) ||^2, t uniform on [0, 1]", flow_matching_loss},
+};
+
+}  // namespace
+
+std::span<const ObjectiveEntry> objectives() {
+  return kObjectives;
+}
+
+Tensor flow_matching_loss(Tape& tape, Flow& flow, const Pairs& pairs, Tensor t) {
+  const Tensor xt = interpolate(tape, pairs.x0, pairs.x1, t);
+  return squared_error(tape, flow.forward(tape, t, pairs.x0), xt);
+}
+
+}  // namespace otnfm

@@ -1,0 +1,111 @@
+#include "engine/train/options.h"
+
+#include "engine/train/objective.h"
+#include "layers/configuration.h"
+#include "layers/table.h"
+
+namespace otnfm {
+namespace {
+
+struct NamedPrecision {
+  const char* name;
+  Precision precision;
+};
+constexpr NamedPrecision kPrecisions[] = {
+    {"fp32", Precision::float32}, {"tf32", Precision::tf32}, {"bf16", Precision::bfloat16}};
+
+struct NamedSchedule {
+  const char* name;
+  Schedule::Kind kind;
+};
+constexpr NamedSchedule kSchedules[] = {{"constant", Schedule::Kind::constant}, {"cosine", Schedule::Kind::cosine}};
+
+}  // namespace
+
+Schedule TrainingOptions::learning_rate_schedule() const {
+  return {.kind = find_by_name(std::span<const NamedSchedule>(kSchedules), schedule, "schedule").kind,
+          .base = static_cast<float>(lr),
+          .final_fraction = static_cast<float>(final_lr_fraction),
+          .warmup = warmup,
+          .total = steps};
+}
+
+Precision TrainingOptions::matmul_precision() const {
+  return find_by_name(std::span<const NamedPrecision>(kPrecisions), precision, "precision").precision;
+}
+
+CouplingOptions TrainingOptions::coupling_options() const {
+  return {.batch = batch, .bank = bank, .solver = solver, .seed = seed};
+}
+
+nlohmann::json TrainingOptions::to_json() const {
+  return {{"data", data},
+          {"source", source},
+          {"coupling", coupling},
+          {"solver", solver},
+          {"objective", objective},
+          {"flow", flow},
+          {"steps", steps},
+          {"batch", batch},
+          {"bank", bank},
+          {"lr", lr},
+          {"final_lr_fraction", final_lr_fraction},
+          {"warmup", warmup},
+          {"weight_decay", weight_decay},
+          {"clip_norm", clip_norm},
+          {"ema_decay", ema_decay},
+          {"schedule", schedule},
+          {"precision", precision},
+          {"seed", seed}};
+}
+
+void TrainingOptions::read(const nlohmann::json& configuration) {
+  ConfigurationReader reader(configuration, "training configuration");
+  reader.text("data", data);
+  reader.text("source", source);
+  reader.text("coupling", coupling);
+  reader.text("solver", solver);
+  reader.text("objective", objective);
+  reader.integer("steps", steps, 0, std::int64_t{1} << 31);
+  reader.integer("batch", batch, 1, 1 << 20);
+  reader.integer("bank", bank, 1, std::int64_t{1} << 24);
+  reader.number("lr", lr, 0, 10);
+  reader.number("final_lr_fraction", final_lr_fraction, 0, 1);
+  reader.integer("warmup", warmup, 0, std::int64_t{1} << 31);
+  reader.number("weight_decay", weight_decay, 0, 1);
+  reader.number("clip_norm", clip_norm, 0, 1e30);
+  reader.number("ema_decay", ema_decay, 0, 1);
+  reader.text("schedule", schedule);
+  reader.text("precision", precision);
+  std::int64_t given_seed = static_cast<std::int64_t>(seed);
+  reader.integer("seed", given_seed, 0, INT64_MAX);
+  seed = static_cast<std::uint64_t>(given_seed);
+  reader.ignore("flow");
+  reader.finish();
+  if (configuration.contains("flow")) {
+    if (!configuration["flow"].is_object()) throw InputError("training configuration: \"flow\" must be an object");
+    flow.update(configuration["flow"]);
+  }
+  // Names are looked up here, so that a typing error costs nothing.
+  find_by_name(couplings(), coupling, "coupling");
+  find_by_name(objectives(), objective, "objective");
+  if (solver != "exact") throw InputError("unknown solver '" + solver + "': there is exact");
+  (void)learning_rate_schedule();
+  (void)matmul_precision();
+}
+
+TrainingOptions default_options(const Dataset& dataset) {
+  TrainingOptions options;
+  options.data = dataset.name();
+  if (dataset.is_images() || dataset.dimension() > 16) {
+    options.source = "gaussian-fit";
+    options.flow.update({{"blocks", 4}, {"width", 512}, {"depth", 2}});
+    options.lr = 1e-3;
+    options.steps = 8000;
+  } else {
+    options.flow.update({{"blocks", 4}, {"width", 64}, {"depth", 3}});
+  }
+  return options;
+}
+
+}  // namespace otnfm

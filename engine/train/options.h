@@ -1,0 +1,49 @@
+// Everything that decides what a training run computes. The same keys on the command line, in a configuration file and
+// in the model file.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "engine/core/ops.h"
+#include "engine/data/dataset.h"
+#include "engine/train/coupling.h"
+#include "kernels/device/schedule.h"
+
+namespace otnfm {
+
+struct TrainingOptions {
+  std::string data;
+  std::string source = "gaussian";
+  std::string coupling = "global";
+  std::string solver = "exact";
+  std::string objective = "flow-matching";
+  nlohmann::json flow = {{"family", "resnet"}};  ///< as make_flow takes it; the dimension is the data's
+
+  std::int64_t steps = 20000;
+  std::int64_t batch = 256;
+  std::int64_t bank = 16384;  ///< pairs of a global coupling
+  double lr = 2e-3;
+  double final_lr_fraction = 0.0;  ///< the cosine ends there
+  std::int64_t warmup = 200;       ///< steps
+  double weight_decay = 0.0;
+  double clip_norm = 1.0;  ///< 0: no clipping
+  double ema_decay = 0.999;
+  std::string schedule = "cosine";
+  std::string precision = "fp32";  ///< fp32, tf32, bf16
+  std::uint64_t seed = 0;
+
+  Schedule learning_rate_schedule() const;
+  Precision matmul_precision() const;
+  CouplingOptions coupling_options() const;
+
+  nlohmann::json to_json() const;
+  /// Overwrites what `configuration` has keys for. InputError for unknown keys, wrong types, values out of range.
+  void read(const nlohmann::json& configuration);
+};
+
+/// Defaults that train well unattended on this data: 2-D points, other points, images.
+TrainingOptions default_options(const Dataset& dataset);
+
+}  // namespace otnfm

@@ -1,0 +1,20 @@
+// Which Philox stream each draw of a training run has, so that no two share numbers.
+#pragma once
+
+#include <cstdint>
+
+namespace otnfm {
+
+enum RandomStream : std::uint32_t {
+  kSourceStream = 1,      ///< x0 of a step; also of samples, under their own seed
+  kSourceDiagonalStream,  ///< the second noise of a gaussian-fit
+  kTargetStream,          ///< x1 of a step
+  kTimeStream,            ///< t of a step
+  kPairStream,            ///< which pairs of a bank a step takes
+  kSourceBankStream,      ///< a fixed bank of noise
+  kTargetBankStream,      ///< a fixed bank of data
+  kPreviewStream,         ///< the noise of samples.png
+  kEvaluationStream,      ///< fresh targets in eval
+};
+
+}  // namespace otnfm

@@ -1,0 +1,75 @@
+// Trainer: one loop for every flow, coupling, objective and device.
+//     pairs = coupling -> loss = objective(flow, pairs, t) -> backward -> clip, AdamW, EMA
+// All of it is recorded on one tape; on CUDA a step is one launch of a captured graph, and nothing waits for the device
+// but a log line.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/core/tape.h"
+#include "engine/train/coupling.h"
+#include "engine/train/options.h"
+#include "layers/flow.h"
+
+namespace otnfm {
+
+/// What a log line says.
+struct StepReport {
+  std::uint64_t step = 0;  ///< steps done
+  double loss = 0, grad_norm = 0, lr = 0;
+  double step_seconds = 0;      ///< mean of the steps since the last report, the coupling's work included
+  double coupling_seconds = 0;  ///< of it, mean a step
+};
+
+class Trainer {
+ public:
+  struct Debug {
+    bool memory = false;  ///< every tensor has its own allocation
+    bool finite = false;  ///< every op's output is searched for NaN and infinity; the error names op and step
+  };
+
+  /// Records, plans and (on CUDA) captures a step. The coupling is prepared; flow and coupling outlive the trainer.
+  Trainer(Flow& flow, Coupling& coupling, const TrainingOptions& options, Device device, Debug debug);
+  Trainer(Flow& flow, Coupling& coupling, const TrainingOptions& options, Device device)
+      : Trainer(flow, coupling, options, device, Debug{}) {}
+
+  /// Steps done so far.
+  std::uint64_t step() const { return step_; }
+  void set_step(std::uint64_t step);
+
+  /// One step. Returns before a CUDA device has done it.
+  void run_step();
+
+  /// The numbers of the step run last. Waits for it.
+  StepReport report();
+
+  /// Runs one step with the clock around each part: {"forward", seconds}, {"backward", ...}, {"update", ...}.
+  std::vector<std::pair<std::string, double>> time_phases();
+
+  Stream& stream() { return stream_; }
+  const Tape& tape() const { return tape_; }
+
+ private:
+  Flow& flow_;
+  Coupling& coupling_;
+  TrainingOptions options_;
+  Debug debug_;
+  Stream stream_;
+  Memory counters_;  // the step [1] uint64, and floats: clip scale, gradient norm
+  Tape tape_;
+  Tensor loss_;
+  View<std::uint64_t> device_step_;
+  View<float> norm_, clip_scale_;
+  Graph graph_;
+  bool ran_once_ = false;
+  std::uint64_t step_ = 0;
+
+  // Since the last report.
+  std::uint64_t reported_step_ = 0;
+  double reported_coupling_ = 0;
+  double reported_at_;
+};
+
+}  // namespace otnfm

@@ -1,0 +1,259 @@
+#include "engine/train/training_run.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <fstream>
+
+#include "engine/generate/model_file.h"
+#include "engine/io/atomic_file.h"
+#include "engine/train/preview.h"
+#include "layers/table.h"
+
+namespace otnfm {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kStateKey = "otnfm_state";
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// NaN means "not known", which JSON says with null.
+nlohmann::json number_or_null(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
+}
+
+struct FlatTensor {
+  const char* name;
+  View<float> (Parameters::*flat)() const;
+};
+constexpr FlatTensor kFlats[] = {{"values", &Parameters::values},
+                                 {"first_moments", &Parameters::first_moments},
+                                 {"second_moments", &Parameters::second_moments},
+                                 {"averages", &Parameters::averages}};
+
+void save_state(const fs::path& path, const Parameters& parameters, const Coupling& coupling, std::uint64_t step,
+                Stream& stream, const TrainingOptions& options) {
+  std::vector<std::vector<float>> copies;
+  std::vector<NamedTensor> tensors;
+  for (const FlatTensor& entry : kFlats) {
+    const View<float> flat = (parameters.*entry.flat)();
+    copies.emplace_back(flat.size());
+    copy_bytes(stream, copies.back().data(), flat.data, copies.back().size() * sizeof(float));
+  }
+  stream.synchronize();
+  for (std::size_t k = 0; k < copies.size(); ++k)
+    tensors.push_back(named_tensor(kFlats[k].name,
+                                   View<const float>(copies[k].data(), {static_cast<std::int64_t>(copies[k].size())})));
+  tensors.push_back(named_tensor("step", View<const std::uint64_t>(&step, {1})));
+  const CouplingState state = coupling.state();
+  tensors.push_back(
+      named_tensor("coupling", View<const std::int64_t>(state.data(), {static_cast<std::int64_t>(state.size())})));
+  write_safetensors(path, tensors, {{kStateKey, options.to_json().dump()}});
+}
+
+TrainingOptions options_of_state(const SafetensorsFile& file) {
+  const auto found = file.metadata().find(kStateKey);
+  if (found == file.metadata().end()) throw InputError(file.path() + ": is not the state of a training run");
+  const nlohmann::json saved = nlohmann::json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+  if (!saved.is_object()) throw InputError(file.path() + ": its configuration is not a JSON object");
+  TrainingOptions options;
+  options.read(saved);
+  return options;
+}
+
+void load_parameters(const SafetensorsFile& file, const Parameters& parameters, Stream& stream) {
+  for (const FlatTensor& entry : kFlats) {
+    const View<float> flat = (parameters.*entry.flat)();
+    const std::vector<float> values = file.values<float>(entry.name, std::vector<std::int64_t>{flat.size()});
+    copy_bytes(stream, flat.data, values.data(), values.size() * sizeof(float));
+    stream.synchronize();
+  }
+}
+
+/// metrics.jsonl, one object a line. A run that goes on from step k drops the lines of later steps first: they will be
+/// written again.
+class MetricsFile {
+ public:
+  MetricsFile(const fs::path& path, bool resume, std::uint64_t step) : path_(path.string()) {
+    std::string kept;
+    if (resume) {
+      std::ifstream old(path);
+      for (std::string line; std::getline(old, line);) {
+        const nlohmann::json parsed = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+        if (parsed.is_object() && parsed.value("step", std::uint64_t{0}) <= step) kept += line + "\n";
+      }
+    }
+    write_file(path, kept);
+    file_.open(path, std::ios::app);
+    if (!file_) throw RunError(path_ + ": cannot be opened for writing");
+  }
+
+  void write(const nlohmann::json& line) {
+    file_ << line.dump() << '\n' << std::flush;
+    if (!file_) throw RunError(path_ + ": cannot be written to (is the disk full?)");
+  }
+
+ private:
+  std::string path_;
+  std::ofstream file_;
+};
+
+/// One run's parts, in the order in which they are made.
+class Run {
+ public:
+  Run(const TrainingOptions& options, const RunOptions& run, RunListener& listener)
+      : options_(options),
+        run_(run),
+        listener_(listener),
+        data_(open_dataset(options.data)),
+        source_(open_source(options.source, data_)) {}
+
+  RunSummary operator()() {
+    prepare();
+    train();
+    checkpoint();
+    return summary_;
+  }
+
+ private:
+  fs::path file(const char* name) const { return run_.out / name; }
+
+  void prepare() {
+    std::error_code error;
+    fs::create_directories(run_.out, error);
+    if (error) throw InputError("--out " + run_.out.string() + ": " + error.message());
+    if (!run_.resume && fs::exists(file("state.safetensors")))
+      throw InputError("--out " + run_.out.string() +
+                       " holds a training run already: add --resume to go on with it, or name another folder");
+
+    nlohmann::json flow = options_.flow;
+    if (flow.contains("dimension") && flow["dimension"] != data_.dimension())
+      throw InputError("the flow's dimension " + flow["dimension"].dump() + " is not the data's, " +
+                       std::to_string(data_.dimension()));
+    flow["dimension"] = data_.dimension();
+    flow_ = make_flow(flow);
+    flow_->parameters().allocate(run_.device, options_.seed);
+    target_variance_ = total_variance(data_, options_.seed);
+
+    std::optional<SafetensorsFile> state;
+    CouplingState coupling_state;
+    if (run_.resume) {
+      state.emplace(SafetensorsFile::load(file("state.safetensors")));
+      const NamedTensor& saved = state->tensor("coupling");
+      coupling_state = state->values<std::int64_t>("coupling", saved.shape);
+    }
+    coupling_ =
+        find_by_name(couplings(), options_.coupling, "coupling").make(source_, data_, options_.coupling_options());
+    const double start = now();
+    coupling_->prepare(coupling_state);
+    solve_seconds_ = now() - start;
+    if (solve_seconds_ > 0.1) listener_.note(fmt::format("coupling solved in {:.1f} s", solve_seconds_));
+
+    trainer_.emplace(*flow_, *coupling_, options_, run_.device, run_.debug);
+    if (state) {
+      load_parameters(*state, flow_->parameters(), trainer_->stream());
+      const std::uint64_t step = state->values<std::uint64_t>("step", std::vector<std::int64_t>{1})[0];
+      if (step > static_cast<std::uint64_t>(options_.steps))
+        throw InputError(state->path() + ": is at step " + std::to_string(step) + " of " +
+                         std::to_string(options_.steps));
+      trainer_->set_step(step);
+      listener_.note(fmt::format("going on from step {}", step));
+    }
+    metrics_.emplace(file("metrics.jsonl"), run_.resume, trainer_->step());
+    summary_.weight_count = flow_->parameters().weight_count();
+    summary_.activation_bytes = trainer_->tape().planned_bytes();
+    listener_.note(fmt::format("{} weights, {} kernel calls a step, {:.2f} MiB of activations ({:.2f} without reuse)",
+                               summary_.weight_count, trainer_->tape().node_count(),
+                               trainer_->tape().planned_bytes() / 1048576.0,
+                               trainer_->tape().unshared_bytes() / 1048576.0));
+  }
+
+  void train() {
+    const std::uint64_t total = static_cast<std::uint64_t>(options_.steps), first = trainer_->step();
+    const double start = now(), coupling_before = coupling_->statistics().seconds;
+    double saved_at = now();
+    trainer_->report();  // starts the clock
+    while (trainer_->step() < total) {
+      trainer_->run_step();
+      const std::uint64_t step = trainer_->step();
+      if (step % run_.log_every == 0 || step == total) log();
+      const bool due = run_.checkpoint_every > 0 ? step % run_.checkpoint_every == 0 : now() - saved_at > 60;
+      if (due && step < total) {
+        checkpoint();
+        saved_at = now();
+      }
+      if (run_.stop && run_.stop->load()) break;
+      if (run_.max_seconds > 0 && now() - start > run_.max_seconds) break;
+    }
+    trainer_->stream().synchronize();
+    summary_.training_seconds = now() - start;
+    summary_.coupling_seconds = solve_seconds_ + coupling_->statistics().seconds - coupling_before;
+    summary_.steps_done = trainer_->step();
+    summary_.finished = trainer_->step() == total;
+    const double images = static_cast<double>((trainer_->step() - first) * static_cast<std::uint64_t>(options_.batch));
+    summary_.images_per_second = summary_.training_seconds > 0 ? images / summary_.training_seconds : 0;
+  }
+
+  void log() {
+    const StepReport report = trainer_->report();
+    const CouplingStatistics coupling = coupling_->statistics();
+    if (!std::isfinite(report.loss) || !std::isfinite(report.grad_norm))
+      throw RunError(fmt::format(
+          "the loss is {} and the gradient's norm {} at step {}: a smaller --lr may help; the last saved state is kept",
+          report.loss, report.grad_norm, report.step));
+    summary_.loss = report.loss;
+    const nlohmann::json line = {{"step", report.step},
+                                 {"loss", report.loss},
+                                 {"irreducible_loss", number_or_null(coupling.conditional_variance / 3)},
+                                 {"grad_norm", report.grad_norm},
+                                 {"lr", report.lr},
+                                 {"coupling_seconds", report.coupling_seconds},
+                                 {"step_seconds", report.step_seconds},
+                                 {"pair_cost", number_or_null(coupling.mean_cost)},
+                                 {"conditional_variance", number_or_null(coupling.conditional_variance)},
+                                 {"target_variance", target_variance_}};
+    metrics_->write(line);
+    listener_.logged(report, options_.steps, line);
+  }
+
+  void checkpoint() {
+    Stream& stream = trainer_->stream();
+    save_state(file("state.safetensors"), flow_->parameters(), *coupling_, trainer_->step(), stream, options_);
+    save_model(file("model.safetensors"), *flow_, source_, data_, stream,
+               {{"data", options_.data}, {"training", options_.to_json()}, {"steps_done", trainer_->step()}});
+    Generator generator = Generator::load(file("model.safetensors"), run_.device);
+    const std::string title =
+        fmt::format("{}, {} coupling, {} steps", options_.data, options_.coupling, trainer_->step());
+    summary_.picture = file("samples.png").string();
+    summary_.collapse_rho = write_preview(summary_.picture, generator, data_, options_.seed, title) / target_variance_;
+  }
+
+  const TrainingOptions& options_;
+  const RunOptions& run_;
+  RunListener& listener_;
+  Dataset data_;
+  Source source_;
+  std::unique_ptr<Flow> flow_;
+  std::unique_ptr<Coupling> coupling_;
+  std::optional<Trainer> trainer_;
+  std::optional<MetricsFile> metrics_;
+  double target_variance_ = 0, solve_seconds_ = 0;
+  RunSummary summary_;
+};
+
+}  // namespace
+
+TrainingOptions options_of_run(const fs::path& out) {
+  return options_of_state(SafetensorsFile::load(out / "state.safetensors"));
+}
+
+RunSummary run_training(const TrainingOptions& options, const RunOptions& run, RunListener& listener) {
+  return Run(options, run, listener)();
+}
+
+}  // namespace otnfm

@@ -1,0 +1,54 @@
+// A whole training run in a folder: OUT/model.safetensors, OUT/metrics.jsonl, OUT/samples.png, OUT/state.safetensors.
+// It can be killed at any moment and goes on from the last state, bit for bit on the same device.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <string>
+
+#include "engine/train/options.h"
+#include "engine/train/trainer.h"
+
+namespace otnfm {
+
+/// What decides how a run is carried out, but not what it computes.
+struct RunOptions {
+  std::filesystem::path out;
+  bool resume = false;
+  Device device = Device::cpu;
+  std::int64_t log_every = 100;
+  std::int64_t checkpoint_every = 0;        ///< steps; 0: about once a minute
+  double max_seconds = 0;                   ///< of training; 0: no limit. The run ends as if it had been interrupted.
+  const std::atomic<bool>* stop = nullptr;  ///< set from outside (SIGINT): save and return
+  Trainer::Debug debug = {};
+};
+
+struct RunSummary {
+  std::uint64_t steps_done = 0;
+  bool finished = false;  ///< false: interrupted; state.safetensors goes on from here
+  double training_seconds = 0, coupling_seconds = 0, images_per_second = 0;
+  double loss = 0;          ///< of the last log step
+  double collapse_rho = 0;  ///< tr Cov(F(1, x0)) / tr Cov(x1) of 4096 samples
+  std::int64_t weight_count = 0;
+  std::size_t activation_bytes = 0;
+  std::string picture;  ///< path of samples.png
+};
+
+/// Who wants to know how it goes.
+class RunListener {
+ public:
+  virtual ~RunListener() = default;
+  /// A line for people: what is being done.
+  virtual void note(const std::string& line) = 0;
+  /// After every log step. `metrics` is the line of metrics.jsonl.
+  virtual void logged(const StepReport& report, std::int64_t total_steps, const nlohmann::json& metrics) = 0;
+};
+
+/// The options that a run in `out` was started with, from its state.safetensors. InputError where there is none.
+TrainingOptions options_of_run(const std::filesystem::path& out);
+
+/// Throws InputError for bad options or a folder that cannot be written, RunError where the loss is not finite any more
+/// (the last state stays).
+RunSummary run_training(const TrainingOptions& options, const RunOptions& run, RunListener& listener);
+
+}  // namespace otnfm

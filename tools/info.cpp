@@ -1,0 +1,72 @@
+// otnfm info: this program and the machine, or what a model file holds.
+#include <fmt/format.h>
+
+#include "engine/generate/model_file.h"
+#include "engine/train/coupling.h"
+#include "layers/flow.h"
+#include "layers/table.h"
+#include "tools/command.h"
+
+namespace otnfm {
+namespace {
+
+struct InfoFlags {
+  CommonFlags common;
+  std::string model;
+};
+
+nlohmann::json about_program() {
+  std::string reason;
+  const bool cuda = cuda_available(&reason);
+  return {{"version", OTNFM_VERSION},
+          {"build", {{"cuda", kHaveCuda}, {"compiler", OTNFM_COMPILER}, {"type", OTNFM_BUILD_TYPE}}},
+          {"devices", {{"cpu", describe(Device::cpu)}, {"cuda", cuda ? describe(Device::cuda) : "none: " + reason}}},
+          {"flows", names_of(flow_families())},
+          {"couplings", names_of(couplings())}};
+}
+
+nlohmann::json about_model(const std::string& path) {
+  const SafetensorsFile file = SafetensorsFile::load(path);
+  nlohmann::json result = read_model_configuration(file);
+  std::int64_t weights = 0;
+  nlohmann::json tensors = nlohmann::json::object();
+  for (const NamedTensor& tensor : file.tensors()) {
+    tensors[tensor.name] = {{"dtype", name_of(tensor.dtype)}, {"shape", tensor.shape}};
+    if (tensor.name.starts_with("ema/"))
+      weights += static_cast<std::int64_t>(tensor.bytes.size() / size_of(tensor.dtype));
+  }
+  result["weights"] = weights;
+  result["tensors"] = tensors;
+  return result;
+}
+
+void print_lines(const nlohmann::json& object, const std::string& indent) {
+  for (const auto& [key, value] : object.items()) {
+    if (value.is_object()) {
+      fmt::print("{}{}\n", indent, key);
+      print_lines(value, indent + "  ");
+    } else {
+      fmt::print("{}{:<18} {}\n", indent, key, value.is_string() ? value.get<std::string>() : value.dump());
+    }
+  }
+}
+
+void info(const InfoFlags& flags) {
+  const nlohmann::json result = flags.model.empty() ? about_program() : about_model(flags.model);
+  if (flags.common.json)
+    fmt::print("{}\n", result.dump());
+  else
+    print_lines(result, "");
+}
+
+}  // namespace
+
+void add_info(CLI::App& program) {
+  CLI::App* command = program.add_subcommand("info", "Say what this build and machine are, or what a model file holds");
+  auto flags = std::make_shared<InfoFlags>();
+  command->add_option("MODEL", flags->model, "model.safetensors");
+  flags->common.add_json(*command);
+  command->callback([flags] { info(*flags); });
+}
+
+}  // namespace otnfm

@@ -1,0 +1,81 @@
+// otnfm sample: draws from a trained model, one network evaluation a sample.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <filesystem>
+
+#include "engine/generate/generator.h"
+#include "engine/io/image_grid.h"
+#include "engine/io/npy.h"
+#include "engine/io/png.h"
+#include "engine/io/scatter.h"
+#include "tools/command.h"
+
+namespace otnfm {
+namespace {
+
+struct SampleFlags {
+  CommonFlags common;
+  std::string model, out;
+  std::int64_t n = 0;
+};
+
+void write_picture(const std::string& path, const Generator& generator, View<const float> x0, View<const float> x1) {
+  const ImageShape image = generator.model().image();
+  if (image.channels == 0) {
+    write_png(path, draw_transport(x0, {nullptr, {0, x1.columns()}}, x1,
+                                   generator.model().configuration["data"].get<std::string>()));
+    return;
+  }
+  write_png(path, draw_image_grid(x1, {.channels = static_cast<int>(image.channels),
+                                       .height = static_cast<int>(image.height),
+                                       .width = static_cast<int>(image.width)}));
+}
+
+void sample(const SampleFlags& flags) {
+  const std::string extension = std::filesystem::path(flags.out).extension();
+  if (extension != ".npy" && extension != ".png") throw InputError("--out " + flags.out + ": must end in .npy or .png");
+  Generator generator = Generator::load(flags.model, flags.common.chosen_device(),
+                                        std::min<std::int64_t>(4096, std::max<std::int64_t>(1, flags.n)));
+  const std::int64_t d = generator.dimension();
+  if (flags.n > std::numeric_limits<std::int64_t>::max() / (8 * d))
+    throw InputError("-n " + std::to_string(flags.n) + ": too many samples for memory");
+  std::vector<float> noise(flags.n * d), samples(flags.n * d);
+  const View<float> x0(noise.data(), {flags.n, d}), x1(samples.data(), {flags.n, d});
+  generator.noise(flags.common.seed, 0, x0);
+  const auto start = std::chrono::steady_clock::now();
+  generator.map(x0, x1);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (extension == ".npy")
+    write_npy(flags.out, View<const float>(x1));
+  else
+    write_picture(flags.out, generator, x0, x1);
+  const double rate = seconds > 0 ? static_cast<double>(flags.n) / seconds : 0;
+  if (flags.common.json)
+    fmt::print("{}\n", nlohmann::json({{"n", flags.n},
+                                       {"d", d},
+                                       {"out", flags.out},
+                                       {"nfe", 1},
+                                       {"seconds", seconds},
+                                       {"samples_per_second", rate}})
+                           .dump());
+  else
+    fmt::print("{} samples of {} numbers in {:.3g} s ({:.3g}/s, one network evaluation each): {}\n", flags.n, d,
+               seconds, rate, flags.out);
+}
+
+}  // namespace
+
+void add_sample(CLI::App& program) {
+  CLI::App* command = program.add_subcommand("sample", "Draw samples from a model");
+  auto flags = std::make_shared<SampleFlags>();
+  command->add_option("MODEL", flags->model, "model.safetensors")->required();
+  command->add_option("-n", flags->n, "how many")->required()->check(CLI::NonNegativeNumber);
+  command->add_option("--out", flags->out, "FILE.npy ([n, d]) or FILE.png")->required();
+  flags->common.add_device(*command);
+  flags->common.add_seed(*command);
+  flags->common.add_json(*command);
+  command->callback([flags] { sample(*flags); });
+}
+
+}  // namespace otnfm

@@ -1,0 +1,203 @@
+// otnfm train: a flow on coupled pairs, into a folder.
+#include <fmt/format.h>
+
+#include <atomic>
+#include <csignal>
+#include <fstream>
+#include <optional>
+
+#include "engine/train/objective.h"
+#include "engine/train/training_run.h"
+#include "layers/flow.h"
+#include "layers/table.h"
+#include "tools/command.h"
+#include "tools/progress.h"
+
+namespace otnfm {
+namespace {
+
+std::atomic<bool> interrupted{false};
+
+void on_signal(int signal) {
+  interrupted.store(true);
+  std::signal(signal, SIG_DFL);  // a second one ends the program at once
+}
+
+/// What was given on the command line; the rest comes from the configuration file, then from the data's defaults.
+struct TrainFlags {
+  CommonFlags common;
+  std::optional<std::string> data, source, coupling, solver, flow, objective, precision, config;
+  std::optional<std::int64_t> steps, batch, bank;
+  std::optional<double> lr;
+  std::optional<std::uint64_t> seed;
+  std::string out;
+  bool resume = false, debug_memory = false, check_finite = false;
+  std::int64_t log_every = 100, checkpoint_every = 0;
+  double max_seconds = 0;
+};
+
+nlohmann::json given(const TrainFlags& flags) {
+  nlohmann::json json = nlohmann::json::object();
+  const auto put = [&](const char* key, const auto& value) {
+    if (value) json[key] = *value;
+  };
+  put("data", flags.data);
+  put("source", flags.source);
+  put("coupling", flags.coupling);
+  put("solver", flags.solver);
+  put("objective", flags.objective);
+  put("precision", flags.precision);
+  put("steps", flags.steps);
+  put("batch", flags.batch);
+  put("bank", flags.bank);
+  put("lr", flags.lr);
+  put("seed", flags.seed);
+  if (flags.flow) json["flow"] = {{"family", *flags.flow}};
+  return json;
+}
+
+nlohmann::json read_configuration(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw InputError("--config " + path + ": cannot be read");
+  nlohmann::json configuration = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
+  if (configuration.is_discarded()) throw InputError("--config " + path + ": is not JSON");
+  if (!configuration.is_object()) throw InputError("--config " + path + ": is not a JSON object");
+  return configuration;
+}
+
+TrainingOptions options_of(const TrainFlags& flags) {
+  const nlohmann::json flags_given = given(flags);
+  if (flags.resume) {
+    TrainingOptions saved = options_of_run(flags.out);
+    TrainingOptions asked = saved;
+    if (flags.config) asked.read(read_configuration(*flags.config));
+    asked.read(flags_given);
+    const nlohmann::json before = saved.to_json(), after = asked.to_json();
+    for (const auto& [key, value] : after.items())
+      if (value != before[key])
+        throw InputError("--resume: the run in " + flags.out + " has " + key + " = " + before[key].dump() + ", not " +
+                         value.dump() + "; a run goes on only with what it was started with");
+    return saved;
+  }
+  nlohmann::json configuration = flags.config ? read_configuration(*flags.config) : nlohmann::json::object();
+  if (flags.data) configuration["data"] = *flags.data;
+  if (!configuration.contains("data") || !configuration["data"].is_string())
+    throw InputError("--data is missing: " + dataset_names());
+  const std::string data = configuration["data"];
+  TrainingOptions options = default_options(open_dataset(data));
+  options.data = data;
+  options.read(configuration);
+  options.read(flags_given);
+  return options;
+}
+
+class TrainListener : public RunListener {
+ public:
+  void note(const std::string& line) override { progress_.note(line); }
+  void logged(const StepReport& report, std::int64_t total_steps, const nlohmann::json& metrics) override {
+    const nlohmann::json& floor = metrics["irreducible_loss"];
+    progress_.update(
+        report.step, total_steps,
+        fmt::format("loss {:.4g}{}  grad {:.3g}  {:.3g} ms/step", report.loss,
+                    floor.is_null() ? std::string() : fmt::format(" (coupling's floor {:.3g})", floor.get<double>()),
+                    report.grad_norm, 1e3 * report.step_seconds));
+  }
+
+ private:
+  Progress progress_{"train"};
+};
+
+void train(const TrainFlags& flags) {
+  if (flags.out.empty()) throw InputError("--out is missing: the folder that the model is written to");
+  const TrainingOptions options = options_of(flags);
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  const RunOptions run{.out = flags.out,
+                       .resume = flags.resume,
+                       .device = flags.common.chosen_device(),
+                       .log_every = flags.log_every,
+                       .checkpoint_every = flags.checkpoint_every,
+                       .max_seconds = flags.max_seconds,
+                       .stop = &interrupted,
+                       .debug = {.memory = flags.debug_memory, .finite = flags.check_finite}};
+  RunSummary summary;
+  {
+    TrainListener listener;
+    listener.note(fmt::format("training on {} from {}, {} coupling, {} flow, on {}", options.data, options.source,
+                              options.coupling, options.flow["family"].get<std::string>(), describe(run.device)));
+    summary = run_training(options, run, listener);
+  }
+  if (flags.common.json) {
+    const nlohmann::json result = {{"out", flags.out},
+                                   {"steps_done", summary.steps_done},
+                                   {"finished", summary.finished},
+                                   {"training_seconds", summary.training_seconds},
+                                   {"coupling_seconds", summary.coupling_seconds},
+                                   {"images_per_second", summary.images_per_second},
+                                   {"loss", summary.loss},
+                                   {"collapse_rho", summary.collapse_rho},
+                                   {"weights", summary.weight_count},
+                                   {"activation_bytes", summary.activation_bytes},
+                                   {"samples", summary.picture}};
+    fmt::print("{}\n", result.dump());
+    return;
+  }
+  fmt::print(
+      "{} {} steps in {:.1f} s ({:.0f} pairs/s; coupling {:.1f} s); loss {:.4g}; collapse_rho {:.3f} (0: every sample "
+      "is the mean, 1: none is lost)\n",
+      summary.finished ? "trained" : "interrupted after", summary.steps_done, summary.training_seconds,
+      summary.images_per_second, summary.coupling_seconds, summary.loss, summary.collapse_rho);
+  fmt::print("model {}\npicture {}\n", (run.out / "model.safetensors").string(), summary.picture);
+  if (!summary.finished) fmt::print("go on with: otnfm train --out {} --resume\n", flags.out);
+}
+
+template <class Table>
+std::string about(const char* what, const Table& table) {
+  std::string text = what;
+  for (const auto& entry : table) text += fmt::format("\n  {}: {}", entry.name, entry.about);
+  return text;
+}
+
+}  // namespace
+
+void add_train(CLI::App& program) {
+  CLI::App* command = program.add_subcommand("train", "Train a one-step generator into a folder");
+  auto flags = std::make_shared<TrainFlags>();
+  command->add_option("--data", flags->data, "what to learn: " + dataset_names());
+  command->add_option("--out", flags->out,
+                      "folder for model.safetensors, metrics.jsonl, samples.png and state.safetensors");
+  command->add_option(
+      "--source", flags->source,
+      "what noise is: gaussian, gaussian-fit (the data's mean and covariance; default for images) or a data set");
+  command->add_option("--coupling", flags->coupling, about("how noise and data are paired:", couplings()));
+  command->add_option("--solver", flags->solver, "of the assignment: exact");
+  command->add_option("--flow", flags->flow, about("the family of the map:", flow_families()));
+  command->add_option("--objective", flags->objective, about("what is minimised:", objectives()));
+  command->add_option("--steps", flags->steps, "training steps");
+  command->add_option("--batch", flags->batch, "pairs a step");
+  command->add_option("--bank", flags->bank, "pairs of a global coupling");
+  command->add_option("--lr", flags->lr, "learning rate after the warm-up");
+  command->add_option("--precision", flags->precision, "of matrix products: fp32, tf32 or bf16");
+  command->add_option("--config", flags->config,
+                      "JSON file with any of the keys that model.safetensors keeps under \"training\"; flags win");
+  command->add_flag("--resume", flags->resume, "go on from state.safetensors in --out");
+  command->add_option("--log-every", flags->log_every, "steps between lines of metrics.jsonl")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command
+      ->add_option("--checkpoint-every", flags->checkpoint_every, "steps between saved states; 0: about once a minute")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--max-seconds", flags->max_seconds, "stop training then, as if interrupted; 0: no limit")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_flag("--debug-memory", flags->debug_memory, "give every tensor an allocation of its own");
+  command->add_flag("--check-finite", flags->check_finite,
+                    "search every op's output for NaN and infinity, and name the op (slow)");
+  command->add_option("--seed", flags->seed, "seed of every random number (0)");
+  flags->common.add_device(*command);
+  flags->common.add_json(*command);
+  command->callback([flags] { train(*flags); });
+}
+
+}  // namespace otnfm
