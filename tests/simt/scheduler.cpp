@@ -1,11 +1,7 @@
-// Fibers and the rules of barriers and warp collectives. This file is compiled without ThreadSanitizer: what orders two
+// The rules of barriers and warp collectives. This file is compiled without ThreadSanitizer: what orders two
 // threads of a kernel is a barrier or a __syncwarp alone, and not the accident that one fiber ran before the other, nor
 // the book-keeping here.
 #include "scheduler.h"
-
-#include <dlfcn.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -18,88 +14,21 @@
 #include <utility>
 #include <vector>
 
+#include "fiber.h"
 #include "simt.h"
 
-#if !defined(__x86_64__)
-#include <ucontext.h>
-#endif
-
-// The sanitizers' interface to fibers, null where the program is linked without them.
-extern "C" {
-__attribute__((weak)) void __sanitizer_start_switch_fiber(void** fake_stack, const void* bottom, std::size_t size);
-__attribute__((weak)) void __sanitizer_finish_switch_fiber(void* fake_stack, const void** bottom, std::size_t* size);
-__attribute__((weak)) void __sanitizer_symbolize_pc(void* pc, const char* format, char* text, std::size_t size);
-__attribute__((weak)) void __asan_unpoison_memory_region(const volatile void* begin, std::size_t size);
-__attribute__((weak)) void* __tsan_get_current_fiber();
-__attribute__((weak)) void* __tsan_create_fiber(unsigned flags);
-__attribute__((weak)) void __tsan_destroy_fiber(void* fiber);
-__attribute__((weak)) void __tsan_switch_to_fiber(void* fiber, unsigned flags);
-__attribute__((weak)) void __tsan_acquire(void* address);
-__attribute__((weak)) void __tsan_release(void* address);
-__attribute__((weak)) void AnnotateIgnoreReadsBegin(const char* file, int line);
-__attribute__((weak)) void AnnotateIgnoreReadsEnd(const char* file, int line);
-__attribute__((weak)) void AnnotateIgnoreWritesBegin(const char* file, int line);
-__attribute__((weak)) void AnnotateIgnoreWritesEnd(const char* file, int line);
-}
+// Null where ThreadSanitizer is not linked in.
+extern "C" __attribute__((weak)) void __tsan_acquire(void* point);
 
 thread_local constinit uint3 threadIdx{};
 thread_local constinit uint3 blockIdx{};
 thread_local constinit dim3 blockDim{};
 thread_local constinit dim3 gridDim{};
 
-// simt_switch(save, load): pushes the registers that a call preserves, stores the stack pointer in *save, goes on where
-// `load` left.
-#if defined(__x86_64__)
-extern "C" void simt_switch(void** save, void* load);
-asm(R"(
-.text
-.globl simt_switch
-.type simt_switch, @function
-simt_switch:
-  .cfi_startproc
-  pushq %rbp
-  pushq %rbx
-  pushq %r12
-  pushq %r13
-  pushq %r14
-  pushq %r15
-  movq %rsp, (%rdi)
-  movq %rsi, %rsp
-  popq %r15
-  popq %r14
-  popq %r13
-  popq %r12
-  popq %rbx
-  popq %rbp
-  ret
-  .cfi_endproc
-.size simt_switch, .-simt_switch
-)");
-#endif
-
 namespace simt {
 namespace {
 
 constexpr int kLanes = 32;
-
-bool under_tsan() {
-  return __tsan_create_fiber != nullptr;
-}
-
-/// ThreadSanitizer forgets what it knew of memory that is allocated and freed in this scope, instead of taking it for
-/// an access.
-struct Unobserved {
-  Unobserved() {
-    if (!under_tsan()) return;
-    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
-    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
-  }
-  ~Unobserved() {
-    if (!under_tsan()) return;
-    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
-    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
-  }
-};
 
 std::uint64_t seed_of_environment() {
   const char* text = std::getenv("OTNFM_SIMT_SEED");
@@ -118,126 +47,6 @@ struct Random {  // splitmix64
     return z ^ (z >> 31);
   }
   unsigned below(unsigned n) { return static_cast<unsigned>(((next() >> 32) * n) >> 32); }
-};
-
-/// A stack to run on, and what is needed to come back to it.
-class Fiber {
- public:
-  static constexpr std::size_t kStackBytes = 128 << 10;
-
-  Fiber() = default;
-  Fiber(const Fiber&) = delete;
-  Fiber& operator=(const Fiber&) = delete;
-  ~Fiber() { release_stack(); }
-
-  /// Makes `entry` run when the fiber is next switched to. A fiber that was left in the middle is abandoned.
-  void prepare(void (*entry)()) {
-    if (under_tsan()) {
-      // A new stack and a new thread to ThreadSanitizer, not ordered after those of other blocks, so that it reports
-      // races between blocks.
-      release_stack();
-      const Unobserved scope;
-      stack_ = static_cast<char*>(std::malloc(kStackBytes));
-      if (!stack_) throw std::bad_alloc();
-      thread_ = __tsan_create_fiber(0);
-    } else if (!stack_) {
-      map_stack();
-    } else if (abandoned_ && __asan_unpoison_memory_region) {
-      __asan_unpoison_memory_region(stack_, kStackBytes);
-    }
-    abandoned_ = true;
-    fake_stack_ = nullptr;
-#if defined(__x86_64__)
-    // As simt_switch leaves it: six registers (rbp 0 ends a stack walk), then where to go on, then a return address of
-    // 0.
-    void** top = reinterpret_cast<void**>(stack_ + kStackBytes) - 1;
-    *top = nullptr;
-    *--top = reinterpret_cast<void*>(entry);
-    for (int i = 0; i < 6; ++i) *--top = nullptr;
-    pointer_ = top;
-#else
-    getcontext(&context_);
-    context_.uc_stack.ss_sp = stack_;
-    context_.uc_stack.ss_size = kStackBytes;
-    context_.uc_link = nullptr;
-    makecontext(&context_, entry, 0);
-#endif
-  }
-
-  /// Called by the host: runs the fiber until it suspends.
-  void resume() {
-    void* host_fake_stack = nullptr;
-    if (under_tsan()) {
-      host_thread_ = __tsan_get_current_fiber();
-      __tsan_switch_to_fiber(thread_, kNoSync);
-    }
-    if (__sanitizer_start_switch_fiber) __sanitizer_start_switch_fiber(&host_fake_stack, stack_, kStackBytes);
-#if defined(__x86_64__)
-    simt_switch(&host_pointer_, pointer_);
-#else
-    swapcontext(&host_context_, &context_);
-#endif
-    if (__sanitizer_finish_switch_fiber) __sanitizer_finish_switch_fiber(host_fake_stack, nullptr, nullptr);
-  }
-
-  /// Called on the fiber, first of all.
-  void enter() {
-    if (__sanitizer_finish_switch_fiber) __sanitizer_finish_switch_fiber(nullptr, &host_bottom_, &host_size_);
-  }
-
-  /// Called on the fiber: back to the host. With `last`, for good.
-  void suspend(bool last = false) {
-    if (last) abandoned_ = false;
-    if (under_tsan()) __tsan_switch_to_fiber(host_thread_, kNoSync);
-    if (__sanitizer_start_switch_fiber)
-      __sanitizer_start_switch_fiber(last ? nullptr : &fake_stack_, host_bottom_, host_size_);
-#if defined(__x86_64__)
-    simt_switch(&pointer_, host_pointer_);
-#else
-    swapcontext(&context_, &host_context_);
-#endif
-    if (__sanitizer_finish_switch_fiber) __sanitizer_finish_switch_fiber(fake_stack_, &host_bottom_, &host_size_);
-  }
-
-  void* thread() const {
-    return thread_;
-  }  // to ThreadSanitizer
-
-  static constexpr unsigned kNoSync = 1;  // __tsan_switch_to_fiber_no_sync
-
- private:
-  void map_stack() {
-    const std::size_t guard = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-    void* mapped =
-        mmap(nullptr, guard + kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (mapped == MAP_FAILED || mprotect(mapped, guard, PROT_NONE) != 0) throw std::bad_alloc();
-    stack_ = static_cast<char*>(mapped) + guard;
-    guard_ = guard;
-  }
-
-  void release_stack() {
-    if (thread_) __tsan_destroy_fiber(std::exchange(thread_, nullptr));
-    if (!stack_) return;
-    const Unobserved scope;
-    if (guard_)
-      munmap(stack_ - guard_, guard_ + kStackBytes);
-    else
-      std::free(stack_);
-    stack_ = nullptr;
-  }
-
-  char* stack_ = nullptr;
-  std::size_t guard_ = 0;
-  bool abandoned_ = false;
-  void* fake_stack_ = nullptr;
-  const void* host_bottom_ = nullptr;
-  std::size_t host_size_ = 0;
-  void *thread_ = nullptr, *host_thread_ = nullptr;
-#if defined(__x86_64__)
-  void *pointer_ = nullptr, *host_pointer_ = nullptr;
-#else
-  ucontext_t context_, host_context_;
-#endif
 };
 
 enum class State : std::uint8_t { ready, at_barrier, at_warp_op, left };
@@ -298,7 +107,6 @@ class Scheduler {
   void run_block(Random& random);
   std::string why_stuck() const;
   void synchronise(const unsigned* members, unsigned count);
-  void join_abandoned();
   void make_ready(unsigned thread);
   void* allocate(std::size_t bytes);
 
@@ -350,7 +158,8 @@ void Scheduler::run(const Launch& launch) {
                 static_cast<unsigned>(in_plane / launch.grid.y)};
     run_block(random);
     if (!failure_.empty()) {
-      join_abandoned();
+      for (unsigned i = 0; i < count_; ++i) threads_[i].fiber.release(&launch_end_);
+      if (under_tsan()) __tsan_acquire(&launch_end_);
       throw Error(std::string("kernel ") + name_of_kernel(launch.kernel) + ", block " + text_of(blockIdx) + ", " +
                   std::exchange(failure_, {}));
     }
@@ -389,23 +198,10 @@ void Scheduler::enter_fiber() {
   Scheduler& s = *active;
   s.current().fiber.enter();
   s.launch_->body();
-  if (under_tsan()) __tsan_release(&s.launch_end_);
+  s.current().fiber.release(&s.launch_end_);
   s.current().state = State::left;
   ++s.left_;
   s.current().fiber.suspend(/*last=*/true);
-}
-
-/// After a failure: what the threads did is past, also to ThreadSanitizer.
-void Scheduler::join_abandoned() {
-  if (!under_tsan()) return;
-  void* const here = __tsan_get_current_fiber();
-  for (unsigned i = 0; i < count_; ++i) {
-    if (threads_[i].state == State::left) continue;
-    __tsan_switch_to_fiber(threads_[i].fiber.thread(), Fiber::kNoSync);
-    __tsan_release(&launch_end_);
-  }
-  __tsan_switch_to_fiber(here, Fiber::kNoSync);
-  __tsan_acquire(&launch_end_);
 }
 
 void* Scheduler::allocate(std::size_t bytes) {
@@ -434,18 +230,10 @@ void Scheduler::make_ready(unsigned thread) {
 /// Tells ThreadSanitizer that each of the members' later accesses come after all their earlier ones.
 void Scheduler::synchronise(const unsigned* members, unsigned count) {
   if (!under_tsan()) return;
-  void* const here = __tsan_get_current_fiber();
-  const auto each = [&](void (*act)(void*), void* point) {
-    for (unsigned i = 0; i < count; ++i) {
-      __tsan_switch_to_fiber(threads_[members[i]].fiber.thread(), Fiber::kNoSync);
-      act(point);
-    }
-    __tsan_switch_to_fiber(here, Fiber::kNoSync);
-  };
   const Unobserved scope;
   void* const point = std::malloc(1);  // a fresh address: no clock of an earlier group is left in it
-  each(__tsan_release, point);
-  each(__tsan_acquire, point);
+  for (unsigned i = 0; i < count; ++i) threads_[members[i]].fiber.release(point);
+  for (unsigned i = 0; i < count; ++i) threads_[members[i]].fiber.acquire(point);
   std::free(point);
 }
 
@@ -554,19 +342,8 @@ void set_seed(std::uint64_t seed) {
   launches = 0;
 }
 
-const char* name_of_kernel(const void* kernel) {
-  thread_local char text[1024];
-  text[0] = '\0';
-  if (__sanitizer_symbolize_pc)
-    __sanitizer_symbolize_pc(static_cast<char*>(const_cast<void*>(kernel)) + 1, "%f", text, sizeof(text));
-  Dl_info info;
-  if (text[0] == '\0' && dladdr(kernel, &info) && info.dli_sname && info.dli_saddr == kernel) return info.dli_sname;
-  if (text[0] == '\0') std::snprintf(text, sizeof(text), "at %p", kernel);
-  return text;
-}
-
 void run(const Launch& launch) {
-  if (active) throw Error("a kernel was launched from within a kernel");
+  if (active) active->fail([] { return std::string("it launches a kernel"); });
   if (!scheduler_of_host_thread) scheduler_of_host_thread = std::make_unique<Scheduler>();
   struct Activate {
     Activate() { active = scheduler_of_host_thread.get(); }
