@@ -64,9 +64,11 @@ tsan() {
 has_gpu() { nvidia-smi -L >/dev/null 2>&1; }
 
 start_program() {
-  build-cuda/otnfm info
+  local text
+  text=$(build-cuda/otnfm info) || return 1
+  printf '%s\n' "$text"
   has_gpu && return
-  build-cuda/otnfm info | grep -q 'cuda .*none: ' || fail "'build-cuda/otnfm info' does not say that there is no GPU"
+  grep -q 'cuda .*none: ' <<<"$text" || fail "'build-cuda/otnfm info' does not say that there is no GPU"
   if OTNFM_REQUIRE=cuda build-cuda/test_kernels --gtest_brief=1 --gtest_filter='*residual*' >/dev/null 2>&1; then
     fail "with OTNFM_REQUIRE=cuda the kernel tests pass on a machine without a GPU"
   fi
