@@ -16,10 +16,10 @@ namespace otnfm {
 /// gradient was not finite) nothing is written.
 struct AdamW {
   static constexpr const char* kName = "adamw";
-  View<float> value, m, v, ema;    // [n], read and written
-  View<const float> gradient;      // [n]
-  View<const float> clip_scale;    // [1], or no memory: 1
-  View<const std::uint64_t> step;  // [1]
+  View<float> value, m, v, ema;       // [n], read and written
+  View<const float> gradient;         // [n]
+  View<const float> clip_scale = {};  // [1], or no memory: 1
+  View<const std::uint64_t> step;     // [1]
   std::int64_t decayed = 0;
   Schedule schedule;
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;

@@ -9,9 +9,9 @@ namespace otnfm {
 
 struct TimeFunction {
   static constexpr const char* kName = "time_function";
-  View<const float> t;  // [B]
-  View<const float> w;  // [K, d], contiguous; no memory for identity (K = 0)
-  View<float> phi;      // [B, d]
+  View<const float> t;       // [B]
+  View<const float> w = {};  // [K, d], contiguous; no memory for identity (K = 0)
+  View<float> phi;           // [B, d]
   TimeFunctionKind kind;
 };
 OTNFM_DECLARE_OP(time_function, TimeFunction);
