@@ -10,7 +10,7 @@
 set -uo pipefail
 
 script_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-fail() { printf 'gpu_check.sh: error: %s\n' "$*" >&2; exit "${2:-1}"; }
+fail() { printf 'gpu_check.sh: error: %s\n' "$*" >&2; exit 1; }
 usage() { sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
 build='' out=gpu-results limit=460
