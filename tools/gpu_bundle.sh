@@ -25,7 +25,7 @@ export CUDACXX=$nvcc
 configure() {
   cmake -G Ninja -S . -B build-gpu -DCMAKE_BUILD_TYPE=Release -DOTNFM_CUDA=ON -DOTNFM_MARCH=x86-64-v3 -DOTNFM_TESTS=ON -DOTNFM_BENCH=ON \
     -DOTNFM_CUDA_ARCHITECTURES="${OTNFM_CUDA_ARCHITECTURES:-90a}" \
-    -DCMAKE_EXE_LINKER_FLAGS='-Wl,--disable-new-dtags,-rpath,$ORIGIN/lib' >/dev/null
+    -DCMAKE_EXE_LINKER_FLAGS='-Wl,--disable-new-dtags,-rpath,\$ORIGIN/lib' >/dev/null
 }
 
 # What the GPU machine has of its own, in the version that its driver or its glibc needs.
