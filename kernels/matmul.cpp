@@ -31,9 +31,11 @@ void require_operand(const char* op, const char* name, const View<T>& v, int ran
       v.rank == rank && (rank == 2 || v.shape[0] == batch) && v.shape[row] == rows && v.shape[row + 1] == columns;
   if (!fits) fail_check(op, name, describe(v) + ", wanted " + wanted());
   if (v.empty()) return;
-  const bool laid_out =
-      (columns <= 1 || v.stride[row + 1] == 1) && (rows <= 1 || v.stride[row] >= columns) &&
-      (rank == 2 || batch <= 1 || v.stride[0] >= (rows - 1) * (rows <= 1 ? 0 : v.stride[row]) + columns);
+  const std::int64_t row_stride = rows > 1 ? v.stride[row] : 0, batch_stride = batch > 1 ? v.stride[0] : 0;
+  // The products of a batch lie one after the other, or side by side in longer rows (the heads of an attention).
+  const bool laid_out = (columns <= 1 || v.stride[row + 1] == 1) && (rows <= 1 || row_stride >= columns) &&
+                        (batch <= 1 || batch_stride >= (rows - 1) * row_stride + columns ||
+                         (batch_stride >= columns && row_stride >= (batch - 1) * batch_stride + columns));
   if (!laid_out) fail_check(op, name, describe(v) + ", wanted contiguous rows that do not overlap");
   if (v.data == nullptr) fail_check(op, name, describe(v) + ", wanted memory (data is null)");
 }

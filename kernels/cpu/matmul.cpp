@@ -166,10 +166,10 @@ void multiply(Stream& stream, Gemm g, const void* a, const void* b, const View<c
     multiply_narrow(stream, g, static_cast<const float*>(a), static_cast<const float*>(b), c.data);
     return finish(stream, g, c, bias, g.activation);
   }
-  if (onednn::fuses(g.activation)) return onednn::gemm(stream, g, a, b, bias.data, c.data);
+  if (onednn::fuses(g.activation)) return onednn::gemm(stream.workspace(), g, a, b, bias.data, c.data);
   const Activation activation = std::exchange(g.activation, Activation::identity);
   g.bias = false;
-  onednn::gemm(stream, g, a, b, nullptr, c.data);
+  onednn::gemm(stream.workspace(), g, a, b, nullptr, c.data);
   finish(stream, g, c, bias, activation);
 }
 
@@ -214,7 +214,7 @@ void multiply_converted(Stream& stream, const Gemm& g, const bfloat16* a, const 
                          .row_stride_a = g.transpose_a ? rows : depth,
                          .row_stride_b = g.transpose_b ? depth : columns,
                          .row_stride_c = g.row_stride_c};
-        onednn::gemm(stream, block, block_a, block_b, nullptr, c.row(i) + j);
+        onednn::gemm(stream.workspace(), block, block_a, block_b, nullptr, c.row(i) + j);
       }
     }
 }

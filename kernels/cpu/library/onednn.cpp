@@ -106,13 +106,13 @@ Prepared prepare(const Gemm& g) {
           without_data(c),           without_data(description.scratchpad_desc())};
 }
 
-void run(Prepared& p, Stream& stream, const void* a, const void* b, const float* bias, float* c) {
+void run(Prepared& p, std::byte* scratch, const void* a, const void* b, const float* bias, float* c) {
   static thread_local dnnl::stream queue(cpu_engine());
   // oneDNN takes the inputs as void*, and does not write them.
   dnnl_memory_set_data_handle(p.a.get(), const_cast<void*>(a));
   dnnl_memory_set_data_handle(p.b.get(), const_cast<void*>(b));
   dnnl_memory_set_data_handle(p.c.get(), c);
-  dnnl_memory_set_data_handle(p.scratchpad.get(), stream.workspace());
+  dnnl_memory_set_data_handle(p.scratchpad.get(), scratch);
   dnnl_exec_arg_t arguments[5] = {{DNNL_ARG_SRC, p.a.get()},
                                   {DNNL_ARG_WEIGHTS, p.b.get()},
                                   {DNNL_ARG_DST, p.c.get()},
@@ -141,7 +141,7 @@ bool has_bfloat16() {
   return has;
 }
 
-void gemm(Stream& stream, const Gemm& g, const void* a, const void* b, const float* bias, float* c) {
+void gemm(std::byte* scratch, const Gemm& g, const void* a, const void* b, const float* bias, float* c) {
   static thread_local std::unordered_map<Key, Prepared, Hash> shapes;
   try {
     const Key key{g, thread_count()};
@@ -150,7 +150,7 @@ void gemm(Stream& stream, const Gemm& g, const void* a, const void* b, const flo
       if (shapes.size() >= kMostShapes) shapes.clear();
       found = shapes.emplace(key, prepare(g)).first;
     }
-    run(found->second, stream, a, b, bias, c);
+    run(found->second, scratch, a, b, bias, c);
   } catch (const dnnl::error& error) {
     throw RunError("oneDNN failed at a matrix product of " + describe(g) + ": " + error.what());
   }

@@ -13,11 +13,11 @@ bool fuses(Activation activation);
 /// than its float32 ones, or not there at all.
 bool has_bfloat16();
 
-/// What gemm() may use of the stream's workspace, from its beginning.
+/// How much scratch memory gemm() wants, of a stream's workspace.
 inline constexpr std::size_t kScratchBytes = std::size_t{24} << 20;
 
 /// The whole of g, for batch, m, n, k >= 1 and an activation that it fuses. Allocates for a shape that this thread has
 /// not seen, and for products that need more scratch memory than kScratchBytes.
-void gemm(Stream& stream, const Gemm& g, const void* a, const void* b, const float* bias, float* c);
+void gemm(std::byte* scratch, const Gemm& g, const void* a, const void* b, const float* bias, float* c);
 
 }  // namespace otnfm::cpu::onednn
