@@ -34,6 +34,7 @@ build=$(cd "$build" && pwd)
 python=$(command -v python3) || fail "python3 is needed for the report"
 nvidia-smi -L >/dev/null 2>&1 || fail "no GPU: nvidia-smi lists none"
 mkdir -p "$out" && out=$(cd "$out" && pwd) || fail "$out cannot be made"
+rm -f "$out"/{test,bench,peer}_*.json "$out"/*.log "$out"/result.*  # of an earlier run
 : >"$out/stages.tsv"
 
 # cuBLAS and cuDNN: the loader's own, a CUDA toolkit's, or those that came with PyTorch.

@@ -37,6 +37,7 @@ format() {
 checks() {
   run_stage "checks: format" format
   run_stage "checks: rules" python3 tools/check_rules.py
+  run_stage "checks: rules, planted" python3 tools/check_rules.py --self-test
   run_stage "checks: configure" configure cpu
   run_stage "checks: clang-tidy" python3 tools/check_tidy.py --build build
 }
