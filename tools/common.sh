@@ -10,6 +10,9 @@ project_root=$PWD
 script_name=$(basename "$0")
 jobs=${OTNFM_JOBS:-$(nproc)}
 
+# Paths relative to the tree: another clone, CI's say, finds in ccache what this one compiled.
+export CCACHE_BASEDIR=$project_root CCACHE_NOHASHDIR=true
+
 say() { printf '%s: %s\n' "$script_name" "$*"; }
 fail() { printf '%s: error: %s\n' "$script_name" "$*" >&2; exit 1; }
 
