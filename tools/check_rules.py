@@ -6,8 +6,8 @@
 
 Device code: kernels are launched by launch() alone; inline assembly, asynchronous copies and matrix instructions are in
 kernels/device alone, each beside its meaning on the host; no cooperative groups and no CUB block or warp primitives;
-shared memory by SHARED_ARRAY and SHARED_DYNAMIC; no allocation and no waiting outside kernels/cuda/{memory,stream}.cu; no
-variable outlives a call in kernels/cuda; NVIDIA's libraries in kernels/cuda/library alone.
+shared memory by SHARED_ARRAY and SHARED_DYNAMIC; no allocation and no waiting outside kernels/cuda/{memory,stream}.cu;
+no variable outlives a call in kernels/cuda; NVIDIA's libraries in kernels/cuda/library alone.
 Ops: a header kernels/X.h with an argument struct (one that has a kName) has kernels/X.cpp, kernels/cpu/X.cpp and
 kernels/cuda/X.cu, and each kName is the `.op` of a case in tests/cases.
 """
@@ -21,10 +21,12 @@ SOURCES = {".h", ".cpp", ".cu", ".cuh"}
 
 # (what, pattern in code without comments and strings, where it is allowed)
 PATTERNS = [
-    ("a kernel is launched by launch() of kernels/device/launch.h", r"<<<|\bcudaLaunch\w*", r"kernels/device/launch\.h"),
+    ("a kernel is launched by launch() of kernels/device/launch.h",
+     r"<<<|\bcudaLaunch\w*", r"kernels/device/launch\.h"),
     ("inline assembly belongs in kernels/device", r"\basm\b|\b__asm\w*", r"kernels/device/"),
     ("asynchronous copies belong in kernels/device",
-     r"\b__pipeline_\w+|\bcuda::(?:memcpy_async|pipeline|barrier)\b|#\s*include\s*<cuda(?:/pipeline|/barrier|_pipeline)",
+     r"\b__pipeline_\w+|\bcuda::(?:memcpy_async|pipeline|barrier)\b|"
+     r"#\s*include\s*<cuda(?:/pipeline|/barrier|_pipeline)",
      r"kernels/device/"),
     ("matrix instructions belong in kernels/device",
      r"\bwmma\b|#\s*include\s*<mma\.h>|\b__\w*mma_\w+",
@@ -202,7 +204,8 @@ void norm(Stream& stream, const Norm& a) {
 
 # (file, text put at its end, or None to take the file away; a word of the report, or where it must be)
 PLANTED = [
-    ("kernels/cuda/norm.cu", "void f() { norm_kernel<<<1, 2>>>(a); }", "kernels/cuda/norm.cu:19: a kernel is launched by"),
+    ("kernels/cuda/norm.cu", "void f() { norm_kernel<<<1, 2>>>(a); }",
+     "kernels/cuda/norm.cu:19: a kernel is launched by"),
     ("kernels/cuda/norm.cu", "void f() { cudaLaunchKernel(g); }", "launch()"),
     ("kernels/cuda/norm.cu", '__device__ void f() { asm("nop;"); }', "kernels/cuda/norm.cu:19: inline assembly"),
     ("kernels/cpu/norm.cpp", 'void f() { __asm__("nop"); }', "kernels/cpu/norm.cpp:1: inline assembly"),
@@ -210,23 +213,27 @@ PLANTED = [
     ("kernels/cuda/norm.cu", "#include <mma.h>", "matrix"),
     ("kernels/cuda/norm.cu", "#include <cooperative_groups.h>", "cooperative"),
     ("kernels/cuda/norm.cu", "using Reduce = cub::BlockReduce<float, 32>;", "CUB"),
-    ("kernels/cuda/library/cublas.cu", "#include <cub/block/block_scan.cuh>", "kernels/cuda/library/cublas.cu:2: no CUB"),
+    ("kernels/cuda/library/cublas.cu", "#include <cub/block/block_scan.cuh>",
+     "kernels/cuda/library/cublas.cu:2: no CUB"),
     ("kernels/cuda/norm.cu", "#include <cublasLt.h>", "wrapped"),
     ("kernels/device/mma.h", "__device__ void f() { __shared__ int x; }", "kernels/device/mma.h:2: shared memory"),
     ("kernels/cuda/norm.cu", "void f() { cudaMalloc(&p, 4); }", "allocate or wait"),
     ("kernels/cuda/norm.cu", "void f() { cudaDeviceSynchronize(); }", "allocate or wait"),
-    ("kernels/cuda/norm.cu", "namespace x { int counter = 0; }", "kernels/cuda/norm.cu:19: no variable outlives a call: int counter"),
+    ("kernels/cuda/norm.cu", "namespace x { int counter = 0; }",
+     "kernels/cuda/norm.cu:19: no variable outlives a call: int counter"),
     ("kernels/cuda/norm.cu", "namespace { cudaDeviceProp properties; }", "outlives"),
     ("kernels/cuda/norm.cu", "float table[2] = {1, 2};", "outlives"),
     ("kernels/cuda/norm.cu", "std::vector<int> sizes{1, 2};", "outlives"),
-    ("kernels/cuda/norm.cu", "int f() {\n  static bool first = true;\n  return first; }", "kernels/cuda/norm.cu:20: no variable outlives"),
+    ("kernels/cuda/norm.cu", "int f() {\n  static bool first = true;\n  return first; }",
+     "kernels/cuda/norm.cu:20: no variable outlives"),
     ("kernels/cuda/norm.cu", "int f() { static const int n = g(); return n; }", "outlives"),
     ("kernels/cuda/norm.cu", "__constant__ float weights[4];", "__constant__"),
     ("kernels/cpu/norm.cpp", None, "there is no kernels/cpu/norm.cpp"),
     ("kernels/cuda/norm.cu", None, "there is no kernels/cuda/norm.cu"),
     ("kernels/norm.cpp", None, "there is no kernels/norm.cpp"),
     ("tests/cases/norm.cpp", None, "kernels/norm.h:3: the op norm has no case"),
-    ("kernels/norm.h", 'struct Other { static constexpr const char* kName = "other"; };', "kernels/norm.h:5: the op other has no case"),
+    ("kernels/norm.h", 'struct Other { static constexpr const char* kName = "other"; };',
+     "kernels/norm.h:5: the op other has no case"),
     ("kernels/norm.h", 'struct Other { static constexpr const char* kName = "norm"; };', "declared already"),
 ]
 
