@@ -10,18 +10,19 @@ namespace {
 
 constexpr int kCells = 256;
 
-// One axis of the separable blur; what leaves the grid is lost.
+// One axis of the separable blur; what leaves the grid is lost. Most cells are empty: each full one is spread, which
+// costs less than gathering at all.
 std::vector<float> blur(const std::vector<float>& grid, const std::vector<float>& kernel, std::ptrdiff_t step,
                         std::ptrdiff_t across) {
   const int reach = static_cast<int>(kernel.size()) / 2;
   std::vector<float> result(grid.size());
   for (int line = 0; line < kCells; ++line)
     for (int i = 0; i < kCells; ++i) {
-      float sum = 0;
+      const float value = grid[static_cast<std::size_t>(line * across + i * step)];
+      if (value == 0) continue;
       for (int k = std::max(-reach, -i); k <= std::min(reach, kCells - 1 - i); ++k)
-        sum += kernel[static_cast<std::size_t>(k + reach)] *
-               grid[static_cast<std::size_t>(line * across + (i + k) * step)];
-      result[static_cast<std::size_t>(line * across + i * step)] = sum;
+        result[static_cast<std::size_t>(line * across + (i + k) * step)] +=
+            kernel[static_cast<std::size_t>(k + reach)] * value;
     }
   return result;
 }

@@ -55,7 +55,7 @@ inline std::string get(const std::filesystem::path& path) {
 /// `value`, least significant byte first.
 inline std::string little_endian(std::uint64_t value, int bytes) {
   std::string result;
-  for (int i = 0; i < bytes; ++i) result += static_cast<char>(value >> (8 * i));
+  for (; bytes-- > 0; value >>= 8) result += static_cast<char>(value);
   return result;
 }
 

@@ -92,13 +92,14 @@ TEST(Transport, DrawsAnyData) {
                                                 {1e-38f, 1e-45f, 0, 0},
                                                 normal(2, 1, 3),
                                                 normal(62, 1e30f, 4),
-                                                normal(2000, 1e-20f, 5),
-                                                std::vector<float>(3000, -7)};
+                                                normal(500, 1e-20f, 5),
+                                                std::vector<float>(600, -7)};
+  const TransportPlot plot{.panel_pixels = 100, .lines = 8};
   for (const std::vector<float>& source : sets)
     for (const std::vector<float>& target : sets) {
-      const Image image = draw_transport(rows_of(source), rows_of(target), rows_of(source), "any", kSmall);
+      const Image image = draw_transport(rows_of(source), rows_of(target), rows_of(source), "any", plot);
       EXPECT_EQ(image.pixels.size(), static_cast<std::size_t>(image.width * image.height * 3));
-      EXPECT_GT(image.width, 4 * kSide);
+      EXPECT_GT(image.width, 4 * plot.panel_pixels);
     }
 }
 
