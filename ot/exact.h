@@ -14,8 +14,9 @@
 namespace otnfm {
 
 enum class ExactAlgorithm : std::uint8_t {
-  automatic,  ///< the planner chooses, see plan_exact()
-  dense,      ///< shortest augmenting paths over all columns, vectorised; stores the costs while they fit
+  automatic,   ///< the planner chooses, see plan_exact()
+  dense,       ///< shortest augmenting paths over all columns, vectorised; stores the costs while they fit
+  multilevel,  ///< coarse to fine over short lists of near columns, priced; for points in few dimensions, n = m
 };
 
 const char* name_of(ExactAlgorithm algorithm);
