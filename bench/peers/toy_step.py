@@ -100,7 +100,7 @@ class TorchStep:
 def our_milliseconds(program, name, seconds):
     """Runs one benchmark of ours; returns its real time and the whole record (with the split that it counts)."""
     output = subprocess.run(
-        [program, f"--benchmark_filter=^{name}(/|$)", "--benchmark_format=json", f"--benchmark_min_time={seconds}"],
+        [program, f"--benchmark_filter=^{name}/real_time$", "--benchmark_format=json", f"--benchmark_min_time={seconds}"],
         check=True, capture_output=True, text=True).stdout
     records = [r for r in json.loads(output)["benchmarks"] if r.get("run_type", "iteration") == "iteration"]
     if len(records) != 1:
@@ -124,7 +124,7 @@ def main():
     parser.add_argument("--steps", type=int, default=200, help="steps of PyTorch a round")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--ours", default=root / "build" / "bench_engine", help="our benchmark program; without it, PyTorch alone")
-    parser.add_argument("--name", default=None, help="our benchmark's name (default training_step/toy, on cuda training_step/toy/cuda)")
+    parser.add_argument("--name", default=None, help="our benchmark's name (default training_step/toy, on cuda training_step/toy_cuda)")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out (it needs a C++ compiler)")
     parser.add_argument("--json", type=Path, help="also write the result to this file")
     arguments = parser.parse_args()
@@ -141,7 +141,7 @@ def main():
     for step in contenders.values():
         step.milliseconds(50)  # compiles and warms up
 
-    name = arguments.name or ("training_step/toy" if arguments.device == "cpu" else "training_step/toy/cuda")
+    name = arguments.name or ("training_step/toy" if arguments.device == "cpu" else "training_step/toy_cuda")
     ours = Path(arguments.ours).is_file()
     times = {label: [] for label in contenders}
     records = []

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -223,6 +227,23 @@ TEST(Source, RowsDependOnTheKeyAndTheirNumberAlone) {
   expect_split_invariant(Source::gaussian_fit(fit_gaussian(rows, {.max_full_dimension = 10, .rank = 13})));
   expect_split_invariant(Source::dataset(Dataset::points("some", x, 67)));
 }
+
+#if defined(_OPENMP)
+TEST(Source, DrawsDoNotDependOnTheNumberOfThreads) {
+  const std::vector<float> x = correlated(200, 130, 130, 0.2, 3);
+  const Source source = Source::gaussian_fit(fit_gaussian({x.data(), {200, 130}}));
+  std::vector<float> first(300 * 130), again = first;
+  const int usual = omp_get_max_threads();
+  omp_set_num_threads(1);
+  source.draw({.seed = 1}, {first.data(), {300, 130}});
+  for (int threads : {2, 3, 7}) {
+    omp_set_num_threads(threads);
+    source.draw({.seed = 1}, {again.data(), {300, 130}});
+    EXPECT_EQ(first, again) << threads << " threads";
+  }
+  omp_set_num_threads(usual);
+}
+#endif
 
 TEST(Source, IsOpenedForItsTarget) {
   const Dataset moons = open_dataset("moons");

@@ -1,0 +1,196 @@
+// Training as a whole: the same on every backend, the same after a resume, collapsing where it must.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "engine/generate/generator.h"
+#include "engine/io/npy.h"
+#include "engine/train/evaluation.h"
+#include "engine/train/objective.h"
+#include "engine/train/training_run.h"
+#include "layers/table.h"
+
+namespace otnfm {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Silent : RunListener {
+  void note(const std::string&) override {}
+  void logged(const StepReport&, std::int64_t, const nlohmann::json& metrics) override { lines.push_back(metrics); }
+  std::vector<nlohmann::json> lines;
+};
+
+class Folder {
+ public:
+  Folder() {
+    std::string name = (fs::temp_directory_path() / "otnfm-test-XXXXXX").string();
+    if (!mkdtemp(name.data())) throw RunError("no temporary folder");
+    path_ = name;
+  }
+  ~Folder() { fs::remove_all(path_); }
+  fs::path operator/(const char* name) const { return path_ / name; }
+
+ private:
+  fs::path path_;
+};
+
+TrainingOptions small_options(const std::string& coupling, const std::string& precision = "fp32") {
+  TrainingOptions options = default_options(open_dataset("8gaussians"));
+  options.coupling = coupling;
+  options.precision = precision;
+  options.flow.update({{"width", 16}, {"depth", 1}, {"blocks", 2}});
+  options.batch = 17;
+  options.bank = 64;
+  options.steps = 20;
+  options.warmup = 3;
+  return options;
+}
+
+/// All weights after some steps.
+std::vector<float> weights_after(const TrainingOptions& options, Device device, int steps, Trainer::Debug debug = {}) {
+  const Dataset data = open_dataset(options.data);
+  const Source source = open_source(options.source, data);
+  nlohmann::json configuration = options.flow;
+  configuration["dimension"] = data.dimension();
+  const std::unique_ptr<Flow> flow = make_flow(configuration);
+  const auto coupling =
+      find_by_name(couplings(), options.coupling, "coupling").make(source, data, options.coupling_options());
+  coupling->prepare({});
+  Trainer trainer(*flow, *coupling, options, device, debug);
+  for (int k = 0; k < steps; ++k) trainer.run_step();
+  std::vector<float> weights(flow->parameters().values().size());
+  copy_bytes(trainer.stream(), weights.data(), flow->parameters().values().data, weights.size() * sizeof(float));
+  trainer.stream().synchronize();
+  return weights;
+}
+
+TEST(Training, TenStepsAreTheSameOnCudaAsOnTheCpu) {
+  if (!cuda_available()) GTEST_SKIP() << "needs CUDA (or the simt build)";
+  for (const char* coupling : {"independent", "minibatch", "global"}) {
+    const TrainingOptions options = small_options(coupling);
+    const std::vector<float> cpu = weights_after(options, Device::cpu, 10),
+                             cuda = weights_after(options, Device::cuda, 10);
+    double square = 0;
+    for (float w : cpu) square += static_cast<double>(w) * w;
+    const double scale = std::sqrt(square / static_cast<double>(cpu.size()));
+    for (std::size_t i = 0; i < cpu.size(); ++i)
+      ASSERT_TRUE(std::abs(cpu[i] - cuda[i]) <= 1e-5 * std::max<double>(scale, std::abs(cpu[i])))
+          << coupling << ", weight " << i << ": " << cpu[i] << " " << cuda[i];
+  }
+}
+
+TEST(Training, DebugMemoryChangesNothing) {
+  for (const char* precision : {"fp32", "bf16"}) {
+    const TrainingOptions options = small_options("independent", precision);
+    EXPECT_EQ(weights_after(options, Device::cpu, 5),
+              weights_after(options, Device::cpu, 5, {.memory = true, .finite = true}));
+  }
+}
+
+TEST(Training, AResumedRunGivesTheSameBitsAsAnUndisturbedOne) {
+  for (const char* coupling : {"independent", "minibatch", "global"}) {
+    Folder folder;
+    const TrainingOptions options = small_options(coupling);
+    Silent silent;
+    run_training(options, {.out = folder / "whole"}, silent);
+
+    std::atomic<bool> stop{true};  // stops after one step
+    run_training(options, {.out = folder / "parts", .stop = &stop}, silent);
+    stop = false;
+    const RunSummary summary =
+        run_training(options_of_run(folder / "parts"),
+                     {.out = folder / "parts", .resume = true, .checkpoint_every = 7, .stop = &stop}, silent);
+    EXPECT_TRUE(summary.finished);
+
+    const SafetensorsFile whole = SafetensorsFile::load(folder / "whole" / "state.safetensors"),
+                          parts = SafetensorsFile::load(folder / "parts" / "state.safetensors");
+    ASSERT_EQ(whole.tensors().size(), parts.tensors().size());
+    for (const NamedTensor& tensor : whole.tensors())
+      EXPECT_TRUE(std::ranges::equal(tensor.bytes, parts.tensor(tensor.name).bytes)) << coupling << ": " << tensor.name;
+  }
+}
+
+TEST(Training, RefusesAFolderThatHoldsARun) {
+  Folder folder;
+  Silent silent;
+  run_training(small_options("independent"), {.out = folder / "run"}, silent);
+  EXPECT_THROW(run_training(small_options("independent"), {.out = folder / "run"}, silent), InputError);
+}
+
+TEST(Training, StopsWhereTheLossIsNotFinite) {
+  Folder folder;
+  Silent silent;
+  TrainingOptions options = small_options("independent");
+  options.lr = 10;
+  options.clip_norm = 0;
+  options.schedule = "constant";
+  options.warmup = 0;
+  options.steps = 3000;
+  options.weight_decay = 1;  // with lr 10 every weight grows ninefold a step
+  EXPECT_THROW(run_training(options, {.out = folder / "run", .log_every = 1}, silent), RunError);
+}
+
+TEST(Options, ReadBackWhatTheyWroteAndNameWhatIsWrong) {
+  TrainingOptions options = small_options("minibatch", "bf16"), read;
+  read.read(options.to_json());
+  EXPECT_EQ(read.to_json(), options.to_json());
+  for (const auto& [json, word] :
+       std::vector<std::pair<nlohmann::json, std::string>>{{{{"stepz", 3}}, "stepz"},
+                                                           {{{"steps", -1}}, "steps"},
+                                                           {{{"steps", 1.5}}, "steps"},
+                                                           {{{"lr", "fast"}}, "lr"},
+                                                           {{{"coupling", "perfect"}}, "independent"},
+                                                           {{{"precision", "fp8"}}, "bf16"},
+                                                           {{{"flow", 3}}, "flow"}}) {
+    try {
+      read.read(json);
+      FAIL() << json;
+    } catch (const InputError& error) {
+      EXPECT_NE(std::string(error.what()).find(word), std::string::npos) << error.what();
+    }
+  }
+}
+
+TEST(Generator, GivesTheSameSamplesForAnyBatch) {
+  Folder folder;
+  Silent silent;
+  run_training(small_options("independent"), {.out = folder / "run"}, silent);
+  const fs::path model = folder / "run" / "model.safetensors";
+  std::vector<float> one(101 * 2), other(101 * 2);
+  Generator::load(model, Device::cpu, 101).sample(5, 0, {one.data(), {101, 2}});
+  Generator small = Generator::load(model, Device::cpu, 7);
+  small.sample(5, 0, {other.data(), {50, 2}});
+  small.sample(5, 50, {other.data() + 100, {51, 2}});
+  for (std::size_t i = 0; i < one.size(); ++i) EXPECT_NEAR(one[i], other[i], 1e-6 * (1 + std::abs(one[i])));
+}
+
+TEST(ModelFile, ADamagedModelIsRefusedOrReadButNeverMore) {
+  Folder folder;
+  Silent silent;
+  run_training(small_options("independent"), {.out = folder / "run"}, silent);
+  const SafetensorsFile file = SafetensorsFile::load(folder / "run" / "model.safetensors");
+  const nlohmann::json configuration = nlohmann::json::parse(file.metadata().at("otnfm"));
+  const auto refused = [&](const char* key, const nlohmann::json& value) {
+    nlohmann::json changed = configuration;
+    if (value.is_discarded())
+      changed.erase(key);
+    else
+      changed[key] = value;
+    write_safetensors(folder / "changed.safetensors", file.tensors(), {{"otnfm", changed.dump()}});
+    EXPECT_THROW(load_model(folder / "changed.safetensors", Device::cpu), InputError) << key << " " << value;
+  };
+  const nlohmann::json erased(nlohmann::json::value_t::discarded);
+  for (const char* key : {"version", "data", "source", "dimension", "flow", "image"}) refused(key, erased);
+  refused("version", 99);
+  refused("dimension", 3);
+  refused("image", {1, 28, 28});
+  refused("image", {1, -1, -2});
+  refused("source", "nowhere");
+  refused("flow", {{"family", "resnet"}, {"dimension", 2}, {"width", 65536}, {"blocks", 1024}});
+  refused("flow", {{"family", "other"}});
+}
+
+}  // namespace
+}  // namespace otnfm
