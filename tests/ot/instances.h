@@ -1,0 +1,169 @@
+// Problems for the tests of ot/, and an independent answer: a plain O(n^2 m) Hungarian algorithm in double.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <numeric>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "ot/cost.h"
+
+namespace otnfm::test {
+
+using Random = std::mt19937_64;
+
+template <class T>
+struct Matrix {
+  std::int64_t rows = 0, columns = 0;
+  std::vector<T> values;
+
+  Matrix(std::int64_t r, std::int64_t c) : rows(r), columns(c), values(static_cast<std::size_t>(r * c)) {}
+  T& operator()(std::int64_t i, std::int64_t j) { return values[static_cast<std::size_t>(i * columns + j)]; }
+  T operator()(std::int64_t i, std::int64_t j) const { return values[static_cast<std::size_t>(i * columns + j)]; }
+  View<const T> view() const { return View<const T>(values.data(), {rows, columns}); }
+};
+
+/// The least total cost of matching the smaller side, by the textbook shortest-path form of the Hungarian algorithm.
+inline double reference_total(const Matrix<double>& given) {
+  Matrix<double> c = given;
+  if (given.rows > given.columns) {
+    c = Matrix<double>(given.columns, given.rows);
+    for (std::int64_t i = 0; i < given.rows; ++i)
+      for (std::int64_t j = 0; j < given.columns; ++j) c(j, i) = given(i, j);
+  }
+  const std::int64_t n = c.rows, m = c.columns;
+  const auto size = [](std::int64_t k) { return static_cast<std::size_t>(k); };
+  std::vector<double> u(size(n + 1), 0), v(size(m + 1), 0);
+  std::vector<std::int64_t> row_of(size(m + 1), 0), way(size(m + 1), 0);
+  for (std::int64_t i = 1; i <= n; ++i) {
+    row_of[0] = i;
+    std::int64_t column = 0;
+    std::vector<double> least(size(m + 1), std::numeric_limits<double>::infinity());
+    std::vector<char> used(size(m + 1), 0);
+    do {
+      used[size(column)] = 1;
+      const std::int64_t row = row_of[size(column)];
+      double delta = std::numeric_limits<double>::infinity();
+      std::int64_t next = 0;
+      for (std::int64_t j = 1; j <= m; ++j) {
+        if (used[size(j)]) continue;
+        const double reduced = c(row - 1, j - 1) - u[size(row)] - v[size(j)];
+        if (reduced < least[size(j)]) {
+          least[size(j)] = reduced;
+          way[size(j)] = column;
+        }
+        if (least[size(j)] < delta) {
+          delta = least[size(j)];
+          next = j;
+        }
+      }
+      for (std::int64_t j = 0; j <= m; ++j) {
+        if (used[size(j)]) {
+          u[size(row_of[size(j)])] += delta;
+          v[size(j)] -= delta;
+        } else {
+          least[size(j)] -= delta;
+        }
+      }
+      column = next;
+    } while (row_of[size(column)] != 0);
+    do {
+      const std::int64_t before = way[size(column)];
+      row_of[size(column)] = row_of[size(before)];
+      column = before;
+    } while (column != 0);
+  }
+  long double total = 0;
+  for (std::int64_t j = 1; j <= m; ++j)
+    if (row_of[size(j)] != 0) total += c(row_of[size(j)] - 1, j - 1);
+  return static_cast<double>(total);
+}
+
+template <class T>
+Matrix<double> cost_matrix(const Matrix<T>& x, const Matrix<T>& y, Cost cost) {
+  Matrix<double> c(x.rows, y.rows);
+  for (std::int64_t i = 0; i < x.rows; ++i)
+    for (std::int64_t j = 0; j < y.rows; ++j) {
+      double square = 0, dot = 0;
+      for (std::int64_t k = 0; k < x.columns; ++k) {
+        const double a = x(i, k), b = y(j, k);
+        square += (a - b) * (a - b);
+        dot += a * b;
+      }
+      c(i, j) = cost == Cost::negative_dot ? -dot : cost == Cost::euclidean ? std::sqrt(square) : square;
+    }
+  return c;
+}
+
+template <class T>
+double total_of(const Matrix<T>& c, const std::vector<std::int64_t>& sigma) {
+  long double total = 0;
+  for (std::int64_t i = 0; i < c.rows; ++i)
+    if (sigma[static_cast<std::size_t>(i)] >= 0) total += static_cast<double>(c(i, sigma[static_cast<std::size_t>(i)]));
+  return static_cast<double>(total);
+}
+
+template <class T>
+Matrix<T> gaussian(Random& random, std::int64_t n, std::int64_t d, double scale = 1, double shift = 0) {
+  std::normal_distribution<double> normal;
+  Matrix<T> points(n, d);
+  for (T& value : points.values) value = static_cast<T>(scale * normal(random) + shift);
+  return points;
+}
+
+/// Eight Gaussians on a circle of radius 5.
+template <class T>
+Matrix<T> eight_gaussians(Random& random, std::int64_t n) {
+  std::normal_distribution<double> normal;
+  Matrix<T> points(n, 2);
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double angle = std::acos(-1.0) / 4 * static_cast<double>(random() % 8);
+    points(i, 0) = static_cast<T>(5 * std::cos(angle) + 0.3 * normal(random));
+    points(i, 1) = static_cast<T>(5 * std::sin(angle) + 0.3 * normal(random));
+  }
+  return points;
+}
+
+/// Source points x, targets y = A x shuffled, A symmetric positive definite: the pairing x -> A x is optimal (it is the
+/// gradient of a convex function). A = D + v v^T with D diagonal, so that it costs O(d) to apply.
+struct Planted {
+  Matrix<double> source, target;
+  std::vector<std::int64_t> sigma;
+};
+
+inline Planted planted(Random& random, std::int64_t n, std::int64_t d) {
+  std::uniform_real_distribution<double> uniform(0.5, 2);
+  Planted problem{gaussian<double>(random, n, d), Matrix<double>(n, d),
+                  std::vector<std::int64_t>(static_cast<std::size_t>(n))};
+  std::vector<double> diagonal(static_cast<std::size_t>(d)), direction(static_cast<std::size_t>(d));
+  for (double& value : diagonal) value = uniform(random);
+  for (double& value : direction) value = (uniform(random) - 1.25) / std::sqrt(static_cast<double>(d));
+  std::iota(problem.sigma.begin(), problem.sigma.end(), 0);
+  std::shuffle(problem.sigma.begin(), problem.sigma.end(), random);
+  for (std::int64_t i = 0; i < n; ++i) {
+    double along = 0;
+    for (std::int64_t k = 0; k < d; ++k) along += direction[static_cast<std::size_t>(k)] * problem.source(i, k);
+    for (std::int64_t k = 0; k < d; ++k)
+      problem.target(problem.sigma[static_cast<std::size_t>(i)], k) =
+          diagonal[static_cast<std::size_t>(k)] * problem.source(i, k) + along * direction[static_cast<std::size_t>(k)];
+  }
+  return problem;
+}
+
+inline bool one_to_one(const std::vector<std::int64_t>& sigma, std::int64_t m) {
+  std::vector<char> taken(static_cast<std::size_t>(m), 0);
+  std::int64_t matched = 0;
+  for (const std::int64_t j : sigma) {
+    if (j == -1) continue;
+    if (j < 0 || j >= m || taken[static_cast<std::size_t>(j)]) return false;
+    taken[static_cast<std::size_t>(j)] = 1;
+    ++matched;
+  }
+  return matched == std::min<std::int64_t>(static_cast<std::int64_t>(sigma.size()), m);
+}
+
+}  // namespace otnfm::test
