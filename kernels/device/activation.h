@@ -13,7 +13,7 @@ OTNFM_HD float activate(float z) {
   if constexpr (kind == Activation::relu) return z > 0.0f ? z : (z == z ? 0.0f : z);  // NaN stays
   if constexpr (kind == Activation::tanh) return tanh_of(z);
   if constexpr (kind == Activation::sigmoid) return sigmoid(z);
-  if constexpr (kind == Activation::silu) return z * sigmoid(z);
+  if constexpr (kind == Activation::silu) return z / (1.0f + exp_of(-z));
   if constexpr (kind == Activation::gelu) return z * normal_cdf(z);
   if constexpr (kind == Activation::softplus) return softplus(z);
   return z;
@@ -24,16 +24,17 @@ template <Activation kind>
 OTNFM_HD float activate_derivative(float z) {
   if constexpr (kind == Activation::relu) return z > 0.0f ? 1.0f : (z == z ? 0.0f : z);
   if constexpr (kind == Activation::tanh) {
-    const float y = tanh_of(z);
-    return 1.0f - y * y;
+    const float e = exp_of(z > 0.0f ? -2.0f * z : 2.0f * z);  // 1 - tanh^2 would cancel far from 0
+    return 4.0f * e / ((1.0f + e) * (1.0f + e));
   }
   if constexpr (kind == Activation::sigmoid) {
-    const float s = sigmoid(z);
-    return s * (1.0f - s);
+    const float e = exp_of(z > 0.0f ? -z : z);
+    return e / ((1.0f + e) * (1.0f + e));
   }
   if constexpr (kind == Activation::silu) {
-    const float s = sigmoid(z);
-    return s * (1.0f + z * (1.0f - s));
+    // sigmoid(z) and sigmoid(-z) by one division; 1 - sigmoid(z) would lose digits where z multiplies it
+    const float e = exp_of(z > 0.0f ? -z : z), large = 1.0f / (1.0f + e), small = e * large;
+    return (z > 0.0f ? large : small) * (1.0f + z * (z > 0.0f ? small : large));
   }
   if constexpr (kind == Activation::gelu) return normal_cdf(z) + z * 0.398942280f * exp_of(-0.5f * z * z);
   if constexpr (kind == Activation::softplus) return sigmoid(z);
