@@ -12,11 +12,23 @@ namespace {
 
 constexpr std::int64_t kWeightGrain = 4096;
 
-void update(const AdamW& a, const AdamWStep& s, float decay, std::int64_t begin, std::int64_t end) {
+void update_range(const AdamW& a, const AdamWStep& s, float decay, std::int64_t begin, std::int64_t end) {
   float *value = a.value.data, *m = a.m.data, *v = a.v.data, *ema = a.ema.data;
   const float* gradient = a.gradient.data;
 #pragma GCC ivdep  // the five vectors do not overlap
   for (std::int64_t i = begin; i < end; ++i) adamw_update(s, decay, gradient[i], value[i], m[i], v[i], ema[i]);
+}
+
+/// Vector stores that straddle two cache lines made this loop three times slower (Zen 4, 64-byte vectors), and the
+/// parts of the threads begin anywhere: the weights before the first full line go apart. The five vectors are allocated
+/// alike, so what aligns one aligns all.
+void update(const AdamW& a, const AdamWStep& s, float decay, std::int64_t begin, std::int64_t end) {
+  constexpr std::int64_t kLine = 64 / sizeof(float);
+  const auto position =
+      static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(a.value.data + begin) / sizeof(float));
+  const std::int64_t aligned = std::min(end, begin + (kLine - position % kLine) % kLine);
+  update_range(a, s, decay, begin, aligned);
+  update_range(a, s, decay, aligned, end);
 }
 
 }  // namespace

@@ -12,6 +12,14 @@ namespace otnfm::cpu {
 namespace {
 
 constexpr std::int64_t kNumberGrain = 4096;
+constexpr std::int64_t kUnit = 64;  // threads part a range at multiples of this, so that their stores stay aligned
+
+/// body(begin, end) over parts of n numbers.
+template <class Body>
+void parallel_numbers(std::int64_t n, const Body& body) {
+  parallel_ranges((n + kUnit - 1) / kUnit, kNumberGrain / kUnit,
+                  [&](std::int64_t begin, std::int64_t end) { body(begin * kUnit, std::min(n, end * kUnit)); });
+}
 
 /// y[0 .. count): the numbers first .. first + count - 1 of a stream, kPerBlock of them a Philox block.
 template <int kPerBlock, class T, class Map>
@@ -44,7 +52,7 @@ void generate_matrix(const View<float>& y, const RandomKey& key, const Map& map)
   const std::uint64_t first = static_cast<std::uint64_t>(key.first_row) * static_cast<std::uint64_t>(d);
   const std::uint64_t step = step_of(key);
   if (y.contiguous()) {
-    parallel_ranges(rows * d, kNumberGrain, [&](std::int64_t begin, std::int64_t end) {
+    parallel_numbers(rows * d, [&](std::int64_t begin, std::int64_t end) {
       generate<kNumbersPerBlock>(y.data + begin, first + begin, end - begin, key, step, map);
     });
     return;
@@ -68,7 +76,7 @@ void normal(Stream&, const Normal& a) {
 void random_indices(Stream&, const RandomIndices& a) {
   const std::uint64_t first = static_cast<std::uint64_t>(a.key.first_row), step = step_of(a.key);
   const IndexMap map{static_cast<std::uint32_t>(a.bound)};
-  parallel_ranges(a.index.shape[0], kNumberGrain, [&](std::int64_t begin, std::int64_t end) {
+  parallel_numbers(a.index.shape[0], [&](std::int64_t begin, std::int64_t end) {
     generate<kIndicesPerBlock>(a.index.data + begin, first + begin, end - begin, a.key, step, map);
   });
 }
