@@ -18,6 +18,8 @@ int main(int argc, char** argv) {
   otnfm::add_couple(program);
   otnfm::add_info(program);
   try {
+    if (argc > 1 && argv[1][0] != '-' && !program.get_subcommand_no_throw(argv[1]))
+      throw otnfm::InputError(std::string("unknown command '") + argv[1] + "': there are train, sample, eval, couple, info");
     program.parse(argc, argv);
     return 0;
   } catch (const CLI::ParseError& error) {

@@ -123,8 +123,6 @@ void train(const TrainFlags& flags) {
   RunSummary summary;
   {
     TrainListener listener;
-    listener.note(fmt::format("training on {} from {}, {} coupling, {} flow, on {}", options.data, options.source,
-                              options.coupling, options.flow["family"].get<std::string>(), describe(run.device)));
     summary = run_training(options, run, listener);
   }
   if (flags.common.json) {

@@ -79,7 +79,7 @@ nlohmann::json evaluate(Generator& generator, const Dataset& data, const Evaluat
       {"collapse_rho", collapse_rho(generated, data.endless() ? View<const float>(fresh) : data.rows())},
       {"sliced_w2", summarize(sliced).mean},
       {"mmd", std::sqrt(std::max(0.0, mmd_squared))},
-                           {"mmd_squared", mmd_squared},
+      {"mmd_squared", mmd_squared},
       {"nfe", 1}};
   if (data.has_test_split()) {
     const Dataset test = data.test_split();

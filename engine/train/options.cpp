@@ -2,6 +2,7 @@
 
 #include "engine/train/objective.h"
 #include "layers/configuration.h"
+#include "layers/flow.h"
 #include "layers/table.h"
 
 namespace otnfm {
@@ -60,6 +61,21 @@ nlohmann::json TrainingOptions::to_json() const {
 }
 
 void TrainingOptions::read(const nlohmann::json& configuration) {
+  TrainingOptions changed = *this;  // so that an error leaves everything as it was
+  changed.read_unchecked(configuration);
+  // Names are looked up here, so that a typing error costs nothing.
+  find_by_name(couplings(), changed.coupling, "coupling");
+  find_by_name(objectives(), changed.objective, "objective");
+  if (changed.solver != "exact") throw InputError("unknown solver '" + changed.solver + "': there is exact");
+  (void)changed.learning_rate_schedule();
+  (void)changed.matmul_precision();
+  nlohmann::json trial = changed.flow;
+  if (!trial.contains("dimension")) trial["dimension"] = 1;
+  make_flow(trial);
+  *this = std::move(changed);
+}
+
+void TrainingOptions::read_unchecked(const nlohmann::json& configuration) {
   ConfigurationReader reader(configuration, "training configuration");
   reader.text("data", data);
   reader.text("source", source);
@@ -86,12 +102,6 @@ void TrainingOptions::read(const nlohmann::json& configuration) {
     if (!configuration["flow"].is_object()) throw InputError("training configuration: \"flow\" must be an object");
     flow.update(configuration["flow"]);
   }
-  // Names are looked up here, so that a typing error costs nothing.
-  find_by_name(couplings(), coupling, "coupling");
-  find_by_name(objectives(), objective, "objective");
-  if (solver != "exact") throw InputError("unknown solver '" + solver + "': there is exact");
-  (void)learning_rate_schedule();
-  (void)matmul_precision();
 }
 
 TrainingOptions default_options(const Dataset& dataset) {

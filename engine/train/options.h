@@ -41,6 +41,9 @@ struct TrainingOptions {
   nlohmann::json to_json() const;
   /// Overwrites what `configuration` has keys for. InputError for unknown keys, wrong types, values out of range.
   void read(const nlohmann::json& configuration);
+
+ private:
+  void read_unchecked(const nlohmann::json& configuration);
 };
 
 /// Defaults that train well unattended on this data: 2-D points, other points, images.

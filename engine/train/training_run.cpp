@@ -149,6 +149,8 @@ class Run {
     }
     coupling_ =
         find_by_name(couplings(), options_.coupling, "coupling").make(source_, data_, options_.coupling_options());
+    listener_.note(fmt::format("training on {} from {}, {} coupling, {} flow, on {}", options_.data, source_.name(),
+                               options_.coupling, flow["family"].get<std::string>(), describe(run_.device)));
     const double start = now();
     coupling_->prepare(coupling_state);
     solve_seconds_ = now() - start;

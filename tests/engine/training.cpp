@@ -150,6 +150,7 @@ TEST(Options, ReadBackWhatTheyWroteAndNameWhatIsWrong) {
     } catch (const InputError& error) {
       EXPECT_NE(std::string(error.what()).find(word), std::string::npos) << error.what();
     }
+    EXPECT_EQ(read.to_json(), options.to_json()) << "an error left traces";
   }
 }
 

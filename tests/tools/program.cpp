@@ -46,8 +46,8 @@ class Program : public testing::Test {
   }
 
   std::string small_run(const std::string& out, const std::string& more = "") const {
-    return "train --data moons --source 8gaussians --coupling minibatch --steps 60 --batch 32 --config " + config() +
-           " --out " + path(out) + " " + more;
+    return "train --data moons --source 8gaussians --coupling minibatch --batch 32 --config " + config() + " --out " +
+           path(out) + " " + more;
   }
 
   std::string config() const {
@@ -59,7 +59,7 @@ class Program : public testing::Test {
 };
 
 TEST_F(Program, TrainsSamplesAndEvaluates) {
-  const Outcome train = run(small_run("run", "--json --log-every 20"));
+  const Outcome train = run(small_run("run", "--json --log-every 20 --steps 60"));
   ASSERT_EQ(train.code, 0) << train.err;
   const nlohmann::json summary = nlohmann::json::parse(train.out);
   EXPECT_EQ(summary["steps_done"], 60);
