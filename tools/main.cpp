@@ -7,6 +7,20 @@
 #include "kernels/error.h"
 #include "tools/command.h"
 
+namespace {
+
+/// CLI11 would only say that a command is missing.
+void require_command(CLI::App& program, const std::string& name) {
+  std::string known;
+  for (const CLI::App* command : program.get_subcommands([](CLI::App*) { return true; })) {
+    if (command->get_name() == name) return;
+    known += (known.empty() ? "" : ", ") + command->get_name();
+  }
+  throw otnfm::InputError("unknown command '" + name + "': there are " + known);
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   CLI::App program("One-step generative models: a neural flow trained on pairs from optimal transport.", "otnfm");
   program.require_subcommand(1);
@@ -18,8 +32,7 @@ int main(int argc, char** argv) {
   otnfm::add_couple(program);
   otnfm::add_info(program);
   try {
-    if (argc > 1 && argv[1][0] != '-' && !program.get_subcommand_no_throw(argv[1]))
-      throw otnfm::InputError(std::string("unknown command '") + argv[1] + "': there are train, sample, eval, couple, info");
+    if (argc > 1 && argv[1][0] != '-') require_command(program, argv[1]);
     program.parse(argc, argv);
     return 0;
   } catch (const CLI::ParseError& error) {
