@@ -55,7 +55,7 @@ std::vector<Case> cases() {
                       .tolerance = 0,
                       .same_on_every_backend = true,
                       .bytes = want_a && want_b ? bytes : 8.0 * static_cast<double>(B * (want_a ? m : n)),
-                      .bench = bench && want_a && want_b});
+                      .bench = bench});
     }
     const auto broadcast_from = [&](bool column) {
       list.push_back({.op = "broadcast",

@@ -96,6 +96,20 @@ TEST_P(EveryCase, AgreesWithItsReference) {
   }
 }
 
+TEST(Cases, AreSmallUnlessTheyAreForTheBench) {
+  for (const Case& c : all()) {
+    if (c.bench) continue;
+    std::int64_t numbers = 0;
+    for (const Buffer& b : c.buffers) {
+      std::int64_t n = 1;
+      for (std::int64_t size : b.shape) n *= size;
+      numbers += n;
+    }
+    // A reference by finite differences takes the square of it.
+    EXPECT_LE(numbers, 120000) << c.op << " " << c.variant << ": mark it .bench, or make it smaller";
+  }
+}
+
 std::vector<const Case*> testable() {
   std::vector<const Case*> list;
   for (const Case& c : all())
