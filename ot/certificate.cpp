@@ -13,6 +13,7 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "ot/lanes.h"
 
 namespace otnfm {
 namespace {
@@ -20,9 +21,7 @@ namespace {
 constexpr std::int64_t kRowTile = 64;
 constexpr int kRows = 4;     // rows accumulated at once
 constexpr int kVectors = 4;  // vectors of columns accumulated at once
-constexpr int kLanes = 8;
 constexpr int kColumns = kVectors * kLanes;
-using Lanes = double __attribute__((vector_size(kLanes * sizeof(double))));
 
 double as_double(float value) {
   return value;
@@ -65,27 +64,32 @@ struct Pass {
 // The cost of 4 rows (stride d) with the 32 columns of one block [d, 32], into cost[4][32].
 template <Cost kind>
 void block_costs(const double* rows, const double* block, std::int64_t d, double (*cost)[kColumns]) {
+  // Unrolled by order, so that the sums are registers before anything else is decided about them.
   Lanes sum[kRows][kVectors] = {};
   for (std::int64_t k = 0; k < d; ++k) {
-    Lanes y[kVectors];
-    std::memcpy(y, block + k * kColumns, sizeof(y));
-    for (int r = 0; r < kRows; ++r) {
-      const double x = rows[r * d + k];
-      for (int v = 0; v < kVectors; ++v) {
+    const double* y = block + k * kColumns;
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      const Lanes column = load_lanes(y + v * kLanes);
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) {
+        const double x = rows[r * d + k];
         if constexpr (kind == Cost::negative_dot) {
-          sum[r][v] -= x * y[v];
+          sum[r][v] = multiply_add(Lanes{} - x, column, sum[r][v]);
         } else {
-          const Lanes difference = x - y[v];
-          sum[r][v] += difference * difference;
+          const Lanes difference = x - column;
+          sum[r][v] = multiply_add(difference, difference, sum[r][v]);
         }
       }
     }
   }
-  for (int r = 0; r < kRows; ++r) {
-    std::memcpy(cost[r], sum[r], sizeof(sum[r]));
-    if constexpr (kind == Cost::euclidean)
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) store_lanes(cost[r] + v * kLanes, sum[r][v]);
+  if constexpr (kind == Cost::euclidean)
+    for (int r = 0; r < kRows; ++r)
       for (int j = 0; j < kColumns; ++j) cost[r][j] = std::sqrt(cost[r][j]);
-  }
 }
 
 template <class T>

@@ -4,13 +4,13 @@
 #include <cmath>
 #include <cstring>
 
+#include "ot/lanes.h"
+
 namespace otnfm {
 namespace {
 
 constexpr int kBlock = CostRows::kColumnBlock;
-constexpr int kLanes = 8;
 constexpr int kVectors = kBlock / kLanes;
-using Lanes = double __attribute__((vector_size(kLanes * sizeof(double))));
 
 template <class T>
 double widen(T value) {
@@ -38,42 +38,66 @@ void pack_blocks(const AnyMatrix& points, double* out) {
   }
 }
 
-// The costs of `height` <= 4 rows with one block of 32 columns; rows past `height` repeat the last, unstored.
+// Adds coordinates [0, depth) to the costs of `height` rows (stride d) with one block of 32 columns, in out.
 template <Cost kind, int height>
-void block_costs(const double* rows, const double* block, std::int64_t d, double* out, std::int64_t stride, int width) {
+void block_costs(const double* rows, std::int64_t d, const double* block, std::int64_t depth, bool from_zero, bool last,
+                 double* out, std::int64_t stride, int width) {
+  // Unrolled by order, so that the sums are registers before anything else is decided about them.
   Lanes sum[height][kVectors] = {};
-  for (std::int64_t k = 0; k < d; ++k) {
-    Lanes y[kVectors];
-    std::memcpy(y, block + k * kBlock, sizeof(y));
-    for (int r = 0; r < height; ++r) {
-      const double x = rows[r * d + k];
-      for (int v = 0; v < kVectors; ++v) {
+  double buffer[height][kBlock] = {};
+  const std::size_t bytes = static_cast<std::size_t>(width) * sizeof(double);
+  if (!from_zero) {
+    for (int r = 0; r < height; ++r) std::memcpy(buffer[r], out + r * stride, bytes);
+#pragma GCC unroll 4
+    for (int r = 0; r < height; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = load_lanes(buffer[r] + v * kLanes);
+  }
+  for (std::int64_t k = 0; k < depth; ++k) {
+    const double* y = block + k * kBlock;
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      const Lanes column = load_lanes(y + v * kLanes);
+#pragma GCC unroll 4
+      for (int r = 0; r < height; ++r) {
+        const double x = rows[r * d + k];
         if constexpr (kind == Cost::negative_dot) {
-          sum[r][v] -= x * y[v];
+          sum[r][v] = multiply_add(Lanes{} - x, column, sum[r][v]);
         } else {
-          const Lanes difference = x - y[v];
-          sum[r][v] += difference * difference;
+          const Lanes difference = x - column;
+          sum[r][v] = multiply_add(difference, difference, sum[r][v]);
         }
       }
     }
   }
+#pragma GCC unroll 4
+  for (int r = 0; r < height; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) store_lanes(buffer[r] + v * kLanes, sum[r][v]);
   for (int r = 0; r < height; ++r) {
-    if constexpr (kind == Cost::euclidean)
-      for (int v = 0; v < kVectors; ++v)
-        for (int lane = 0; lane < kLanes; ++lane) sum[r][v][lane] = std::sqrt(sum[r][v][lane]);
-    std::memcpy(out + r * stride, sum[r], static_cast<std::size_t>(width) * sizeof(double));
+    if (kind == Cost::euclidean && last)
+      for (double& value : buffer[r]) value = std::sqrt(value);
+    std::memcpy(out + r * stride, buffer[r], bytes);
   }
 }
 
 template <Cost kind>
 void point_costs(const double* rows, std::int64_t count, const double* blocks, std::int64_t columns, std::int64_t d,
                  double* out, std::int64_t stride) {
+  constexpr std::int64_t kDepth =
+      64;  // 64 x 32 doubles are 16 KB: the block's part stays in the nearest cache for all rows
   for (std::int64_t j = 0; j < columns; j += kBlock) {
-    const double* block = blocks + (j / kBlock) * d * kBlock;
     const int width = static_cast<int>(std::min<std::int64_t>(kBlock, columns - j));
-    std::int64_t i = 0;
-    for (; i + 4 <= count; i += 4) block_costs<kind, 4>(rows + i * d, block, d, out + i * stride + j, stride, width);
-    for (; i < count; ++i) block_costs<kind, 1>(rows + i * d, block, d, out + i * stride + j, stride, width);
+    for (std::int64_t k = 0; k == 0 || k < d; k += kDepth) {
+      const double* block = blocks + (j / kBlock * d + k) * kBlock;
+      const std::int64_t depth = std::min(kDepth, d - k);
+      const bool first = k == 0, last = k + kDepth >= d;
+      std::int64_t i = 0;
+      for (; i + 4 <= count; i += 4)
+        block_costs<kind, 4>(rows + i * d + k, d, block, depth, first, last, out + i * stride + j, stride, width);
+      for (; i < count; ++i)
+        block_costs<kind, 1>(rows + i * d + k, d, block, depth, first, last, out + i * stride + j, stride, width);
+    }
   }
 }
 

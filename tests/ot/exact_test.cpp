@@ -49,8 +49,8 @@ void expect_matrix_optimal(const Matrix<T>& costs, double tolerance = 1e-9) {
 
 TEST(ExactMatrix, LiteratureGenerators) {
   Random random(std::random_device{}());
-  for (int round = 0; round < 130; ++round) {
-    const auto n = static_cast<std::int64_t>(1 + random() % 40);
+  for (int round = 0; round < 1000; ++round) {
+    const auto n = static_cast<std::int64_t>(1 + random() % 20);
     const auto draw = [&](auto value) {
       Matrix<double> c(n, n);
       for (std::int64_t i = 0; i < n; ++i)
@@ -129,7 +129,7 @@ TEST(ExactMatrix, LargeIntegersExactly) {
 TEST(ExactPoints, EveryAlgorithmCostDimensionAndSize) {
   Random random(std::random_device{}());
   for (const std::int64_t n : {1, 2, 3, 5, 31, 33, 64, 65, 127, 130, 211})
-    for (const std::int64_t d : {1, 2, 3, 5, 17})
+    for (const std::int64_t d : {1, 2, 3, 5, 33})
       for (const Cost cost : {Cost::squared_euclidean, Cost::euclidean, Cost::negative_dot}) {
         const Matrix<double> x = gaussian<double>(random, n, d), y = gaussian<double>(random, n, d, 0.5, 2);
         const Matrix<double> c = cost_matrix(x, y, cost);
