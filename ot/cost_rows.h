@@ -16,7 +16,6 @@ namespace otnfm {
 class CostRows {
  public:
   static constexpr int kColumnBlock = 32;
-  static constexpr std::int64_t kLeastExpanded = 32;
 
   /// Takes the problem over; memory of an earlier one is reused. The views must stay valid.
   void reset(const Problem& problem, bool exchanged);
@@ -32,14 +31,12 @@ class CostRows {
 
  private:
   void point_tile(std::int64_t first, std::int64_t count, double* out, std::int64_t stride) const;
-  void center();
   void matrix_tile(std::int64_t first, std::int64_t count, double* out, std::int64_t stride) const;
 
   Problem problem_;
-  bool exchanged_ = false, expanded_ = false;
+  bool exchanged_ = false;
   std::int64_t rows_ = 0, columns_ = 0, dimension_ = 0;
   std::vector<double> source_;  // [rows, d]
-  std::vector<double> source_norms_, target_norms_;
   std::vector<double> target_blocks_;  // [ceil(columns / 32), d, 32], the last block padded with zeros
 };
 
