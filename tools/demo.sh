@@ -10,6 +10,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 case ${1:-} in -h | --help) sed -n '2,5s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;; esac
 [[ $# -le 1 ]] || fail "at most one argument, the folder, but $# were given"
 out=$(realpath -m "$start_folder/demo-8gaussians")
+# A second run starts anew in the demo's own folder; a folder that was named is not touched, and train says if it is taken.
+[[ $# -gt 0 ]] || rm -f "$out"/{model.safetensors,state.safetensors,metrics.jsonl,samples.png,eval.json}
 [[ $# -eq 0 ]] || out=$(cd "$start_folder" && realpath -m "$1")
 
 # CUDA only where a GPU can run it: it takes minutes to compile.
