@@ -114,6 +114,8 @@ TrainingOptions default_options(const Dataset& dataset) {
     options.steps = 8000;
   } else {
     options.flow.update({{"blocks", 4}, {"width", 64}, {"depth", 3}});
+    // A bank's own sampling noise is in every sample of the model: 16384 pairs cost 12% of W2 at n = 4096, these 3%.
+    if (dataset.endless()) options.bank = 65536;
   }
   return options;
 }

@@ -230,7 +230,7 @@ class Run {
                {{"data", options_.data}, {"training", options_.to_json()}, {"steps_done", trainer_->step()}});
     Generator generator = Generator::load(file("model.safetensors"), run_.device);
     const std::string title =
-        fmt::format("{}, {} coupling, {} steps", options_.data, options_.coupling, trainer_->step());
+        fmt::format("{}, {} coupling, {} steps", options_.data.substr(0, options_.data.find(':')), options_.coupling, trainer_->step());
     summary_.picture = file("samples.png").string();
     summary_.collapse_rho = write_preview(summary_.picture, generator, data_, options_.seed, title) / target_variance_;
   }
