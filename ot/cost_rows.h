@@ -36,7 +36,7 @@ class CostRows {
   Problem problem_;
   bool exchanged_ = false;
   std::int64_t rows_ = 0, columns_ = 0, dimension_ = 0;
-  std::vector<double> source_;  // [rows, d]
+  std::vector<double> source_;         // [rows, d]
   std::vector<double> target_blocks_;  // [ceil(columns / 32), d, 32], the last block padded with zeros
 };
 

@@ -32,8 +32,8 @@ class Parameters {
   /// Throws InputError once `allocate` was called.
   Parameter add(std::string name, Shape shape, Initial initial, bool decayed);
 
-  /// Lays all weights out and fills them from the seed: the same values on every device. Without `training` there are the values
-  /// alone; the other flat vectors are empty.
+  /// Lays all weights out and fills them from the seed: the same values on every device. Without `training` there are
+  /// the values alone; the other flat vectors are empty.
   void allocate(Device device, std::uint64_t seed, bool training = true);
   bool allocated() const { return allocated_; }
 

@@ -229,8 +229,8 @@ class Run {
     save_model(file("model.safetensors"), *flow_, source_, data_, stream,
                {{"data", options_.data}, {"training", options_.to_json()}, {"steps_done", trainer_->step()}});
     Generator generator = Generator::load(file("model.safetensors"), run_.device);
-    const std::string title =
-        fmt::format("{}, {} coupling, {} steps", options_.data.substr(0, options_.data.find(':')), options_.coupling, trainer_->step());
+    const std::string title = fmt::format("{}, {} coupling, {} steps", options_.data.substr(0, options_.data.find(':')),
+                                          options_.coupling, trainer_->step());
     summary_.picture = file("samples.png").string();
     summary_.collapse_rho = write_preview(summary_.picture, generator, data_, options_.seed, title) / target_variance_;
   }
