@@ -20,7 +20,7 @@
 // In a build without CUDA the discarded branch is not odr-used, so nothing of kernels/cuda has to exist.
 #define OTNFM_DISPATCH_OP(function, Arguments)                \
   void function(Stream& stream, const Arguments& a) {         \
-    check(a);                                                 \
+    if (stream.checks_arguments()) check(a);                  \
     if constexpr (kHaveCuda)                                  \
       if (stream.on_cuda()) return cuda::function(stream, a); \
     cpu::function(stream, a);                                 \

@@ -47,6 +47,25 @@ class Stream {
   /// The cuBLASLt handle (kernels/cuda/library/); null on the CPU.
   void* blas() const { return blas_; }
 
+  /// Whether ops check their arguments on this stream. A program that is run again and again with the same arguments
+  /// checks them once.
+  bool checks_arguments() const { return checks_arguments_; }
+
+  /// While it lives, ops on the stream do not check their arguments (if `holds`).
+  class Unchecked {
+   public:
+    Unchecked(Stream& stream, bool holds) : stream_(stream), before_(stream.checks_arguments_) {
+      if (holds) stream.checks_arguments_ = false;
+    }
+    ~Unchecked() { stream_.checks_arguments_ = before_; }
+    Unchecked(const Unchecked&) = delete;
+    Unchecked& operator=(const Unchecked&) = delete;
+
+   private:
+    Stream& stream_;
+    bool before_;
+  };
+
   /// Waits for everything that was put on this stream. Throws RunError where something failed.
   void synchronize();
 
@@ -55,6 +74,7 @@ class Stream {
   CUstream_st* cuda_ = nullptr;
   void* blas_ = nullptr;
   std::byte* workspace_ = nullptr;
+  bool checks_arguments_ = true;
 };
 
 namespace cuda {  // kernels/cuda/stream.cu

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Trains and evaluates over several seeds, with the program's defaults, and prints mean and standard deviation.
 
-    tools/seeds.py --seeds 5 --tasks 8gaussians moons:8gaussians checkerboard --couplings independent minibatch global
+    tools/seeds.py --seeds 5 --tasks 8gaussians moons@8gaussians checkerboard --couplings independent minibatch global
 
-A task is DATA or DATA:SOURCE. Each run is `otnfm train` into OUT/DATA-COUPLING-SEED and `otnfm eval --json`, one thread each, as many at once
+A task is DATA or DATA@SOURCE. Each run is `otnfm train` into OUT/DATA@SOURCE-COUPLING-SEED and `otnfm eval --json`, one thread each, as many at once
 as there are cores (--jobs). A run that is already there is not repeated, so that an interrupted table can be gone on with. Writes OUT/seeds.json and OUT/seeds.md.
 """
 
@@ -11,6 +11,7 @@ import argparse
 import concurrent.futures
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -22,8 +23,8 @@ COLUMNS = [("w2", "W2", 3), ("w2_floor", "floor", 3), ("w2_ratio", "ratio", 3), 
 
 def run(program, task, coupling, seed, out, more):
     """One training run and its evaluation; returns one flat record."""
-    data, _, source = task.partition(":")
-    folder = out / f"{data}-{coupling}-{seed}"
+    data, _, source = task.partition("@")
+    folder = out / re.sub(r"[^\w@.]+", "_", f"{task}-{coupling}-{seed}-{'-'.join(more)}".rstrip("-"))
     record_file = folder / "seeds-record.json"
     if record_file.is_file():
         return json.loads(record_file.read_text())
@@ -33,7 +34,7 @@ def run(program, task, coupling, seed, out, more):
         train += ["--source", source]
     if (folder / "state.safetensors").is_file():
         train = [program, "train", "--resume", "--out", str(folder), "--json"]
-    record = {"data": data, "source": source or "gaussian", "coupling": coupling, "seed": seed}
+    record = {"task": task, "data": data, "source": source or "gaussian", "coupling": coupling, "seed": seed}
     for command in (train, [program, "eval", str(folder / "model.safetensors"), "--seed", str(1000 + seed), "--json"]):
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         if done.returncode != 0:
@@ -45,14 +46,14 @@ def run(program, task, coupling, seed, out, more):
 
 def table(records):
     lines = ["| task | coupling | seeds | " + " | ".join(title for _, title, _ in COLUMNS) + " |", "| --- " * (3 + len(COLUMNS)) + "|"]
-    for key in dict.fromkeys((r["data"], r["source"], r["coupling"]) for r in records):
-        group = [r for r in records if (r["data"], r["source"], r["coupling"]) == key]
+    for key in dict.fromkeys((r["task"], r["coupling"]) for r in records):
+        group = [r for r in records if (r["task"], r["coupling"]) == key]
         cells = []
         for name, _, digits in COLUMNS:
             values = [r[name] for r in group]
             spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
             cells.append(f"{statistics.mean(values):.{digits}f}{spread}")
-        lines.append(f"| {key[1]} → {key[0]} | {key[2]} | {len(group)} | " + " | ".join(cells) + " |")
+        lines.append(f"| {group[0]['source']} → {group[0]['data']} | {key[1]} | {len(group)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -60,7 +61,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--program", default=str(Path(__file__).resolve().parents[1] / "build" / "otnfm"))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--tasks", nargs="+", default=["8gaussians", "moons:8gaussians", "checkerboard"])
+    parser.add_argument("--tasks", nargs="+", default=["8gaussians", "moons@8gaussians", "checkerboard"])
     parser.add_argument("--couplings", nargs="+", default=["independent", "minibatch", "global"])
     parser.add_argument("--out", type=Path, default=Path("out-seeds"))
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
@@ -81,8 +82,8 @@ def main():
             records.append(record)
             print(f"{count}/{len(jobs)} {record['data']} {record['coupling']} seed {record['seed']}: ratio {record['w2_ratio']:.3f} "
                   f"collapse_rho {record['collapse_rho']:.3f}", file=sys.stderr, flush=True)
-    order = {job: place for place, job in enumerate((t.partition(":")[0], c, s) for t in arguments.tasks for c in arguments.couplings for s in range(arguments.seeds))}
-    records.sort(key=lambda r: order[(r["data"], r["coupling"], r["seed"])])
+    order = [(task, coupling) for task in arguments.tasks for coupling in arguments.couplings]
+    records.sort(key=lambda r: (order.index((r["task"], r["coupling"])), r["seed"]))
     (arguments.out / "seeds.json").write_text(json.dumps(records, indent=1))
     text = table(records)
     (arguments.out / "seeds.md").write_text(text + "\n")

@@ -136,6 +136,7 @@ void train(const TrainFlags& flags) {
                                    {"collapse_rho", summary.collapse_rho},
                                    {"weights", summary.weight_count},
                                    {"activation_bytes", summary.activation_bytes},
+                                   {"peak_bytes", summary.peak_bytes},
                                    {"samples", summary.picture}};
     fmt::print("{}\n", result.dump());
     return;
@@ -145,6 +146,7 @@ void train(const TrainFlags& flags) {
       "is the mean, 1: none is lost)\n",
       summary.finished ? "trained" : "interrupted after", summary.steps_done, summary.training_seconds,
       summary.images_per_second, summary.coupling_seconds, summary.loss, summary.collapse_rho);
+  fmt::print("peak memory {:.0f} MiB\n", static_cast<double>(summary.peak_bytes) / 1048576);
   fmt::print("model {}\npicture {}\n", (run.out / "model.safetensors").string(), summary.picture);
   if (!summary.finished) fmt::print("go on with: otnfm train --out {} --resume\n", flags.out);
 }

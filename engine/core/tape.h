@@ -98,7 +98,7 @@ class Tape {
   void want_gradient(const Tensor& tensor);
   bool wants_gradient(const Tensor& tensor) const;
 
-  /// After `backward`: the gradient, undefined where none arrived.
+  /// After `backward`: the gradient, undefined where none arrived. To read it after a run, `keep` it.
   Tensor gradient(const Tensor& tensor) const;
 
   // For backward rules. `new_gradient(x)` is where to write a gradient of x; `add_gradient(x, dx)` hands it over (dx
@@ -113,6 +113,9 @@ class Tape {
 
   /// Ends the recording: gives every tensor its memory.
   void plan();
+
+  /// The number that the next run has in errors (check_finite): a training step that goes on from step k.
+  void set_run(std::uint64_t number) { first_run_ = number; }
 
   /// Runs the whole program once. On CUDA it returns before the work is done.
   void run(Stream& stream);
@@ -152,8 +155,9 @@ class Tape {
 
   struct Value {
     bool wants_gradient = false;
-    Tensor gradient;       ///< undefined until one arrives
-    Tensor gradient_slot;  ///< a parameter's place among the gradients
+    Tensor gradient;          ///< undefined until one arrives
+    Tensor gradient_slot;     ///< a parameter's place among the gradients
+    bool slot_taken = false;  ///< new_gradient has handed it out
   };
 
   Tensor external(void* data, const Shape& shape, DType dtype);
@@ -172,7 +176,7 @@ class Tape {
   Memory memory_;
   std::vector<Memory> separate_;  // debug_memory: one a tensor
   std::size_t planned_bytes_ = 0, unshared_bytes_ = 0;
-  std::uint64_t runs_ = 0;
+  std::uint64_t runs_ = 0, first_run_ = 0;
   bool planned_ = false;
 };
 

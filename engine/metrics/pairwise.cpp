@@ -61,7 +61,8 @@ float* PairwiseDistances::squared_distances(std::int64_t row, std::int64_t colum
   const float a_square = a_squares_[static_cast<std::size_t>(row + i)];
   const float* b_squares = b_squares_.data() + column;
   float* squared = block_.data() + i * columns;
-  for (std::int64_t j = 0; j < columns; ++j) squared[j] = std::max(0.0f, a_square + b_squares[j] - 2.0f * squared[j]);
+  for (std::int64_t j = 0; j < columns; ++j)
+    squared[j] = std::max(a_square + b_squares[j] - 2.0f * squared[j], 0.0f);  // in this order a NaN stays
   return squared;
 }
 

@@ -9,6 +9,7 @@
 #include "engine/metrics/nearest.h"
 #include "engine/metrics/summary.h"
 #include "engine/metrics/wasserstein.h"
+#include "engine/train/coupling.h"
 #include "engine/train/random_streams.h"
 
 namespace otnfm {
@@ -47,7 +48,10 @@ nlohmann::json evaluate(Generator& generator, const Dataset& data, const Evaluat
   if (data.dimension() != d)
     throw InputError("the data have " + std::to_string(data.dimension()) + " dimensions, the model " +
                      std::to_string(d));
-  if (n < 1 || options.repeats < 1) throw InputError("eval needs at least one sample and one repeat");
+  constexpr std::int64_t kMost = std::int64_t{1} << 24;
+  if (n < 1 || n > kMost || options.repeats < 1 || options.repeats > kMost / n)
+    throw InputError("eval takes 1 to " + std::to_string(kMost) + " samples over all repeats, not " +
+                     std::to_string(options.repeats) + " x " + std::to_string(n));
 
   std::vector<float> generated_values(options.repeats * n * d), fresh_values(n * d), other_values(n * d);
   const View<float> generated(generated_values.data(), {options.repeats * n, d});
@@ -67,20 +71,19 @@ nlohmann::json evaluate(Generator& generator, const Dataset& data, const Evaluat
   // The unbiased estimate of MMD^2 may fall below 0 where the distributions agree.
   const double mmd_squared = summarize(discrepancy).mean;
   const Summary w2_summary = summarize(distance), floor_summary = summarize(floor);
-  nlohmann::json result = {
-      {"n", n},
-      {"repeats", options.repeats},
-      {"d", d},
-      {"w2", w2_summary.mean},
-      {"w2_std", w2_summary.standard_deviation},
-      {"w2_floor", floor_summary.mean},
-      {"w2_floor_std", floor_summary.standard_deviation},
-      {"w2_ratio", w2_summary.mean / floor_summary.mean},
-      {"collapse_rho", collapse_rho(generated, data.endless() ? View<const float>(fresh) : data.rows())},
-      {"sliced_w2", summarize(sliced).mean},
-      {"mmd", std::sqrt(std::max(0.0, mmd_squared))},
-      {"mmd_squared", mmd_squared},
-      {"nfe", 1}};
+  nlohmann::json result = {{"n", n},
+                           {"repeats", options.repeats},
+                           {"d", d},
+                           {"w2", w2_summary.mean},
+                           {"w2_std", w2_summary.standard_deviation},
+                           {"w2_floor", floor_summary.mean},
+                           {"w2_floor_std", floor_summary.standard_deviation},
+                           {"w2_ratio", w2_summary.mean / floor_summary.mean},
+                           {"collapse_rho", covariance_trace(generated) / total_variance(data, options.seed)},
+                           {"sliced_w2", summarize(sliced).mean},
+                           {"mmd", std::sqrt(std::max(0.0, mmd_squared))},
+                           {"mmd_squared", mmd_squared},
+                           {"nfe", 1}};
   if (data.has_test_split()) {
     const Dataset test = data.test_split();
     result["nearest_train"] = find_nearest(generated.row_slice(0, n), data.rows()).mean_distance();

@@ -1,5 +1,7 @@
 #include "engine/train/options.h"
 
+#include <algorithm>
+
 #include "engine/train/objective.h"
 #include "layers/configuration.h"
 #include "layers/flow.h"
@@ -27,7 +29,7 @@ Schedule TrainingOptions::learning_rate_schedule() const {
   return {.kind = find_by_name(std::span<const NamedSchedule>(kSchedules), schedule, "schedule").kind,
           .base = static_cast<float>(lr),
           .final_fraction = static_cast<float>(final_lr_fraction),
-          .warmup = warmup,
+          .warmup = std::min(warmup, steps / 10),
           .total = steps};
 }
 
@@ -72,6 +74,11 @@ void TrainingOptions::read(const nlohmann::json& configuration) {
   nlohmann::json trial = changed.flow;
   if (!trial.contains("dimension")) trial["dimension"] = 1;
   make_flow(trial);
+  try {
+    (void)changed.to_json().dump();  // a path may hold bytes that JSON, and so the model file, cannot
+  } catch (const nlohmann::json::exception&) {
+    throw InputError("the names of --data, --source and the rest must be UTF-8");
+  }
   *this = std::move(changed);
 }
 

@@ -26,7 +26,7 @@ struct TrainingOptions {
   std::int64_t bank = 16384;  ///< pairs of a global coupling
   double lr = 2e-3;
   double final_lr_fraction = 0.0;  ///< the cosine ends there
-  std::int64_t warmup = 200;       ///< steps
+  std::int64_t warmup = 200;       ///< steps; at most a tenth of them all
   double weight_decay = 0.0;
   double clip_norm = 1.0;  ///< 0: no clipping
   double ema_decay = 0.999;

@@ -1,4 +1,5 @@
-// Which Philox stream each draw of a training run has, so that no two share numbers.
+// Which Philox stream each draw of a training run has, so that no two share numbers. Two more have their own: a model's
+// first weights (0x1417, engine/core/parameters.cpp) and the noise of samples (0x5a, engine/generate/generator.cpp).
 #pragma once
 
 #include <cstdint>
@@ -6,14 +7,14 @@
 namespace otnfm {
 
 enum RandomStream : std::uint32_t {
-  kSourceStream = 1,      ///< x0 of a step; also of samples, under their own seed
+  kSourceStream = 1,      ///< x0 of a step
   kSourceDiagonalStream,  ///< the second noise of a gaussian-fit
   kTargetStream,          ///< x1 of a step
   kTimeStream,            ///< t of a step
   kPairStream,            ///< which pairs of a bank a step takes
   kSourceBankStream,      ///< a fixed bank of noise
   kTargetBankStream,      ///< a fixed bank of data
-  kPreviewStream,         ///< the noise of samples.png
+  kPreviewStream,         ///< the data beside the samples in samples.png
   kEvaluationStream,      ///< fresh targets in eval
 };
 

@@ -68,6 +68,7 @@ void Trainer::set_step(std::uint64_t step) {
   copy_bytes(stream_, device_step_.data, &step, sizeof(step));
   stream_.synchronize();
   step_ = reported_step_ = step;
+  tape_.set_run(step);
 }
 
 void Trainer::run_step() {

@@ -1,7 +1,7 @@
 // Trainer: one loop for every flow, coupling, objective and device.
 //     pairs = coupling -> loss = objective(flow, pairs, t) -> backward -> clip, AdamW, EMA
 // All of it is recorded on one tape; on CUDA a step is one launch of a captured graph, and nothing waits for the device
-// but a log line.
+// but a log line (and the copy of pairs that a coupling makes on the host).
 #pragma once
 
 #include <optional>

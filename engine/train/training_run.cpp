@@ -1,6 +1,8 @@
 #include "engine/train/training_run.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
+#include <zlib.h>
 
 #include <chrono>
 #include <cmath>
@@ -27,6 +29,14 @@ nlohmann::json number_or_null(double value) {
   return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
 }
 
+/// Of the rows of a finite set: a run goes on only with the data that it was started with.
+std::uint64_t checksum(const Dataset& data) {
+  const View<const float> rows = data.rows();
+  const auto* bytes = reinterpret_cast<const Bytef*>(rows.data);
+  return data.endless() ? 0
+                        : crc32_z(crc32_z(0, nullptr, 0), bytes, static_cast<std::size_t>(rows.size()) * sizeof(float));
+}
+
 struct FlatTensor {
   const char* name;
   View<float> (Parameters::*flat)() const;
@@ -37,7 +47,7 @@ constexpr FlatTensor kFlats[] = {{"values", &Parameters::values},
                                  {"averages", &Parameters::averages}};
 
 void save_state(const fs::path& path, const Parameters& parameters, const Coupling& coupling, std::uint64_t step,
-                Stream& stream, const TrainingOptions& options) {
+                std::uint64_t data_checksum, Stream& stream, const TrainingOptions& options) {
   std::vector<std::vector<float>> copies;
   std::vector<NamedTensor> tensors;
   for (const FlatTensor& entry : kFlats) {
@@ -50,6 +60,7 @@ void save_state(const fs::path& path, const Parameters& parameters, const Coupli
     tensors.push_back(named_tensor(kFlats[k].name,
                                    View<const float>(copies[k].data(), {static_cast<std::int64_t>(copies[k].size())})));
   tensors.push_back(named_tensor("step", View<const std::uint64_t>(&step, {1})));
+  tensors.push_back(named_tensor("data_checksum", View<const std::uint64_t>(&data_checksum, {1})));
   const CouplingState state = coupling.state();
   tensors.push_back(
       named_tensor("coupling", View<const std::int64_t>(state.data(), {static_cast<std::int64_t>(state.size())})));
@@ -85,7 +96,9 @@ class MetricsFile {
       std::ifstream old(path);
       for (std::string line; std::getline(old, line);) {
         const nlohmann::json parsed = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-        if (parsed.is_object() && parsed.value("step", std::uint64_t{0}) <= step) kept += line + "\n";
+        if (parsed.is_object() && parsed.contains("step") && parsed["step"].is_number_unsigned() &&
+            parsed["step"].get<std::uint64_t>() <= step)
+          kept += line + "\n";
       }
     }
     write_file(path, kept);
@@ -111,12 +124,15 @@ class Run {
         run_(run),
         listener_(listener),
         data_(open_dataset(options.data)),
-        source_(open_source(options.source, data_)) {}
+        source_(open_source(options.source, data_)),
+        data_checksum_(checksum(data_)) {}
 
   RunSummary operator()() {
     prepare();
     train();
     checkpoint();
+    rusage usage{};
+    if (getrusage(RUSAGE_SELF, &usage) == 0) summary_.peak_bytes = static_cast<std::size_t>(usage.ru_maxrss) << 10;
     return summary_;
   }
 
@@ -147,6 +163,14 @@ class Run {
       const NamedTensor& saved = state->tensor("coupling");
       coupling_state = state->values<std::int64_t>("coupling", saved.shape);
     }
+    const std::uint64_t step =
+        state ? state->values<std::uint64_t>("step", std::vector<std::int64_t>{1})[0] : std::uint64_t{0};
+    if (step > static_cast<std::uint64_t>(options_.steps))
+      throw InputError(state->path() + ": is at step " + std::to_string(step) + " of " +
+                       std::to_string(options_.steps));
+    if (state && state->values<std::uint64_t>("data_checksum", std::vector<std::int64_t>{1})[0] != data_checksum_)
+      throw InputError("--resume: " + options_.data + " does not hold the data any more that the run was started with");
+    metrics_.emplace(file("metrics.jsonl"), run_.resume, step);
     coupling_ =
         find_by_name(couplings(), options_.coupling, "coupling").make(source_, data_, options_.coupling_options());
     listener_.note(fmt::format("training on {} from {}, {} coupling, {} flow, on {}", options_.data, source_.name(),
@@ -159,14 +183,11 @@ class Run {
     trainer_.emplace(*flow_, *coupling_, options_, run_.device, run_.debug);
     if (state) {
       load_parameters(*state, flow_->parameters(), trainer_->stream());
-      const std::uint64_t step = state->values<std::uint64_t>("step", std::vector<std::int64_t>{1})[0];
-      if (step > static_cast<std::uint64_t>(options_.steps))
-        throw InputError(state->path() + ": is at step " + std::to_string(step) + " of " +
-                         std::to_string(options_.steps));
       trainer_->set_step(step);
       listener_.note(fmt::format("going on from step {}", step));
+    } else {
+      save();  // the coupling's solution is safe from here on
     }
-    metrics_.emplace(file("metrics.jsonl"), run_.resume, trainer_->step());
     summary_.weight_count = flow_->parameters().weight_count();
     summary_.activation_bytes = trainer_->tape().planned_bytes();
     listener_.note(fmt::format("{} weights, {} kernel calls a step, {:.2f} MiB of activations ({:.2f} without reuse)",
@@ -218,21 +239,28 @@ class Run {
                                  {"step_seconds", report.step_seconds},
                                  {"pair_cost", number_or_null(coupling.mean_cost)},
                                  {"conditional_variance", number_or_null(coupling.conditional_variance)},
-                                 {"target_variance", target_variance_}};
+                                 {"target_variance", target_variance_},
+                                 {"collapse_rho", number_or_null(collapse_rho_)}};
     metrics_->write(line);
     listener_.logged(report, options_.steps, line);
   }
 
+  void save() {
+    save_state(file("state.safetensors"), flow_->parameters(), *coupling_, trainer_->step(), data_checksum_,
+               trainer_->stream(), options_);
+  }
+
   void checkpoint() {
     Stream& stream = trainer_->stream();
-    save_state(file("state.safetensors"), flow_->parameters(), *coupling_, trainer_->step(), stream, options_);
+    save();
     save_model(file("model.safetensors"), *flow_, source_, data_, stream,
                {{"data", options_.data}, {"training", options_.to_json()}, {"steps_done", trainer_->step()}});
     Generator generator = Generator::load(file("model.safetensors"), run_.device);
     const std::string title = fmt::format("{}, {} coupling, {} steps", options_.data.substr(0, options_.data.find(':')),
                                           options_.coupling, trainer_->step());
     summary_.picture = file("samples.png").string();
-    summary_.collapse_rho = write_preview(summary_.picture, generator, data_, options_.seed, title) / target_variance_;
+    collapse_rho_ = summary_.collapse_rho =
+        write_preview(summary_.picture, generator, data_, options_.seed, title) / target_variance_;
   }
 
   const TrainingOptions& options_;
@@ -244,6 +272,8 @@ class Run {
   std::unique_ptr<Coupling> coupling_;
   std::optional<Trainer> trainer_;
   std::optional<MetricsFile> metrics_;
+  std::uint64_t data_checksum_;
+  double collapse_rho_ = std::numeric_limits<double>::quiet_NaN();  // of the last checkpoint
   double target_variance_ = 0, solve_seconds_ = 0;
   RunSummary summary_;
 };

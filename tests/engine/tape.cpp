@@ -9,6 +9,7 @@
 #include <span>
 
 #include "engine/core/ops.h"
+#include "tests/cuda_at_hand.h"
 
 namespace otnfm {
 namespace {
@@ -69,6 +70,20 @@ TEST(Tape, AddsUpTheGradientsOfATensorThatIsUsedTwice) {
       EXPECT_TRUE(std::abs(gradient[i] - want) <= 1e-5 * (1 + std::abs(want))) << gradient[i] << " " << want;
     }
   }
+}
+
+TEST(Tape, AddsUpTheGradientsOfAWeightThatIsBothPartsOfAnOp) {
+  Stream stream(Device::cpu);
+  Parameters parameters;
+  const Parameter w = parameters.add("w", {2, 2}, Initial::normal(1), true);
+  parameters.allocate(Device::cpu, 3);
+  const Held zero(stream, std::vector<float>(8, 0.0f), {2, 4});
+  Tape tape(Device::cpu);
+  const Tensor x = tape.parameter(parameters, w);
+  tape.backward(squared_error(tape, concat(tape, x, x), tape.external(zero.view)));  // 1/2 || [w | w] ||^2
+  tape.plan();
+  tape.run(stream);
+  for (int i = 0; i < 4; ++i) EXPECT_FLOAT_EQ(parameters.gradient(w).data[i], 2 * parameters.value(w).data[i]);
 }
 
 TEST(Tape, GivesZeroToAWeightThatTheLossDoesNotReach) {
@@ -158,7 +173,7 @@ TEST(Tape, SharingMemoryChangesNothing) {
 }
 
 TEST(Tape, ACapturedGraphDoesWhatARunDoes) {
-  if (!cuda_available()) GTEST_SKIP() << "needs CUDA (or the simt build)";
+  OTNFM_NEEDS_CUDA();
   Stream stream(Device::cuda);
   Tape tape(Device::cuda);
   Perceptron model(stream, tape);
@@ -184,7 +199,7 @@ TEST(Tape, NamesTheOpAndTheRunThatMadeANan) {
       tape.run(stream);
       FAIL() << "a NaN went through";
     } catch (const RunError& error) {
-      EXPECT_NE(std::string(error.what()).find("matmul, run 1"), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find("matmul, step 1"), std::string::npos) << error.what();
     }
   }
 }

@@ -10,6 +10,7 @@
 #include "engine/train/objective.h"
 #include "engine/train/training_run.h"
 #include "layers/table.h"
+#include "tests/cuda_at_hand.h"
 
 namespace otnfm {
 namespace {
@@ -67,7 +68,7 @@ std::vector<float> weights_after(const TrainingOptions& options, Device device, 
 }
 
 TEST(Training, TenStepsAreTheSameOnCudaAsOnTheCpu) {
-  if (!cuda_available()) GTEST_SKIP() << "needs CUDA (or the simt build)";
+  OTNFM_NEEDS_CUDA();
   for (const char* coupling : {"independent", "minibatch", "global"}) {
     const TrainingOptions options = small_options(coupling);
     const std::vector<float> cpu = weights_after(options, Device::cpu, 10),

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "tests/cases/placement.h"
+#include "tests/cuda_at_hand.h"
 
 #if OTNFM_SIMT
 #include "simt.h"
@@ -94,6 +95,11 @@ TEST_P(EveryCase, AgreesWithItsReference) {
             << b.name << ": a second run gives other bits";
     }
   }
+}
+
+TEST(Cases, RanOnCudaToo) {
+  OTNFM_NEEDS_CUDA();
+  SUCCEED();
 }
 
 TEST(Cases, AreSmallUnlessTheyAreForTheBench) {
