@@ -280,9 +280,16 @@ TEST(Exact, CapsEndTheSolveAndTheBoundHolds) {
       else
         options.max_iterations = 2;
       const Assignment result = solve_exact(problem, options);
+      EXPECT_TRUE(result.certificate.dual_bound <= optimum * (1 + 1e-12));
+      if (result.status == SolveStatus::converged) {
+        // Its auctions may leave so few rows that two paths are enough.
+        EXPECT_TRUE(algorithm == ExactAlgorithm::multilevel && !by_time);
+        EXPECT_LE(result.iterations, 2);
+        EXPECT_TRUE(result.certificate.gap <= 1e-9) << result.certificate.gap;
+        continue;
+      }
       EXPECT_EQ(result.status, SolveStatus::iteration_limit);
       EXPECT_FALSE(result.certificate.is_permutation);
-      EXPECT_TRUE(result.certificate.dual_bound <= optimum * (1 + 1e-12));
       EXPECT_EQ(result.sigma.size(), 600u);
     }
 }
