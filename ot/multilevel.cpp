@@ -102,7 +102,7 @@ void MultilevelAssignment::solve(const Problem& problem, const SolveLimits& limi
   bool complete = true;
   for (std::size_t level = depth; level-- > 0 && complete;) {
     if (level + 1 < depth) extend_potentials(levels_[level + 1], levels_[level], threads);
-    complete = solve_level(levels_[level], limits, threads);
+    complete = solve_level(levels_[level], limits.remaining(iterations_), threads);
   }
   if (!complete) result.status = SolveStatus::iteration_limit;
   result.iterations = iterations_;

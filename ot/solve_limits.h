@@ -12,6 +12,13 @@ class SolveLimits {
   SolveLimits(std::int64_t max_iterations, double max_seconds)
       : start_(Clock::now()), max_iterations_(max_iterations), max_seconds_(max_seconds) {}
 
+  /// What is left after so many iterations; the clock goes on.
+  SolveLimits remaining(std::int64_t iterations) const {
+    SolveLimits rest = *this;
+    rest.max_iterations_ = iterations >= max_iterations_ ? 0 : max_iterations_ - iterations;
+    return rest;
+  }
+
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
   /// True once either cap is reached. Reads the clock only where there is a time cap.

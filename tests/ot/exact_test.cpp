@@ -283,7 +283,7 @@ TEST(Exact, CapsEndTheSolveAndTheBoundHolds) {
       EXPECT_TRUE(result.certificate.dual_bound <= optimum * (1 + 1e-12));
       if (result.status == SolveStatus::converged) {
         // Its auctions may leave so few rows that two paths are enough.
-        EXPECT_TRUE(algorithm == ExactAlgorithm::multilevel && !by_time);
+        EXPECT_TRUE(algorithm != ExactAlgorithm::dense && !by_time);
         EXPECT_LE(result.iterations, 2);
         EXPECT_TRUE(result.certificate.gap <= 1e-9) << result.certificate.gap;
         continue;
