@@ -27,7 +27,7 @@ void on_signal(int signal) {
 struct TrainFlags {
   CommonFlags common;
   std::optional<std::string> data, source, coupling, solver, flow, objective, precision, config;
-  std::optional<std::int64_t> steps, batch, bank;
+  std::optional<std::int64_t> steps, batch, bank, caches;
   std::optional<double> lr;
   std::optional<std::uint64_t> seed;
   std::string out;
@@ -50,6 +50,7 @@ nlohmann::json given(const TrainFlags& flags) {
   put("steps", flags.steps);
   put("batch", flags.batch);
   put("bank", flags.bank);
+  put("caches", flags.caches);
   put("lr", flags.lr);
   put("seed", flags.seed);
   if (flags.flow) json["flow"] = {{"family", *flags.flow}};
@@ -175,7 +176,11 @@ void add_train(CLI::App& program) {
   command->add_option("--objective", flags->objective, about("what is minimised:", objectives()));
   command->add_option("--steps", flags->steps, "training steps");
   command->add_option("--batch", flags->batch, "pairs a step");
-  command->add_option("--bank", flags->bank, "pairs of a global coupling");
+  command->add_option("--bank", flags->bank,
+                      "pairs of a global coupling; data of an online one where the data are endless");
+  command->add_option("--caches", flags->caches,
+                      "noises that an online coupling keeps for each datum (1): more are learnt by heart less easily, but "
+                      "the pairing takes longer to settle");
   command->add_option("--lr", flags->lr, "learning rate after the warm-up");
   command->add_option("--precision", flags->precision, "of matrix products: fp32, tf32 or bf16");
   command->add_option("--config", flags->config,

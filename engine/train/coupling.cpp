@@ -12,6 +12,7 @@ constexpr CouplingEntry kCouplings[] = {
      make_independent_coupling},
     {"minibatch", "optimal transport inside each batch", make_minibatch_coupling},
     {"global", "one optimal assignment between a fixed bank of noise and the data, solved once", make_global_coupling},
+    {"online", "a bank's pairing, improved by each step's batch and kept (LOOM)", make_online_coupling},
 };
 
 }  // namespace

@@ -21,7 +21,8 @@ struct Pairs {
 /// What every coupling is made from.
 struct CouplingOptions {
   std::int64_t batch = 256;
-  std::int64_t bank = 16384;  ///< pairs of a global coupling
+  std::int64_t bank = 16384;  ///< pairs of a global coupling; data of an online one where the target is endless
+  std::int64_t caches = 1;    ///< noises that an online coupling keeps for each datum
   std::string solver = "exact";
   std::uint64_t seed = 0;
 };

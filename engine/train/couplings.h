@@ -11,5 +11,7 @@ std::unique_ptr<Coupling> make_minibatch_coupling(const Source& source, const Da
                                                   const CouplingOptions& options);
 std::unique_ptr<Coupling> make_global_coupling(const Source& source, const Dataset& target,
                                                const CouplingOptions& options);
+std::unique_ptr<Coupling> make_online_coupling(const Source& source, const Dataset& target,
+                                               const CouplingOptions& options);
 
 }  // namespace otnfm

@@ -38,7 +38,7 @@ Precision TrainingOptions::matmul_precision() const {
 }
 
 CouplingOptions TrainingOptions::coupling_options() const {
-  return {.batch = batch, .bank = bank, .solver = solver, .seed = seed};
+  return {.batch = batch, .bank = bank, .caches = caches, .solver = solver, .seed = seed};
 }
 
 nlohmann::json TrainingOptions::to_json() const {
@@ -51,6 +51,7 @@ nlohmann::json TrainingOptions::to_json() const {
           {"steps", steps},
           {"batch", batch},
           {"bank", bank},
+          {"caches", caches},
           {"lr", lr},
           {"final_lr_fraction", final_lr_fraction},
           {"warmup", warmup},
@@ -92,6 +93,7 @@ void TrainingOptions::read_unchecked(const nlohmann::json& configuration) {
   reader.integer("steps", steps, 0, std::int64_t{1} << 31);
   reader.integer("batch", batch, 1, 1 << 20);
   reader.integer("bank", bank, 1, std::int64_t{1} << 24);
+  reader.integer("caches", caches, 1, 64);
   reader.number("lr", lr, 0, 10);
   reader.number("final_lr_fraction", final_lr_fraction, 0, 1);
   reader.integer("warmup", warmup, 0, std::int64_t{1} << 31);

@@ -23,7 +23,8 @@ struct TrainingOptions {
 
   std::int64_t steps = 20000;
   std::int64_t batch = 256;
-  std::int64_t bank = 16384;  ///< pairs of a global coupling
+  std::int64_t bank = 16384;  ///< pairs of a global coupling; data of an online one where the target is endless
+  std::int64_t caches = 1;    ///< noises that an online coupling keeps for each datum
   double lr = 2e-3;
   double final_lr_fraction = 0.0;  ///< the cosine ends there
   std::int64_t warmup = 200;       ///< steps; at most a tenth of them all

@@ -69,7 +69,7 @@ std::vector<float> weights_after(const TrainingOptions& options, Device device, 
 
 TEST(Training, TenStepsAreTheSameOnCudaAsOnTheCpu) {
   OTNFM_NEEDS_CUDA();
-  for (const char* coupling : {"independent", "minibatch", "global"}) {
+  for (const char* coupling : {"independent", "minibatch", "global", "online"}) {
     const TrainingOptions options = small_options(coupling);
     const std::vector<float> cpu = weights_after(options, Device::cpu, 10),
                              cuda = weights_after(options, Device::cuda, 10);
@@ -91,7 +91,7 @@ TEST(Training, DebugMemoryChangesNothing) {
 }
 
 TEST(Training, AResumedRunGivesTheSameBitsAsAnUndisturbedOne) {
-  for (const char* coupling : {"independent", "minibatch", "global"}) {
+  for (const char* coupling : {"independent", "minibatch", "global", "online"}) {
     Folder folder;
     const TrainingOptions options = small_options(coupling);
     Silent silent;
