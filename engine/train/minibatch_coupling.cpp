@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "engine/train/conditional_variance.h"
 #include "engine/train/couplings.h"
 #include "engine/train/random_streams.h"
 #include "ot/exact.h"
@@ -25,6 +26,10 @@ class MinibatchCoupling : public Coupling {
     x1_.resize(block_ * B_ * d_);
     paired_.resize(B_ * d_);
     sigma_.resize(block_ * B_);
+  }
+
+  void prepare(const CouplingState&) override {
+    statistics_.conditional_variance = minibatch_conditional_variance(source_, target_, B_, seed_);
   }
 
   Pairs record(Tape& tape, View<const std::uint64_t>) override {

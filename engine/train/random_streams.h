@@ -16,6 +16,8 @@ enum RandomStream : std::uint32_t {
   kTargetBankStream,      ///< a fixed bank of data
   kPreviewStream,         ///< the data beside the samples in samples.png
   kEvaluationStream,      ///< fresh targets in eval
+  kProbeSourceStream,     ///< x0 and
+  kProbeTargetStream,     ///< x1 of the batches that a coupling's conditional variance is estimated from
 };
 
 }  // namespace otnfm
