@@ -7,9 +7,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "engine/train/random_streams.h"
+#include "kernels/error.h"
 #include "ot/exact.h"
 
 namespace otnfm {
@@ -18,6 +20,7 @@ double minibatch_conditional_variance(const Source& source, const Dataset& targe
                                       std::uint64_t seed) {
   constexpr std::int64_t kSamples = 1000, kMostBatches = 46, kMostPairs = 512, kMostWork = 1 << 20;
   const std::int64_t B = batch, d = target.dimension();
+  if (B < 1) throw InputError("a batch of " + std::to_string(B) + " pairs: there must be at least 1");
   if (B > kMostPairs || B * B * d > kMostWork) return std::numeric_limits<double>::quiet_NaN();
   const std::int64_t R = std::min(B + 1, kMostBatches), couples = R * (R - 1) / 2;
   const std::int64_t groups = (kSamples + couples - 1) / couples;

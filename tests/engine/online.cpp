@@ -95,8 +95,8 @@ TEST(OnlineCoupling, TheCostNeverRisesInAThousandSteps) {
     last = cost;
   }
   EXPECT_LT(last, 0.7 * first);
-  // What is left to improve is little: hardly a noise changes its datum any more.
-  EXPECT_LT(fed.coupling->statistics().conditional_variance, 0.02 * total_variance(data, 0));
+  // It settles: where a noise's datum still changes, it is for one close by.
+  EXPECT_LT(fed.coupling->statistics().conditional_variance, 0.1 * total_variance(data, 0));
 }
 
 TEST(OnlineCoupling, APairIsWhatTheStateSays) {
