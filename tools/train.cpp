@@ -178,9 +178,10 @@ void add_train(CLI::App& program) {
   command->add_option("--batch", flags->batch, "pairs a step");
   command->add_option("--bank", flags->bank,
                       "pairs of a global coupling; data of an online one where the data are endless");
-  command->add_option("--caches", flags->caches,
-                      "noises that an online coupling keeps for each datum (1): more are learnt by heart less easily, but "
-                      "the pairing takes longer to settle");
+  command->add_option(
+      "--caches", flags->caches,
+      "noises that an online coupling keeps for each datum (1): more are learnt by heart less easily, but "
+      "the pairing takes longer to settle");
   command->add_option("--lr", flags->lr, "learning rate after the warm-up");
   command->add_option("--precision", flags->precision, "of matrix products: fp32, tf32 or bf16");
   command->add_option("--config", flags->config,

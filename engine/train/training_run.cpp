@@ -178,7 +178,7 @@ class Run {
     const double start = now();
     coupling_->prepare(coupling_state);
     solve_seconds_ = now() - start;
-    if (solve_seconds_ > 0.1) listener_.note(fmt::format("coupling solved in {:.1f} s", solve_seconds_));
+    if (solve_seconds_ > 0.1) listener_.note(fmt::format("coupling prepared in {:.1f} s", solve_seconds_));
 
     trainer_.emplace(*flow_, *coupling_, options_, run_.device, run_.debug);
     if (state) {
