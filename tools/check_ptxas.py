@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "kernels" / "cuda" / "registers.tsv"
 ARCHITECTURE = "sm_90a"
-# What decides the device code in cmake/OtnfmCompiler.cmake's Release build.
+# What decides the device code in tools/cmake/OtnfmCompiler.cmake's Release build.
 FLAGS = ["-std=c++20", "-O3", "-DNDEBUG", f"-arch={ARCHITECTURE}", "--expt-relaxed-constexpr", f"-I{ROOT}",
          "-DOTNFM_HAVE_CUDA=1", "-DOTNFM_SIMT=0", "-Xptxas=-v", "-cubin"]
 COLUMNS = ["file", "kernel", "registers", "shared_bytes", "stack_bytes", "spill_store_bytes", "spill_load_bytes"]
