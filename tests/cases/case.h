@@ -77,7 +77,8 @@ struct Case {
   std::function<void(Stream&, const Buffers&)> run;
   Reference reference;
 
-  /// Largest |got - want| / max(|want|, root mean square of want) over an output.
+  /// Largest |got - want| / max(|want|, root mean square of want) over an output; fewer than 64 outputs are
+  /// measured against a quarter of the inputs' root mean square at least.
   double tolerance = 1e-6;
   /// A second run gives the same bits, and so does simt with another thread order.
   bool deterministic = true;
