@@ -84,7 +84,9 @@ void add_cases(std::vector<Case>& list, std::int64_t B, std::int64_t d, bool ben
   list.push_back(
       {.op = "axpby",
        .variant = label({B, d}),
-       .buffers = {{"x", Role::input, {B, d}}, {"y", Role::in_out, {B, d}}},
+       // kAlpha is negative, so that few terms of x are too: nothing cancels.
+       .buffers = {{"x", Role::input, {B, d}, DType::float32, B * d < 64 ? Fill::uniform(-1.5, -0.5) : Fill::normal()},
+                   {"y", Role::in_out, {B, d}, DType::float32, terms(B * d)}},
        .run = [](Stream& s,
                  const Buffers& b) { axpby(s, {.x = b.in("x"), .y = b.out("y"), .alpha = kAlpha, .beta = kBeta}); },
        .reference = combination,

@@ -21,19 +21,21 @@ std::vector<Case> cases() {
   const auto add = [&](std::int64_t B, std::int64_t d, bool bench) {
     const double n = static_cast<double>(B * d);
     const Buffer t{"t", Role::input, {B}, DType::float32, Fill::uniform(0, 1)};
-    list.push_back(
-        {.op = "interpolate",
-         .variant = label({B, d}),
-         .buffers = {{"x0", Role::input, {B, d}}, {"x1", Role::input, {B, d}}, t, {"xt", Role::output, {B, d}}},
-         .run =
-             [](Stream& s, const Buffers& b) {
-               interpolate(s, {.x0 = b.in("x0"), .x1 = b.in("x1"), .t = b.in("t"), .xt = b.out("xt")});
-             },
-         .reference = forward_of(d),
-         .tolerance = 3e-7,
-         .bytes = 12 * n,
-         .flops = 3 * n,
-         .bench = bench});
+    list.push_back({.op = "interpolate",
+                    .variant = label({B, d}),
+                    .buffers = {{"x0", Role::input, {B, d}, DType::float32, terms(B * d)},
+                                {"x1", Role::input, {B, d}, DType::float32, terms(B * d)},
+                                t,
+                                {"xt", Role::output, {B, d}}},
+                    .run =
+                        [](Stream& s, const Buffers& b) {
+                          interpolate(s, {.x0 = b.in("x0"), .x1 = b.in("x1"), .t = b.in("t"), .xt = b.out("xt")});
+                        },
+                    .reference = forward_of(d),
+                    .tolerance = 3e-7,
+                    .bytes = 12 * n,
+                    .flops = 3 * n,
+                    .bench = bench});
     for (const char* wanted : {"dx0 dx1", "dx0", "dx1"}) {
       const bool want0 = std::string(wanted) != "dx1", want1 = std::string(wanted) != "dx0";
       // The forward's inputs belong to the reference alone: it is linear in them.

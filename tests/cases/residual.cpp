@@ -15,9 +15,9 @@ std::vector<Case> cases() {
     const double n = static_cast<double>(B * d);
     list.push_back({.op = "residual",
                     .variant = label({B, d}),
-                    .buffers = {{"x", Role::input, {B, d}},
-                                {"phi", Role::input, {B, d}},
-                                {"g", Role::input, {B, d}},
+                    .buffers = {{"x", Role::input, {B, d}, DType::float32, terms(B * d)},
+                                {"phi", Role::input, {B, d}, DType::float32, terms(B * d)},
+                                {"g", Role::input, {B, d}, DType::float32, terms(B * d)},
                                 {"y", Role::output, {B, d}}},
                     .run =
                         [](Stream& s, const Buffers& b) {
