@@ -79,6 +79,8 @@ struct Case {
 
   /// Largest |got - want| / max(|want|, root mean square of want) over an output.
   double tolerance = 1e-6;
+  /// ||got - want|| / ||want|| over an output: no case of float32 needs more, however long its sums.
+  double norm_tolerance = 1e-6;
   /// A second run gives the same bits, and so does simt with another thread order.
   bool deterministic = true;
   /// cpu and cuda give the same bits.

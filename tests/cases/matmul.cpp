@@ -112,8 +112,8 @@ Case make_case(const Product& p) {
          .flops = 2 * batch * m * n * k,
          .bench = p.bench};
   if (p.bias) c.buffers.push_back({"bias", Role::input, {p.n}, DType::float32, fill});
-  if (p.bfloat16) c.op = "matmul_bfloat16", c.tolerance = 1e-4;
-  if (p.tf32) c.tolerance = 3e-3;
+  if (p.bfloat16) c.op = "matmul_bfloat16", c.tolerance = c.norm_tolerance = 1e-4;
+  if (p.tf32) c.tolerance = c.norm_tolerance = 3e-3;
   return c;
 }
 

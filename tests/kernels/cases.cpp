@@ -39,6 +39,19 @@ double relative_error(const std::vector<double>& got, const std::vector<double>&
   return worst;
 }
 
+/// ||got - want|| / ||want||. Infinite where one is NaN and the other is not.
+double norm_error(const std::vector<double>& got, const std::vector<double>& want) {
+  double difference = 0, size = 0;
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    if (std::isfinite(want[i])) size += want[i] * want[i];
+    if (got[i] == want[i] || (std::isnan(got[i]) && std::isnan(want[i]))) continue;
+    difference += (got[i] - want[i]) * (got[i] - want[i]);
+  }
+  if (difference == 0) return 0;
+  const double error = std::sqrt(difference / size);
+  return std::isnan(error) ? std::numeric_limits<double>::infinity() : error;
+}
+
 bool same_bits(const std::vector<double>& a, const std::vector<double>& b) {
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0);
 }
@@ -80,6 +93,9 @@ TEST_P(EveryCase, AgreesWithItsReference) {
         const double error = relative_error(first.values.at(b.name), want.at(b.name));
         EXPECT_TRUE(error <= c.tolerance)
             << "output " << b.name << ": relative error " << error << ", tolerance " << c.tolerance;
+        const double whole = norm_error(first.values.at(b.name), want.at(b.name));
+        EXPECT_TRUE(whole <= c.norm_tolerance)
+            << "output " << b.name << ": relative error of the whole " << whole << ", tolerance " << c.norm_tolerance;
         if (c.same_on_every_backend && device != Device::cpu) {
           EXPECT_TRUE(same_bits(first.values.at(b.name), on_cpu.at(b.name))) << b.name << " differs from the CPU's";
         }
