@@ -12,6 +12,8 @@ constexpr T kUnreached = std::numeric_limits<T>::max() / 8;
 template <>
 constexpr double kUnreached<double> = std::numeric_limits<double>::infinity();
 template <>
+constexpr float kUnreached<float> = std::numeric_limits<float>::infinity();
+template <>
 constexpr __int128 kUnreached<__int128> = static_cast<__int128>(1) << 123;
 
 // The first j with c_j - v_j == value (c_j == value where v is null), or -1: by chunks, since a loop that may leave at
@@ -232,6 +234,7 @@ bool DenseAssignment<T>::augment(std::int64_t root, const SolveLimits& limits) {
   return true;
 }
 
+template class DenseAssignment<float>;
 template class DenseAssignment<double>;
 template class DenseAssignment<std::int64_t>;
 template class DenseAssignment<__int128>;

@@ -15,7 +15,8 @@
 
 namespace otnfm {
 
-/// T is double, or std::int64_t or __int128 for integer costs that double does not hold exactly.
+/// T is double, float where the costs are, or std::int64_t or __int128 for integer costs that double does not hold
+/// exactly.
 template <class T>
 class DenseAssignment {
  public:
@@ -42,6 +43,7 @@ class DenseAssignment {
   std::vector<T> u_, v_, search_v_, distance_, final_distance_;
 };
 
+extern template class DenseAssignment<float>;
 extern template class DenseAssignment<double>;
 extern template class DenseAssignment<std::int64_t>;
 extern template class DenseAssignment<__int128>;

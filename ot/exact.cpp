@@ -15,6 +15,7 @@
 #include "ot/cost_rows.h"
 #include "ot/dense_assignment.h"
 #include "ot/multilevel.h"
+#include "ot/screened_assignment.h"
 #include "ot/solve_limits.h"
 
 namespace otnfm {
@@ -25,6 +26,7 @@ struct Scratch {
   CostRows costs;
   std::vector<double> matrix;
   DenseAssignment<double> dense;
+  ScreenedAssignment screened;
   MultilevelAssignment multilevel;
 };
 
@@ -110,6 +112,10 @@ void solve_one(const Problem& problem, const ExactOptions& options, Scratch& scr
   if (algorithm == ExactAlgorithm::multilevel && (problem.has_matrix || n != m || problem.dimension() == 0))
     throw InputError(
         fmt::format("algorithm multilevel takes two point clouds of equal size, not {}", describe(problem)));
+  if (algorithm == ExactAlgorithm::screened && !ScreenedAssignment::takes(problem))
+    throw InputError(fmt::format(
+        "algorithm screened takes two point clouds of equal size with squared Euclidean or dot product cost, not {}",
+        describe(problem)));
   result.sigma.assign(static_cast<std::size_t>(n), -1);
   result.f.assign(static_cast<std::size_t>(n), 0.0);
   result.g.assign(static_cast<std::size_t>(m), 0.0);
@@ -120,7 +126,7 @@ void solve_one(const Problem& problem, const ExactOptions& options, Scratch& scr
   if (n > 0 && m > 0) {
     if (algorithm == ExactAlgorithm::multilevel)
       scratch.multilevel.solve(problem, limits, options.threads, result);
-    else
+    else if (algorithm != ExactAlgorithm::screened || !scratch.screened.solve(problem, limits, options.threads, result))
       solve_dense(problem, limits, scratch, result, options.threads);
   }
   result.seconds = limits.seconds();
@@ -135,6 +141,8 @@ const char* name_of(ExactAlgorithm algorithm) {
       return "automatic";
     case ExactAlgorithm::dense:
       return "dense";
+    case ExactAlgorithm::screened:
+      return "screened";
     case ExactAlgorithm::multilevel:
       return "multilevel";
   }
@@ -145,10 +153,11 @@ const char* name_of(ExactAlgorithm algorithm) {
 // 64 (the paths that make the dense solver slow grow with n and shrink with d). Where n^2 costs do not fit, they are
 // all there is.
 ExactAlgorithm plan_exact(const Problem& problem) {
-  constexpr std::int64_t kLeast = 128, kRowsPerDimension = 40, kMostStored = std::int64_t{1} << 28;
+  constexpr std::int64_t kLeast = 128, kRowsPerDimension = 60, kMostStored = std::int64_t{1} << 28;
   const std::int64_t n = problem.n(), d = problem.dimension();
   if (problem.has_matrix || n != problem.m() || d == 0 || n < kLeast) return ExactAlgorithm::dense;
-  return d * kRowsPerDimension <= n || n > kMostStored / n ? ExactAlgorithm::multilevel : ExactAlgorithm::dense;
+  if (d * kRowsPerDimension <= n || n > kMostStored / n) return ExactAlgorithm::multilevel;
+  return ScreenedAssignment::takes(problem) ? ExactAlgorithm::screened : ExactAlgorithm::dense;
 }
 
 struct ExactWorkspace::State {

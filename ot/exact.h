@@ -16,6 +16,7 @@ namespace otnfm {
 enum class ExactAlgorithm : std::uint8_t {
   automatic,   ///< the planner chooses, see plan_exact()
   dense,       ///< shortest augmenting paths over all columns, vectorised; stores the costs while they fit
+  screened,    ///< dense in float, then exact on short lists; for points in many dimensions, n = m
   multilevel,  ///< coarse to fine over short lists of near columns, priced; for points in few dimensions, n = m
 };
 

@@ -59,9 +59,9 @@ void ShortListAssignment::relist(std::int64_t i, std::int64_t k) {
   set_list(i, near_, bound);
 }
 
-// The two best columns of a row, among all.
+// The two best columns of a row, among all. A source whose bound lies below what it lists is asked for more.
 ShortListAssignment::TwoBest ShortListAssignment::two_best(std::int64_t i) {
-  for (bool fresh = false;; fresh = true) {
+  for (std::int64_t length = list_length_;; length *= 2) {
     TwoBest best{nullptr, nullptr, kInfinity, kInfinity};
     for (const Arc& arc : list(i)) {
       const double reduced = arc.cost - g_[static_cast<std::size_t>(arc.column)];
@@ -75,8 +75,8 @@ ShortListAssignment::TwoBest ShortListAssignment::two_best(std::int64_t i) {
         best.second_reduced = reduced;
       }
     }
-    if (fresh || best.second_reduced <= bound_[static_cast<std::size_t>(i)]) return best;
-    relist(i, list_length_);
+    if (best.second_reduced <= bound_[static_cast<std::size_t>(i)]) return best;
+    relist(i, length);
   }
 }
 

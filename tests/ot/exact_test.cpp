@@ -14,7 +14,8 @@
 namespace otnfm::test {
 namespace {
 
-constexpr ExactAlgorithm kAlgorithms[] = {ExactAlgorithm::automatic, ExactAlgorithm::dense, ExactAlgorithm::multilevel};
+constexpr ExactAlgorithm kAlgorithms[] = {ExactAlgorithm::automatic, ExactAlgorithm::dense, ExactAlgorithm::screened,
+                                          ExactAlgorithm::multilevel};
 
 // Total cost equal to the reference's, one-to-one, feasible potentials, closed certificate.
 void expect_optimal(const Matrix<double>& c, const Assignment& result, double tolerance = 1e-9) {
@@ -129,12 +130,13 @@ TEST(ExactMatrix, LargeIntegersExactly) {
 TEST(ExactPoints, EveryAlgorithmCostDimensionAndSize) {
   Random random(std::random_device{}());
   for (const std::int64_t n : {1, 2, 3, 5, 31, 33, 64, 65, 127, 130, 211})
-    for (const std::int64_t d : {1, 2, 3, 5, 33})
+    for (const std::int64_t d : {1, 2, 3, 5, 33, 67})
       for (const Cost cost : {Cost::squared_euclidean, Cost::euclidean, Cost::negative_dot}) {
         const Matrix<double> x = gaussian<double>(random, n, d), y = gaussian<double>(random, n, d, 0.5, 2);
         const Matrix<double> c = cost_matrix(x, y, cost);
         const Problem problem = Problem::from_points(x.view(), y.view(), cost);
         for (const ExactAlgorithm algorithm : kAlgorithms) {
+          if (algorithm == ExactAlgorithm::screened && cost == Cost::euclidean) continue;
           SCOPED_TRACE(describe(problem) + ", " + name_of(algorithm));
           ExactOptions options;
           options.algorithm = algorithm;
@@ -262,6 +264,9 @@ TEST(ExactPoints, EmptyAndBadInput) {
   ExactOptions options;
   options.algorithm = ExactAlgorithm::multilevel;
   EXPECT_THROW(solve_exact(Problem::from_matrix(some.view()), options), InputError);
+  options.algorithm = ExactAlgorithm::screened;
+  EXPECT_THROW(solve_exact(Problem::from_matrix(some.view()), options), InputError);
+  EXPECT_THROW(solve_exact(Problem::from_points(some.view(), some.view(), Cost::euclidean), options), InputError);
   const Matrix<std::uint8_t> bytes(2, 2);
   EXPECT_THROW(Problem::from_matrix(bytes.view()), InputError);
 }
