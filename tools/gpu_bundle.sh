@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds what tools/gpu_check.sh runs into one folder that needs nothing installed on the GPU machine but its driver and cuBLAS:
-# the programs for one architecture, static cudart, and beside them every shared library but those of glibc, the driver and CUDA.
+# the programs for one architecture, static cudart, and beside them every shared library but those of glibc, the driver and CUDA,
+# packed in programs.tar.gz (tools/gpu_check.sh unpacks them beside itself).
 #
 #   tools/gpu_bundle.sh [FOLDER]          FOLDER is ./gpu-bundle unless told
 #   there: FOLDER/gpu_check.sh --out RESULTS
@@ -10,7 +11,7 @@ set -euo pipefail
 start_folder=$PWD
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-case ${1:-} in -h | --help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;; esac
+case ${1:-} in -h | --help) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;; esac
 [[ $# -le 1 ]] || fail "at most one argument, the folder, but $# were given"
 bundle=$(cd "$start_folder" && realpath -m "${1:-gpu-bundle}")
 [[ ! -e $bundle || -e $bundle/gpu_check.sh ]] || fail "$bundle is there and is no bundle"
@@ -38,17 +39,20 @@ is_systems_own() {
 }
 
 collect() {
-  local program library
-  rm -rf "$bundle" && mkdir -p "$bundle/lib" || return 1
+  local program library programs
+  programs=$(mktemp -d) && mkdir "$programs/lib" || return 1
+  rm -rf "$bundle" && mkdir -p "$bundle" || return 1
   for program in build-gpu/otnfm build-gpu/test_* build-gpu/bench_*; do
     [[ -f $program && -x $program ]] || continue
-    strip -o "$bundle/$(basename "$program")" "$program" || return 1
+    strip -o "$programs/$(basename "$program")" "$program" || return 1
     while read -r library; do
       [[ -e $library ]] || { fail "$program needs a library that is not here: $library"; }
-      is_systems_own "$library" || cp -Ln "$library" "$bundle/lib/"
+      is_systems_own "$library" || cp -Ln "$library" "$programs/lib/"
     done < <(ldd "$program" | awk '/=> not found/ {print $1} /=> \// {print $3}')
   done
-  strip --strip-unneeded "$bundle"/lib/*.so* || return 1
+  strip --strip-unneeded "$programs"/lib/*.so* || return 1
+  tar -czf "$bundle/programs.tar.gz" -C "$programs" . || return 1
+  rm -rf "$programs"
   cp tools/gpu_check.sh tools/gpu_report.py bench/peers/toy_step.py "$bundle/" || return 1
   { git describe --always --dirty 2>/dev/null || echo unknown; } >"$bundle/VERSION"
 }
@@ -56,7 +60,6 @@ collect() {
 weigh() {
   local kb
   kb=$(du -sk "$bundle" | cut -f1)
-  du -sk "$bundle"/* | sort -rn | head -8
   [[ $kb -le $((limit_mb * 1024)) ]] || fail "$bundle is $((kb / 1024)) MB, over the limit of $limit_mb MB"
   say "$bundle: $((kb / 1024)) MB"
 }

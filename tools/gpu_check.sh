@@ -27,6 +27,7 @@ while [[ $# -gt 0 ]]; do
 done
 if [[ -z $build ]]; then
   build=$script_folder
+  [[ ! -f $build/programs.tar.gz || -x $build/test_kernels ]] || tar -xzf "$build/programs.tar.gz" -C "$build" || fail "$build/programs.tar.gz cannot be unpacked"
   [[ -x $build/test_kernels ]] || build=$script_folder/../build-cuda
 fi
 [[ -x $build/test_kernels && -x $build/otnfm ]] || fail "$build holds no otnfm and test_kernels: build with CUDA, or name the folder"
