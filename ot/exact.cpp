@@ -106,7 +106,7 @@ void solve_dense(const Problem& problem, const SolveLimits& limits, Scratch& scr
 void solve_one(const Problem& problem, const ExactOptions& options, Scratch& scratch, Assignment& result) {
   const std::int64_t n = problem.n(), m = problem.m();
   if (options.check_input) check_finite(problem);
-  const SolveLimits limits(options.max_iterations, options.max_seconds);
+  const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
   const ExactAlgorithm algorithm =
       options.algorithm == ExactAlgorithm::automatic ? plan_exact(problem) : options.algorithm;
   if (algorithm == ExactAlgorithm::multilevel && (problem.has_matrix || n != m || problem.dimension() == 0))
@@ -197,6 +197,7 @@ void solve_exact_batch(std::span<const Problem> problems, const ExactOptions& op
   state.errors.assign(problems.size(), nullptr);
   ExactOptions each = options;
   each.threads = 1;
+  each.watch = {};
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1 && count > 1)
   for (std::int64_t b = 0; b < count; ++b) {
     const auto index = static_cast<std::size_t>(b);
