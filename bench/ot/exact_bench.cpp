@@ -3,7 +3,6 @@
 #include <benchmark/benchmark.h>
 
 #include <chrono>
-#include <map>
 #include <string>
 
 #include "bench/ot/problems.h"
@@ -12,13 +11,6 @@
 
 namespace otnfm::bench {
 namespace {
-
-const PointClouds& clouds_of(const std::string& pair, std::int64_t batch, std::int64_t n, std::int64_t d) {
-  static std::map<std::string, PointClouds> made;
-  const std::string key = pair + std::to_string(batch) + "," + std::to_string(n) + "," + std::to_string(d);
-  const auto found = made.find(key);
-  return found != made.end() ? found->second : made.emplace(key, make_clouds(pair, batch, n, d)).first->second;
-}
 
 void exact(benchmark::State& state, const std::string& pair, std::int64_t n, std::int64_t d) {
   const PointClouds& clouds = clouds_of(pair, 1, n, d);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <random>
 #include <stdexcept>
 
@@ -40,6 +41,38 @@ void fill_moons(Random& random, std::vector<float>& points) {
   }
 }
 
+// `modes` Gaussians of deviation `width` whose middles are themselves normal, times `spread`.
+void fill_mixture(Random& random, std::vector<float>& points, std::int64_t d, std::int64_t modes, double spread,
+                  double width) {
+  std::normal_distribution<double> normal;
+  std::vector<double> middles(static_cast<std::size_t>(modes * d));
+  for (double& value : middles) value = spread * normal(random);
+  const auto dimension = static_cast<std::size_t>(d);
+  for (std::size_t i = 0; i + dimension <= points.size(); i += dimension) {
+    const std::size_t mode = random() % static_cast<std::size_t>(modes);
+    for (std::size_t k = 0; k < dimension; ++k)
+      points[i + k] = static_cast<float>(middles[mode * dimension + k] + width * normal(random));
+  }
+}
+
+// Images as vectors in [-1, 1]: records of one label and 3072 bytes, the files one after another.
+void fill_cifar(Random& random, std::vector<float>& points) {
+  constexpr std::size_t kPixels = 3072, kRecord = kPixels + 1, kRecords = 10000;
+  std::vector<char> bytes;
+  for (int part = 1; part <= 5; ++part) {
+    std::ifstream file(fmt::format("{}/data_batch_{}.bin", cifar_folder(), part), std::ios::binary);
+    std::vector<char> read(kRecord * kRecords);
+    if (!file.read(read.data(), static_cast<std::streamsize>(read.size())))
+      throw std::runtime_error(fmt::format("OTNFM_BENCH_CIFAR: {} holds no data_batch_{}.bin", cifar_folder(), part));
+    bytes.insert(bytes.end(), read.begin(), read.end());
+  }
+  for (std::size_t i = 0; i + kPixels <= points.size(); i += kPixels) {
+    const char* image = bytes.data() + random() % (5 * kRecords) * kRecord + 1;
+    for (std::size_t k = 0; k < kPixels; ++k)
+      points[i + k] = static_cast<float>(static_cast<unsigned char>(image[k])) / 127.5F - 1;
+  }
+}
+
 void write_npy(const std::string& path, const PointClouds& clouds, const std::vector<float>& points) {
   std::string header = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}, {}), }}", clouds.batch,
                                    clouds.n, clouds.d);
@@ -55,6 +88,10 @@ void write_npy(const std::string& path, const PointClouds& clouds, const std::ve
 }
 
 }  // namespace
+
+const char* cifar_folder() {
+  return std::getenv("OTNFM_BENCH_CIFAR");
+}
 
 PointClouds make_clouds(const std::string& pair, std::int64_t batch, std::int64_t n, std::int64_t d) {
   PointClouds clouds{fmt::format("{}_d{}_n{}", pair, d, n) + (batch > 1 ? fmt::format("_batch{}", batch) : ""),
@@ -75,15 +112,35 @@ PointClouds make_clouds(const std::string& pair, std::int64_t batch, std::int64_
   } else if (pair == "8gaussians_8gaussians") {
     fill_eight_gaussians(random, clouds.source);
     fill_eight_gaussians(random, clouds.target);
+  } else if (pair == "uniform_uniform") {
+    std::uniform_real_distribution<float> uniform;
+    for (float& value : clouds.source) value = uniform(random);
+    for (float& value : clouds.target) value = uniform(random);
+  } else if (pair == "clustered_clustered") {
+    const auto modes = static_cast<std::int64_t>(std::sqrt(static_cast<double>(n)));
+    fill_mixture(random, clouds.source, d, modes, 1, 0.05);
+    fill_mixture(random, clouds.target, d, modes, 1, 0.05);
   } else {
     fill_gaussian(random, clouds.source);
-    fill_gaussian(random, clouds.target);
+    if (pair == "gaussian_mixture")
+      fill_mixture(random, clouds.target, d, 8, 2, 0.5);
+    else if (pair == "gaussian_cifar")
+      fill_cifar(random, clouds.target);
+    else
+      fill_gaussian(random, clouds.target);
   }
   if (const char* folder = std::getenv("OTNFM_BENCH_PROBLEMS"); folder != nullptr) {
     write_npy(fmt::format("{}/{}.source.npy", folder, clouds.name), clouds, clouds.source);
     write_npy(fmt::format("{}/{}.target.npy", folder, clouds.name), clouds, clouds.target);
   }
   return clouds;
+}
+
+const PointClouds& clouds_of(const std::string& pair, std::int64_t batch, std::int64_t n, std::int64_t d) {
+  static std::map<std::string, PointClouds> made;
+  const std::string key = fmt::format("{} {} {} {}", pair, batch, n, d);
+  const auto found = made.find(key);
+  return found != made.end() ? found->second : made.emplace(key, make_clouds(pair, batch, n, d)).first->second;
 }
 
 }  // namespace otnfm::bench
