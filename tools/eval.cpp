@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "engine/train/evaluation.h"
+#include "engine/train/preview.h"
 #include "tools/command.h"
 
 namespace otnfm {
@@ -9,7 +10,7 @@ namespace {
 
 struct EvalFlags {
   CommonFlags common;
-  std::string model, data;
+  std::string model, data, neighbours;
   EvaluationOptions options;
 };
 
@@ -22,6 +23,10 @@ void eval(const EvalFlags& flags) {
   nlohmann::json result = evaluate(generator, data, options);
   result["model"] = flags.model;
   result["data"] = spec;
+  if (!flags.neighbours.empty()) {
+    write_neighbours(flags.neighbours, generator, data, flags.common.seed);
+    result["neighbours"] = flags.neighbours;
+  }
   if (flags.common.json) {
     fmt::print("{}\n", result.dump());
     return;
@@ -39,6 +44,7 @@ void eval(const EvalFlags& flags) {
     fmt::print("nearest train {:.3f} of a sample, {:.3f} of a test point\n", number("nearest_train"),
                number("nearest_train_test"));
   fmt::print("speed         {:.4g} samples/s, one network evaluation each\n", number("samples_per_second"));
+  if (!flags.neighbours.empty()) fmt::print("neighbours    {}\n", flags.neighbours);
 }
 
 }  // namespace
@@ -52,6 +58,8 @@ void add_eval(CLI::App& program) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--repeats", flags->options.repeats, "draws")->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--neighbours", flags->neighbours,
+                      "FILE.png: samples of an image model, each above its nearest training image");
   flags->common.add_device(*command);
   flags->common.add_seed(*command);
   flags->common.add_json(*command);

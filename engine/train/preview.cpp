@@ -4,9 +4,22 @@
 #include "engine/io/png.h"
 #include "engine/io/scatter.h"
 #include "engine/metrics/collapse.h"
+#include "engine/metrics/nearest.h"
 #include "engine/train/random_streams.h"
 
 namespace otnfm {
+namespace {
+
+ImageGrid grid_of(const Dataset& data, int columns, const std::string& caption) {
+  const ImageShape shape = data.image_shape();
+  return {.channels = static_cast<int>(shape.channels),
+          .height = static_cast<int>(shape.height),
+          .width = static_cast<int>(shape.width),
+          .columns = columns,
+          .caption = caption};
+}
+
+}  // namespace
 
 double write_preview(const std::filesystem::path& path, Generator& generator, const Dataset& data, std::uint64_t seed,
                      const std::string& title) {
@@ -16,13 +29,7 @@ double write_preview(const std::filesystem::path& path, Generator& generator, co
   generator.noise(seed, 0, x0);
   generator.map(x0, x1);
   if (data.is_images()) {
-    const ImageShape shape = data.image_shape();
-    ImageGrid grid{.channels = static_cast<int>(shape.channels),
-                   .height = static_cast<int>(shape.height),
-                   .width = static_cast<int>(shape.width)};
-    grid.columns = 10;
-    grid.caption = title;
-    write_png(path, draw_image_grid(x1.row_slice(0, 100), grid));
+    write_png(path, draw_image_grid(x1.row_slice(0, 100), grid_of(data, 10, title)));
   } else {
     std::vector<float> target(n * d);
     const View<float> fresh(target.data(), {n, d});
@@ -30,6 +37,19 @@ double write_preview(const std::filesystem::path& path, Generator& generator, co
     write_png(path, draw_transport(x0, fresh, x1, title));
   }
   return covariance_trace(x1);
+}
+
+void write_neighbours(const std::filesystem::path& path, Generator& generator, const Dataset& data, std::uint64_t seed,
+                      std::int64_t count) {
+  if (!data.is_images()) throw InputError("neighbours are drawn of images, which " + data.name() + " does not hold");
+  const std::int64_t d = generator.dimension();
+  std::vector<float> values(2 * count * d);
+  const View<float> both(values.data(), {2 * count, d}), samples = both.row_slice(0, count);
+  generator.sample(seed, 0, samples);
+  const Nearest nearest = find_nearest(samples, data.rows());
+  for (std::int64_t i = 0; i < count; ++i) std::copy_n(data.rows().row(nearest.index[i]), d, both.row(count + i));
+  write_png(path, draw_image_grid(both, grid_of(data, static_cast<int>(count),
+                                                "samples, and below each its nearest training image")));
 }
 
 }  // namespace otnfm

@@ -12,4 +12,9 @@ namespace otnfm {
 double write_preview(const std::filesystem::path& path, Generator& generator, const Dataset& data, std::uint64_t seed,
                      const std::string& title);
 
+/// Draws `count` samples in a row and below each its nearest point of the data, which a memorised sample would equal.
+/// Throws InputError where the data are no images or not of the model's dimension.
+void write_neighbours(const std::filesystem::path& path, Generator& generator, const Dataset& data, std::uint64_t seed,
+                      std::int64_t count = 12);
+
 }  // namespace otnfm
