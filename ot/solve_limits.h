@@ -19,6 +19,7 @@ class SolveLimits {
     return rest;
   }
 
+  std::int64_t iterations() const { return max_iterations_; }
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
   /// True once either cap is reached. Reads the clock only where there is a time cap.
