@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "kernels/cpu/parallel.h"
+#include "ot/list_auction.h"
 #include "ot/spatial_order.h"
 
 namespace otnfm {
@@ -19,7 +20,7 @@ constexpr std::int64_t kListLength = 40;
 // Auction phases from epsilon = the mean spread of a list down: their start must reach the error of the extended
 // potentials, their end leave short augmenting paths.
 constexpr double kFirstEpsilon = 1.0, kEpsilonRatio = 0.2;
-constexpr int kPhases = 4;
+constexpr int kPhases = 4, kCoarsePhases = 3;
 
 template <class T>
 void gather(const AnyMatrix& points, std::vector<double>& out) {
@@ -84,13 +85,10 @@ double MultilevelAssignment::LevelColumns::nearest(std::int64_t row, std::int64_
   return scan_->nearest(level_->source.data() + row * dimension_, k, scratch_, arcs);
 }
 
-void MultilevelAssignment::solve(const Problem& problem, const SolveLimits& limits, int threads, Assignment& result) {
-  const std::int64_t n = problem.n();
+void MultilevelAssignment::prepare(const Problem& problem, std::size_t depth) {
   dimension_ = problem.dimension();
   cost_ = problem.cost;
   iterations_ = 0;
-  std::size_t depth = 1;
-  for (std::int64_t size = n; size > kCoarsest; size = (size + kGroup - 1) / kGroup) ++depth;
   if (levels_.size() < depth) levels_.resize(depth);
   in_order(problem.source, source_order_, levels_[0].source);
   in_order(problem.target, target_order_, levels_[0].target);
@@ -98,16 +96,36 @@ void MultilevelAssignment::solve(const Problem& problem, const SolveLimits& limi
     coarsen(levels_[level - 1].source, dimension_, levels_[level].source);
     coarsen(levels_[level - 1].target, dimension_, levels_[level].target);
   }
+}
+
+void MultilevelAssignment::solve(const Problem& problem, const SolveLimits& limits, int threads, Assignment& result) {
+  solve_to_gap(problem, 0, {}, limits, threads, result);
+}
+
+void MultilevelAssignment::solve_to_gap(const Problem& problem, double max_gap, std::span<const double> warm_start,
+                                        const SolveLimits& limits, int threads, Assignment& result) {
+  max_gap_ = max_gap;
+  std::size_t depth = 1;
+  if (warm_start.empty())
+    for (std::int64_t size = problem.n(); size > kCoarsest; size = (size + kGroup - 1) / kGroup) ++depth;
+  prepare(problem, depth);
   potentials_.assign(levels_[depth - 1].target.size() / static_cast<std::size_t>(dimension_), 0.0);
+  if (!warm_start.empty())
+    for (std::size_t p = 0; p < potentials_.size(); ++p)
+      potentials_[p] = warm_start[static_cast<std::size_t>(target_order_[p])];
+  solve_levels(depth, limits, threads, result);
+}
+
+void MultilevelAssignment::solve_levels(std::size_t depth, const SolveLimits& limits, int threads, Assignment& result) {
   bool complete = true;
   for (std::size_t level = depth; level-- > 0 && complete;) {
     if (level + 1 < depth) extend_potentials(levels_[level + 1], levels_[level], threads);
-    complete = solve_level(levels_[level], limits.remaining(iterations_), threads);
+    complete = solve_level(levels_[level], level == 0, limits.remaining(iterations_), threads);
   }
   if (!complete) result.status = SolveStatus::iteration_limit;
   result.iterations = iterations_;
-  if (assignment_.column_of().size() != static_cast<std::size_t>(n)) return;
-  for (std::size_t p = 0; p < static_cast<std::size_t>(n); ++p) {
+  if (assignment_.column_of().size() != source_order_.size()) return;
+  for (std::size_t p = 0; p < source_order_.size(); ++p) {
     const auto row = static_cast<std::size_t>(source_order_[p]), column = static_cast<std::size_t>(target_order_[p]);
     const std::int32_t match = assignment_.column_of()[p];
     result.sigma[row] = match < 0 ? -1 : target_order_[static_cast<std::size_t>(match)];
@@ -150,13 +168,24 @@ void MultilevelAssignment::list_columns(const Level& level, int threads) {
   });
 }
 
-bool MultilevelAssignment::solve_level(const Level& level, const SolveLimits& limits, int threads) {
+bool MultilevelAssignment::solve_level(const Level& level, bool finest, const SolveLimits& limits, int threads) {
   list_columns(level, threads);
   double epsilon =
       kFirstEpsilon * std::accumulate(spreads_.begin(), spreads_.end(), 0.0) / static_cast<double>(spreads_.size());
-  for (int phase = 0; phase < kPhases; ++phase, epsilon *= kEpsilonRatio) assignment_.auction(epsilon, limits);
-  assignment_.initialise(limits);
-  const bool complete = assignment_.solve(limits);
+  if (max_gap_ > 0) {
+    const AuctionEnd end = run_auction(
+        assignment_, {.max_gap = max_gap_, .first_epsilon = epsilon, .phases = finest ? kPhases : kCoarsePhases},
+        limits);
+    iterations_ += assignment_.bids();
+    if (end == AuctionEnd::limit) return false;
+    // What a coarse level leaves over is far below the error of its potentials for the next.
+    if (end == AuctionEnd::within_gap || !finest) return true;
+  } else {
+    for (int phase = 0; phase < kPhases; ++phase, epsilon *= kEpsilonRatio) assignment_.auction(epsilon, limits);
+  }
+  const SolveLimits rest = max_gap_ > 0 ? limits.remaining(assignment_.bids()) : limits;
+  assignment_.initialise(rest);
+  const bool complete = assignment_.solve(rest);
   iterations_ += assignment_.paths();
   return complete;
 }

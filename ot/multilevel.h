@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "ot/assignment.h"
@@ -24,6 +25,11 @@ class MultilevelAssignment {
  public:
   /// Fills sigma, f, g, iterations (augmenting paths at all levels) and status. n = m >= 1, points, d >= 1.
   void solve(const Problem& problem, const SolveLimits& limits, int threads, Assignment& result);
+
+  /// The same up to a relative gap > 0, by auctions as far as they are quick. Iterations and limits count bids and
+  /// paths. A warm start [m] of column potentials takes the place of the coarse levels.
+  void solve_to_gap(const Problem& problem, double max_gap, std::span<const double> warm_start,
+                    const SolveLimits& limits, int threads, Assignment& result);
 
  private:
   struct Level {
@@ -42,7 +48,9 @@ class MultilevelAssignment {
     PointScan::Scratch scratch_;
   };
 
-  bool solve_level(const Level& level, const SolveLimits& limits, int threads);
+  void prepare(const Problem& problem, std::size_t depth);
+  void solve_levels(std::size_t depth, const SolveLimits& limits, int threads, Assignment& result);
+  bool solve_level(const Level& level, bool finest, const SolveLimits& limits, int threads);
   void extend_potentials(const Level& coarse, const Level& fine, int threads);
   void list_columns(const Level& level, int threads);
 
@@ -63,6 +71,7 @@ class MultilevelAssignment {
   std::vector<ThreadScratch> scratch_;  // one a thread
   std::vector<double> potentials_;
   std::int64_t iterations_ = 0;
+  double max_gap_ = 0;           // 0: solve every level exactly
   std::vector<double> spreads_;  // of each row's list at the start of a level, greatest less least reduced cost
 };
 

@@ -20,7 +20,7 @@ void ShortListAssignment::reset(std::int64_t n, std::span<double> g, NearestColu
   m_ = static_cast<std::int64_t>(g.size());
   list_length_ = std::min(m_, std::max<std::int64_t>(2, list_length));
   g_ = g;
-  paths_ = steps_ = 0;
+  paths_ = steps_ = bids_ = 0;
   const auto rows = static_cast<std::size_t>(n), columns = g.size();
   f_.assign(rows, 0.0);
   bound_.assign(rows, -kInfinity);
@@ -89,7 +89,7 @@ inline void ShortListAssignment::match(std::int32_t i, const Arc& arc, std::int3
   matched_cost_[row] = arc.cost;
 }
 
-void ShortListAssignment::auction(double epsilon, const SolveLimits& limits) {
+void ShortListAssignment::auction(double epsilon, const SolveLimits& limits, std::int64_t most_bids) {
   if (m_ < 2) return;
   double largest = 0;
   for (std::int64_t i = 0; i < n_; ++i)
@@ -109,7 +109,7 @@ void ShortListAssignment::auction(double epsilon, const SolveLimits& limits) {
   }
   // First in, first out, compacted now and then, so that no neighbourhood raises its prices alone.
   std::int64_t bids = 0;
-  const std::int64_t most = kBidsPerRow * n_;
+  const std::int64_t most = std::min(most_bids, kBidsPerRow * n_);
   for (std::size_t head = 0; head < queue.size() && bids < most; ++bids) {
     if ((bids & 255) == 0 && limits.reached(paths_)) break;
     const std::int32_t i = queue[head++];
@@ -123,7 +123,27 @@ void ShortListAssignment::auction(double epsilon, const SolveLimits& limits) {
       head = 0;
     }
   }
+  bids_ += bids;
   queue.clear();
+}
+
+ShortListAssignment::Bounds ShortListAssignment::bounds() {
+  long double primal = 0, dual = 0;
+  Bounds result{0, 0, 0, true};
+  for (std::int64_t i = 0; i < n_; ++i) {
+    const auto row = static_cast<std::size_t>(i);
+    dual += f_[row] = two_best(i).first_reduced;
+    if (column_of_[row] < 0) {
+      result.complete = false;
+      continue;
+    }
+    primal += matched_cost_[row];
+    result.largest_cost = std::max(result.largest_cost, std::fabs(matched_cost_[row]));
+  }
+  for (const double value : g_) dual += value;
+  result.primal = static_cast<double>(primal);
+  result.dual = static_cast<double>(dual);
+  return result;
 }
 
 // A free row takes its best column and lowers that column's potential until the second best is as good; the row it

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -33,16 +34,26 @@ class NearestColumns {
 class ShortListAssignment {
  public:
   /// n rows, n <= g.size() columns, nothing matched. g is read and lowered in place. Where n < g.size(), g must be 0 at
-  /// the start, and auction() is not to be used: a column left free must keep the largest potential.
+  /// the start: a column left free must keep the largest potential, so what an auction has matched must stay so.
   void reset(std::int64_t n, std::span<double> g, NearestColumns& source, std::int64_t list_length);
 
   /// Gives row i its list and its bound, as NearestColumns::nearest has them. Rows without one ask for it when they
   /// need it. Different rows may be given theirs by different threads.
   void set_list(std::int64_t i, std::span<const Arc> arcs, double bound);
 
-  /// Starts from the matches that hold within epsilon, ends with all rows matched within epsilon; or earlier, at a
-  /// limit or when its bids are many times the rows. An epsilon too small to change the potentials does nothing.
-  void auction(double epsilon, const SolveLimits& limits);
+  /// Starts from the matches that hold within epsilon, ends with all rows matched within epsilon; or earlier, at a time
+  /// limit, after most_bids or when its bids are many times the rows. An epsilon too small to change the potentials
+  /// does nothing. Where n < g.size(), only once, from g = 0.
+  void auction(double epsilon, const SolveLimits& limits,
+               std::int64_t most_bids = std::numeric_limits<std::int64_t>::max());
+
+  /// Sums over the rows: what the matches cost, and what no assignment can be below. Sets f to its best for g.
+  struct Bounds {
+    double primal, dual;
+    double largest_cost;  ///< of the matches
+    bool complete;        ///< every row is matched
+  };
+  Bounds bounds();
 
   /// Unmatches everything, then matches at zero reduced cost what augmenting row reduction can.
   void initialise(const SolveLimits& limits);
@@ -50,9 +61,12 @@ class ShortListAssignment {
   /// Matches every row, optimally. False at a limit.
   bool solve(const SolveLimits& limits);
 
+  std::int64_t columns() const { return m_; }
   std::span<const double> f() const { return f_; }
+  std::span<const double> g() const { return g_; }
   std::span<const std::int32_t> column_of() const { return column_of_; }  ///< [n], -1 where free
   std::int64_t paths() const { return paths_; }
+  std::int64_t bids() const { return bids_; }
 
  private:
   struct TwoBest {
@@ -81,7 +95,7 @@ class ShortListAssignment {
 
   NearestColumns* source_ = nullptr;
   std::int64_t n_ = 0, m_ = 0, list_length_ = 0;
-  std::int64_t paths_ = 0, steps_ = 0;
+  std::int64_t paths_ = 0, steps_ = 0, bids_ = 0;
   std::span<double> g_;
   std::vector<double> f_, bound_;
   std::vector<std::int32_t> column_of_, row_of_;

@@ -29,6 +29,7 @@ class SolveLimits {
     return rest;
   }
 
+  std::int64_t iterations() const { return max_iterations_; }
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
   /// True once a cap is reached or the watch has said so. Reads the clock only where there is a time cap or a watch.

@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -126,6 +127,108 @@ Matrix<T> eight_gaussians(Random& random, std::int64_t n) {
     points(i, 1) = static_cast<T>(5 * std::sin(angle) + 0.3 * normal(random));
   }
   return points;
+}
+
+// The cost matrices [n, m] that solvers are tried on in the literature, and those that break them. Integers are whole
+// numbers in double.
+
+inline Matrix<double> uniform_costs(Random& random, std::int64_t n, std::int64_t m, double low = 0, double high = 1) {
+  std::uniform_real_distribution<double> uniform(low, high);
+  Matrix<double> c(n, m);
+  for (double& value : c.values) value = uniform(random);
+  return c;
+}
+
+/// Whole numbers in [0, most].
+inline Matrix<double> integer_costs(Random& random, std::int64_t n, std::int64_t m, std::int64_t most) {
+  Matrix<double> c(n, m);
+  for (double& value : c.values) value = static_cast<double>(random() % static_cast<std::uint64_t>(most + 1));
+  return c;
+}
+
+/// Squared distances of two samples of the unit square.
+inline Matrix<double> spatial_costs(Random& random, std::int64_t n, std::int64_t m) {
+  return cost_matrix(uniform_costs(random, n, 2), uniform_costs(random, m, 2), Cost::squared_euclidean);
+}
+
+/// 10^U(-20, 20).
+inline Matrix<double> many_magnitude_costs(Random& random, std::int64_t n, std::int64_t m) {
+  Matrix<double> c = uniform_costs(random, n, m, -20, 20);
+  for (double& value : c.values) value = std::pow(10.0, value);
+  return c;
+}
+
+/// Rank 2, of either sign.
+inline Matrix<double> low_rank_costs(Random& random, std::int64_t n, std::int64_t m) {
+  return cost_matrix(gaussian<double>(random, n, 2), gaussian<double>(random, m, 2), Cost::negative_dot);
+}
+
+/// u_i + v_j + 0.1 [i != j]: only the diagonal is optimal, by a margin that is small beside the costs.
+inline Matrix<double> diagonal_costs(Random& random, std::int64_t n, std::int64_t m) {
+  const Matrix<double> u = uniform_costs(random, n, 1), v = uniform_costs(random, m, 1);
+  Matrix<double> c(n, m);
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t j = 0; j < m; ++j) c(i, j) = u(i, 0) + v(j, 0) + (i == j ? 0 : 0.1);
+  return c;
+}
+
+inline Matrix<double> constant_costs(Random& random, std::int64_t n, std::int64_t m) {
+  const double value = std::uniform_real_distribution<double>(-10, 10)(random);
+  Matrix<double> c(n, m);
+  std::fill(c.values.begin(), c.values.end(), value);
+  return c;
+}
+
+/// Uniform, with a fifth of the entries forbidden by a cost of 1e30.
+inline Matrix<double> sentinel_costs(Random& random, std::int64_t n, std::int64_t m) {
+  Matrix<double> c = uniform_costs(random, n, m);
+  for (double& value : c.values)
+    if (random() % 5 == 0) value = 1e30;
+  return c;
+}
+
+/// Points of which few differ, in both clouds: whole rows and columns are equal.
+inline Matrix<double> duplicate_costs(Random& random, std::int64_t n, std::int64_t m) {
+  return cost_matrix(integer_costs(random, n, 2, 2), integer_costs(random, m, 2, 2), Cost::squared_euclidean);
+}
+
+/// One cloud twice (its first points only, where n != m): the optimum is 0.
+inline Matrix<double> identical_cloud_costs(Random& random, std::int64_t n, std::int64_t m) {
+  const Matrix<double> all = gaussian<double>(random, std::max(n, m), 3);
+  Matrix<double> x(n, 3), y(m, 3);
+  std::copy_n(all.values.begin(), x.values.size(), x.values.begin());
+  std::copy_n(all.values.begin(), y.values.size(), y.values.begin());
+  return cost_matrix(x, y, Cost::squared_euclidean);
+}
+
+struct CostGenerator {
+  const char* name;
+  bool whole;  ///< whole numbers, which an integer matrix holds as well
+  Matrix<double> (*make)(Random& random, std::int64_t n, std::int64_t m);
+};
+
+/// All of the above.
+inline std::span<const CostGenerator> cost_generators() {
+  static constexpr CostGenerator generators[] = {
+      {"uniform", false, [](Random& r, std::int64_t n, std::int64_t m) { return uniform_costs(r, n, m); }},
+      {"integers to n / 10", true,
+       [](Random& r, std::int64_t n, std::int64_t m) { return integer_costs(r, n, m, n / 10); }},
+      {"integers to n", true, [](Random& r, std::int64_t n, std::int64_t m) { return integer_costs(r, n, m, n); }},
+      {"integers to 10 n", true,
+       [](Random& r, std::int64_t n, std::int64_t m) { return integer_costs(r, n, m, 10 * n); }},
+      {"binary", true, [](Random& r, std::int64_t n, std::int64_t m) { return integer_costs(r, n, m, 1); }},
+      {"spatial", false, spatial_costs},
+      {"many magnitudes", false, many_magnitude_costs},
+      {"low rank", false, low_rank_costs},
+      {"diagonal", false, diagonal_costs},
+      {"constant", false, constant_costs},
+      {"1e-10", false, [](Random& r, std::int64_t n, std::int64_t m) { return uniform_costs(r, n, m, 0, 1e-10); }},
+      {"1e20", false, [](Random& r, std::int64_t n, std::int64_t m) { return uniform_costs(r, n, m, 0, 1e20); }},
+      {"sentinels", false, sentinel_costs},
+      {"duplicates", true, duplicate_costs},
+      {"identical clouds", false, identical_cloud_costs},
+  };
+  return generators;
 }
 
 /// Source points x, targets y = A x shuffled, A symmetric positive definite: the pairing x -> A x is optimal (it is the

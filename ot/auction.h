@@ -1,0 +1,62 @@
+// The auction on the CPU: an assignment within a relative gap of the optimum, and the potentials that prove it. It is
+// for pairings that need not be optimal: the looser the gap, the sooner it ends. Gauss-Seidel bidding with
+// epsilon-scaling (Bertsekas 1988) over short lists of near columns (ot/list_auction.h); what a small gap leaves over
+// is ended by shortest augmenting paths, so that it never does much worse than the exact solver.
+//
+//   points in few dimensions, n = m   coarse to fine (ot/multilevel.h): lists from a search of blocks, O(n k) memory
+//   else                              lists from whole rows of costs, stored while they fit (ot/cost_columns.h)
+//   n != m                            one phase from potentials 0, since a column that stays free must keep 0
+//   whole costs and max_gap = 0       epsilon falls below 1 / n in steps that double holds exactly, then the potentials
+//                                     are made whole: optimal, and proved so with gap 0
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <span>
+
+#include "ot/assignment.h"
+#include "ot/cost.h"
+
+namespace otnfm {
+
+struct AuctionOptions {
+  double max_gap = 1e-6;    ///< relative, as Certificate::gap; 0: optimal, to rounding or, for whole costs, exactly
+  bool certify = true;      ///< fill in Assignment::certificate (one more pass over all pairs)
+  bool check_input = true;  ///< refuse NaN and infinite entries; without it they are undefined behaviour
+  int threads = 0;          ///< 0: OpenMP's default; 1 inside a batch
+  double max_seconds = std::numeric_limits<double>::infinity();
+  std::int64_t max_iterations = std::numeric_limits<std::int64_t>::max();  ///< bids, and augmenting paths
+  std::span<const double> warm_start = {};  ///< column potentials [m], any finite values; of no use where n != m
+};
+
+/// Memory that solves reuse. One call at a time may use it (a batch keeps one part a thread inside).
+class AuctionWorkspace {
+ public:
+  AuctionWorkspace();
+  ~AuctionWorkspace();
+  AuctionWorkspace(AuctionWorkspace&&) noexcept;
+  AuctionWorkspace& operator=(AuctionWorkspace&&) noexcept;
+
+  struct State;
+  State& state() { return *state_; }
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+/// Solves one problem. The smaller side is matched where n != m. The potentials are feasible, f_i + g_j <= C_ij, and a
+/// matched pair is above its own by what the gap allows. Throws InputError for NaN or infinite entries, a max_gap that
+/// is negative, or a warm start of another length. Empty problems are converged with cost 0.
+Assignment solve_auction(const Problem& problem, const AuctionOptions& options = {});
+
+/// The same into `result`, whose vectors are reused.
+void solve_auction(const Problem& problem, const AuctionOptions& options, AuctionWorkspace& workspace,
+                   Assignment& result);
+
+/// Solves a stack of problems, one thread a problem: results[b] is problems[b]'s. A warm start is for all of them.
+/// An error in one problem is thrown after the others have finished.
+void solve_auction_batch(std::span<const Problem> problems, const AuctionOptions& options, AuctionWorkspace& workspace,
+                         std::span<Assignment> results);
+
+}  // namespace otnfm
