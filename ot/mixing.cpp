@@ -14,8 +14,7 @@ double product(const std::vector<double>& weights, const std::vector<double>& x,
   double part[kLanes] = {}, rest = 0;
   std::size_t j = 0;
   for (; j + kLanes <= x.size(); j += kLanes)
-    for (std::size_t lane = 0; lane < kLanes; ++lane)
-      part[lane] += weights[j + lane] * x[j + lane] * y[j + lane];
+    for (std::size_t lane = 0; lane < kLanes; ++lane) part[lane] += weights[j + lane] * x[j + lane] * y[j + lane];
   for (; j < x.size(); ++j) rest += weights[j] * x[j] * y[j];
   for (const double value : part) rest += value;
   return rest;

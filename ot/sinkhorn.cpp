@@ -17,18 +17,17 @@ constexpr double kLog2E = 1.44269504088896340736, kLog2 = 0.69314718055994530941
 // A stage that is not the last ends at this L1 error or after so many iterations: its potentials are only a start.
 constexpr double kStageTolerance = 0.1;
 constexpr std::int64_t kStageIterations = 12;
-constexpr double kMixFrom = 0.5;         // mixing begins where the map is about linear
-constexpr double kMostGrowth = 3;        // of the residual over its least, before mixing or over-relaxing starts anew
-constexpr double kAbsorbAbove = 2e-4;    // rounding of an exponent that makes the costs be taken relative to f and g
-constexpr double kFailAbove = 0.05;      // rounding of an exponent at which the answer means nothing
+constexpr double kMixFrom = 0.5;       // mixing begins where the map is about linear
+constexpr double kMostGrowth = 3;      // of the residual over its least, before mixing or over-relaxing starts anew
+constexpr double kAbsorbAbove = 2e-4;  // rounding of an exponent that makes the costs be taken relative to f and g
+constexpr double kFailAbove = 0.05;    // rounding of an exponent at which the answer means nothing
 constexpr std::int64_t kPlainIterations = 5;  // before a rate is believed
 constexpr double kMostRelaxation = 1.95;
 
 std::vector<double> weights_of(std::span<const double> given, std::int64_t count, const char* name) {
   const auto size = static_cast<std::size_t>(count);
   if (given.empty()) return std::vector<double>(size, 1.0 / static_cast<double>(count));
-  if (given.size() != size)
-    throw InputError(fmt::format("{} has {} entries for {} points", name, given.size(), count));
+  if (given.size() != size) throw InputError(fmt::format("{} has {} entries for {} points", name, given.size(), count));
   double sum = 0;
   for (std::size_t i = 0; i < size; ++i) {
     if (!(given[i] >= 0 && given[i] < std::numeric_limits<double>::infinity()))
@@ -67,6 +66,13 @@ double largest_size(std::span<const double> values) {
   double largest = 0;
   for (const double value : values) largest = std::max(largest, std::fabs(value));
   return largest;
+}
+
+// Where annealing starts: at the spread of the bulk of the costs, since huge entries that stand for forbidden pairs
+// would carry potentials of their size into it.
+double first_epsilon(const CostSpread& spread) {
+  const double bulk = 2 * spread.median_deviation;
+  return bulk > 0 ? std::min(bulk, spread.standard_deviation) : spread.standard_deviation;
 }
 
 double unit_of(EpsilonUnit unit, const CostSpread& spread) {
@@ -152,7 +158,7 @@ class SinkhornRun {
     omega_ = options_.relaxation > 0 ? options_.relaxation : 1;
     least_ = std::numeric_limits<double>::infinity();
     plain_ = 0;
-    ratio_estimate_ = last_residual_ = 0;
+    last_residual_ = 0;
   }
 
   void leave() {
@@ -176,7 +182,7 @@ class SinkhornRun {
     const double tolerance = last ? options_.tolerance : std::max(options_.tolerance, kStageTolerance);
     const std::int64_t first = result_.iterations;
     for (bool done = false; !done;) {
-      if (limits_.reached(result_.iterations)) {
+      if (result_.iterations > 0 && limits_.reached(result_.iterations)) {
         result_.status = SolveStatus::iteration_limit;
         result_.message = fmt::format("stopped after {} iterations, {:.3g} s, at an L1 error of {:.3g}",
                                       result_.iterations, limits_.seconds(), last_error_);
@@ -198,8 +204,8 @@ class SinkhornRun {
     result_.rounding = rounding();
     if (last && !(result_.rounding <= kFailAbove)) {
       result_.status = SolveStatus::numerical_failure;
-      result_.message = fmt::format("epsilon {:.3g} is too small for float32 exponents: they round to {:.2g}",
-                                    epsilon, result_.rounding);
+      result_.message = fmt::format("epsilon {:.3g} is too small for float32 exponents: they round to {:.2g}", epsilon,
+                                    result_.rounding);
       return false;
     }
     return true;
@@ -210,8 +216,8 @@ class SinkhornRun {
     const bool relaxed = options_.acceleration == Acceleration::over_relaxation && omega_ != 1 && !finishing_;
     const double omega = relaxed ? omega_ : 1;
     const double row_residual = state_.pass.run(
-        state_.exponents, {.ratio = ratio_, .relaxation = omega, .damping = damping_, .offset = row_offset_},
-        state_.u, state_.v, log_sums_);
+        state_.exponents, {.ratio = ratio_, .relaxation = omega, .damping = damping_, .offset = row_offset_}, state_.u,
+        state_.v, log_sums_);
     ++result_.iterations;
     double residual = 0;
     for (std::size_t j = 0; j < target_.size(); ++j) {
@@ -242,7 +248,8 @@ class SinkhornRun {
       mixing_.advance(state_.v, target_);
       return;
     }
-    if (options_.acceleration == Acceleration::over_relaxation && options_.relaxation == 0) choose_omega(residual, diverged);
+    if (options_.acceleration == Acceleration::over_relaxation && options_.relaxation == 0)
+      choose_omega(residual, diverged);
     for (std::size_t j = 0; j < target_.size(); ++j) state_.v[j] += omega * (target_[j] - state_.v[j]);
   }
 
@@ -270,7 +277,7 @@ class SinkhornRun {
   double epsilon_, ratio_ = 1, scale_ = 1, damping_ = 1;
   std::vector<double> log_sums_, target_, row_offset_, column_offset_;
   AndersonMixing mixing_;
-  double omega_ = 1, least_ = 0, last_residual_ = 0, ratio_estimate_ = 0, last_error_ = 0;
+  double omega_ = 1, least_ = 0, last_residual_ = 0, last_error_ = 0;
   std::int64_t plain_ = 0;
   int absorptions_ = 0;
   bool finishing_ = false;
@@ -291,14 +298,12 @@ void measure(SinkhornSolver::State& state, const SinkhornOptions& options, Sinkh
   state.pass.read_plan(state.exponents, state.ratio, state.u, state.v,
                        {.row_sums = rows, .column_sums = columns, .row_exponents = exponents, .argmax = state.argmax});
   const auto alpha = state.exponents.alpha(), beta = state.exponents.beta();
-  const double rho = options.marginal_penalty, epsilon = result.epsilon;
-  const auto dual = [&](double potential) {
-    return std::isinf(rho) ? potential : -rho * std::expm1(-potential / rho);
-  };
+  const double rho = options.marginal_penalty, unit = state.epsilon / kLog2E;
+  const auto dual = [&](double potential) { return std::isinf(rho) ? potential : -rho * std::expm1(-potential / rho); };
   double cost = 0, objective = 0;
   result.mass = result.row_error = result.column_error = 0;
   for (std::size_t i = 0; i < n; ++i) {
-    cost += alpha[i] * rows[i] - exponents[i] * epsilon / kLog2E;
+    cost += alpha[i] * rows[i] - exponents[i] * unit;
     objective += state.a[i] * dual(state.f[i]);
     result.mass += rows[i];
     result.row_error += std::fabs(rows[i] - state.a[i]);
@@ -309,7 +314,7 @@ void measure(SinkhornSolver::State& state, const SinkhornOptions& options, Sinkh
     result.column_error += std::fabs(columns[j] - state.b[j]);
   }
   result.transport_cost = cost;
-  result.entropic_cost = objective - epsilon * (result.mass - 1);
+  result.entropic_cost = objective - result.epsilon * (result.mass - 1);
 }
 
 }  // namespace
@@ -323,7 +328,8 @@ void SinkhornSolver::solve(const Problem& problem, const SinkhornOptions& option
   result = {};
   state.problem = problem;
   state.solved = false;
-  state.uniform = options.source_weights.empty() && options.target_weights.empty() && std::isinf(options.marginal_penalty);
+  state.uniform =
+      options.source_weights.empty() && options.target_weights.empty() && std::isinf(options.marginal_penalty);
   result.f.assign(static_cast<std::size_t>(n), 0.0);
   result.g.assign(static_cast<std::size_t>(m), 0.0);
   if (n == 0 || m == 0) {
@@ -338,16 +344,18 @@ void SinkhornSolver::solve(const Problem& problem, const SinkhornOptions& option
   state.b = weights_of(options.target_weights, m, "target_weights");
   const CostSpread spread = cost_spread(problem);
   result.epsilon = options.epsilon * unit_of(options.unit, spread);
-  if (!(std::ldexp(spread.mean_size, -53) <= kFailAbove * result.epsilon && result.epsilon > std::numeric_limits<double>::min())) {
+  if (!(std::ldexp(spread.mean_size, -53) <= kFailAbove * result.epsilon &&
+        result.epsilon > std::numeric_limits<double>::min())) {
     result.status = SolveStatus::numerical_failure;
-    result.message = fmt::format("epsilon {:.3g} is below the rounding of double costs of {:.3g}", result.epsilon,
-                                 spread.mean_size);
+    result.message =
+        fmt::format("epsilon {:.3g} is below the rounding of double costs of {:.3g}", result.epsilon, spread.mean_size);
     return;
   }
   state.exponents.reset(problem, result.epsilon, options.most_bytes);
   state.pass.reset(state.a, state.b);
-  SinkhornRun(state, options, result, limits, result.epsilon).stages(spread.standard_deviation);
+  SinkhornRun(state, options, result, limits, result.epsilon).stages(first_epsilon(spread));
   state.epsilon = result.epsilon;
+  result.epsilon /= state.ratio;
   state.solved = true;
   result.f = state.f;
   result.g = state.g;

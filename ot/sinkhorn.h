@@ -2,8 +2,8 @@
 //     min over plans P of  sum_ij P_ij C_ij + epsilon KL(P | a b^T),    P 1 = a, P^T 1 = b,
 // whose solution is P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon). Alternating updates of f and g, one exponential a
 // pair and iteration (ot/sinkhorn_pass.h); epsilon falls in stages from the spread of the costs, with g extrapolated
-// along them; convergence is sped up by over-relaxation or Anderson's mixing. With `marginal_penalty` rho, the marginals
-// are free at the price rho KL(P 1 | a) + rho KL(P^T 1 | b).
+// along them; convergence is sped up by over-relaxation or Anderson's mixing. With `marginal_penalty` rho, the
+// marginals are free at the price rho KL(P 1 | a) + rho KL(P^T 1 | b).
 //
 // Potentials are the dual solution of unregularised transport up to about epsilon: pairs rounded from them come with
 // the certificate of ot/certificate.h.
@@ -30,7 +30,8 @@ enum class EpsilonUnit : std::uint8_t {
 
 enum class Acceleration : std::uint8_t {
   none,
-  over_relaxation,  ///< steps 1 < omega < 2 times as long, omega from the observed rate (or SinkhornOptions::relaxation)
+  over_relaxation,  ///< steps 1 < omega < 2 times as long, omega from the observed rate (or
+                    ///< SinkhornOptions::relaxation)
   anderson,         ///< the next g from the residuals of the last few
 };
 
@@ -39,7 +40,8 @@ const char* name_of(Acceleration acceleration);
 struct SinkhornOptions {
   double epsilon = 0.05;
   EpsilonUnit unit = EpsilonUnit::standard_deviation;
-  double tolerance = 1e-3;  ///< on the L1 error of the marginals (rows plus columns); unbalanced: on that of the fixed point
+  double tolerance =
+      1e-3;  ///< on the L1 error of the marginals (rows plus columns); unbalanced: on that of the fixed point
   std::span<const double> source_weights = {};  ///< [n], not negative, scaled to sum 1; empty: uniform
   std::span<const double> target_weights = {};  ///< [m]
   double marginal_penalty = std::numeric_limits<double>::infinity();  ///< rho, in the units of the cost
@@ -47,23 +49,24 @@ struct SinkhornOptions {
   bool annealing = true;
   double annealing_factor = 0.25;  ///< from one stage's epsilon to the next, in (0, 1)
   Acceleration acceleration = Acceleration::anderson;
-  double relaxation = 0;  ///< omega in (0, 2); 0: chosen from the observed rate
-  std::int64_t max_iterations = 2000;
+  double relaxation = 0;               ///< omega in (0, 2); 0: chosen from the observed rate
+  std::int64_t max_iterations = 2000;  ///< one is done in any case
   double max_seconds = std::numeric_limits<double>::infinity();
-  std::int64_t most_bytes = std::int64_t{4} << 30;  ///< n m costs in float32 are kept up to this; above, computed in every iteration
-  bool check_input = true;  ///< refuse NaN and infinite entries; without it they are undefined behaviour
+  std::int64_t most_bytes = std::int64_t{4}
+                            << 30;  ///< n m costs in float32 are kept up to this; above, computed in every iteration
+  bool check_input = true;          ///< refuse NaN and infinite entries; without it they are undefined behaviour
 };
 
 struct SinkhornResult {
-  std::vector<double> f;      ///< [n] and
-  std::vector<double> g;      ///< [m] of P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon)
-  double epsilon = 0;         ///< in the units of the cost
-  double transport_cost = 0;  ///< sum_ij P_ij C_ij
-  double entropic_cost = 0;   ///< the dual objective: below the optimum of the regularised problem, at any (f, g)
-  double mass = 0;            ///< sum_ij P_ij
-  double row_error = 0;       ///< sum_i |sum_j P_ij - a_i| of the plan at (f, g), and
-  double column_error = 0;    ///< sum_j |sum_i P_ij - b_j|
-  double rounding = 0;        ///< of an exponent, at (f, g): each P_ij is right to about this, relatively
+  std::vector<double> f;        ///< [n] and
+  std::vector<double> g;        ///< [m] of P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon)
+  double epsilon = 0;           ///< in the units of the cost; above the one asked for where a cap ended the annealing
+  double transport_cost = 0;    ///< sum_ij P_ij C_ij
+  double entropic_cost = 0;     ///< the dual objective: below the optimum of the regularised problem, at any (f, g)
+  double mass = 0;              ///< sum_ij P_ij
+  double row_error = 0;         ///< sum_i |sum_j P_ij - a_i| of the plan at (f, g), and
+  double column_error = 0;      ///< sum_j |sum_i P_ij - b_j|
+  double rounding = 0;          ///< of an exponent, at (f, g): each P_ij is right to about this, relatively
   std::int64_t iterations = 0;  ///< updates of f and g each, of all stages
   std::int64_t stages = 0;      ///< of epsilon
   double seconds = 0;
@@ -71,10 +74,11 @@ struct SinkhornResult {
   std::string message;  ///< one line where the status is not converged
 };
 
-/// mean |C| and the standard deviation of C, from all pairs or from 65536 fixed ones, where they are more (then right
-/// to about one part in 300).
+/// mean |C| and how C spreads, from all pairs or from 16384 fixed ones, where they are more (then the deviation is
+/// right to about one part in 180).
 struct CostSpread {
   double mean_size = 0, standard_deviation = 0;
+  double median_deviation = 0;  ///< median of |C - median C|
 };
 CostSpread cost_spread(const Problem& problem);
 
@@ -110,8 +114,8 @@ class SinkhornSolver {
   /// A permutation, from the potentials by an auction over short lists: its cost is at most max_gap |cost| above the
   /// optimum, or optimal where max_gap is 0 (shortest augmenting paths then match the rest). Needs n = m and uniform
   /// marginals: throws InputError otherwise. Status iteration_limit where max_seconds did not suffice.
-  Assignment round_to_permutation(double max_gap = 0,
-                                  double max_seconds = std::numeric_limits<double>::infinity(), bool certify = true);
+  Assignment round_to_permutation(double max_gap = 0, double max_seconds = std::numeric_limits<double>::infinity(),
+                                  bool certify = true);
 
   struct State;
 

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::int64_t kTile = 8;
 constexpr std::uint32_t kSampleStream = 0x51a4, kSpreadStream = 0x5b7ead;  // of Philox
-constexpr std::int64_t kSpreadPairs = 65536;
+constexpr std::int64_t kSpreadPairs = 16384;
 constexpr std::int64_t kListLength = 24;
 // Auction phases before augmenting paths, from this part of Sinkhorn's epsilon down.
 constexpr double kFirstPhase = 0.5, kPhaseRatio = 0.2;
@@ -46,8 +46,8 @@ void check_length(std::span<const double> g, std::int64_t m) {
 }
 
 // The k columns of least C_ij - g_j of one row.
-double nearest_columns(const double* costs, std::span<const double> g, std::int64_t k,
-                       std::vector<std::int32_t>& order, std::vector<Arc>& arcs) {
+double nearest_columns(const double* costs, std::span<const double> g, std::int64_t k, std::vector<std::int32_t>& order,
+                       std::vector<Arc>& arcs) {
   const auto m = static_cast<std::int64_t>(g.size());
   order.resize(g.size());
   std::iota(order.begin(), order.end(), 0);
@@ -128,6 +128,11 @@ CostSpread cost_spread(const Problem& problem) {
     largest = std::max(largest, std::fabs(value));
   }
   if (largest == 0) return spread;
+  const auto median = [&] {
+    const auto middle = values.begin() + count / 2;
+    std::nth_element(values.begin(), middle, values.end());
+    return *middle;
+  };
   double square = 0;
   for (const double value : values) {
     const double deviation = value / largest - mean / largest;
@@ -135,6 +140,9 @@ CostSpread cost_spread(const Problem& problem) {
   }
   const double relative = std::sqrt(square * part);
   spread.standard_deviation = relative > 1e-12 ? relative * largest : 0;  // else rounding of the mean
+  const double middle = median();
+  for (double& value : values) value = std::fabs(value - middle);
+  spread.median_deviation = median();
   return spread;
 }
 

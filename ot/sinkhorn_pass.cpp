@@ -27,8 +27,8 @@ std::int64_t chunk_rows_of(std::int64_t n) {
 
 struct Row {
   const float* k;
-  double u;       // E was computed with this
-  double sum;     // of weight_j E_ij
+  double u;    // E was computed with this
+  double sum;  // of weight_j E_ij
 };
 
 // E of `height` rows, and their sums.
@@ -202,7 +202,7 @@ void SinkhornPass::sum_columns_stably(GibbsExponents& exponents, double ratio, s
         const auto factor = static_cast<float>(a_[row] * std::exp2(u[row] - static_cast<double>(shift)));
         for (std::int64_t j = 0; j < stride; j += kFloatLanes) {
           const FloatLanes exponent =
-              multiply_add(load_floats(k + i * stride + j), floats_of(ratio == 1 ? 1.0f : scale), load_floats(&v_[static_cast<std::size_t>(j)])) + shift;
+              multiply_add(load_floats(k + i * stride + j), floats_of(scale), load_floats(v_.data() + j)) + shift;
           const FloatLanes before = load_floats(highest + j), now = larger_of(before, exponent);
           const FloatLanes sum = load_floats(sums + j) * exp2_of(before - now);
           store_floats(highest + j, now);
@@ -258,8 +258,7 @@ void SinkhornPass::read_plan(GibbsExponents& exponents, double ratio, std::span<
            });
   for (std::size_t j = 0; j < v.size(); ++j) {
     double sum = 0;
-    for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
-      sum += partial_[static_cast<std::size_t>(chunk * stride) + j];
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) sum += partial_[static_cast<std::size_t>(chunk * stride) + j];
     plan.column_sums[j] = sum * static_cast<double>(weight_[j]);
   }
 }
@@ -268,35 +267,34 @@ void SinkhornPass::sample(GibbsExponents& exponents, double ratio, std::span<con
                           std::span<const float> uniform, std::span<std::int64_t> column) {
   const std::int64_t stride = exponents.stride();
   round_columns(v, stride);
-  for_rows(exponents, ratio, u,
-           [&](std::int64_t, std::int64_t first, int count, const float* e, const Row* group) {
-             for (int r = 0; r < count; ++r) {
-               const auto i = static_cast<std::size_t>(first + r);
-               const float* row = e + r * stride;
-               double left = static_cast<double>(uniform[i]) * group[r].sum;
-               // By vectors to the one that holds the point, then by columns. Rounding may carry it past the end: the
-               // last column with mass it is then.
-               std::int64_t last = 0;
-               for (std::int64_t begin = 0; begin < stride && left >= 0; begin += kFloatLanes) {
-                 const float sum = sum_of(load_floats(row + begin) * load_floats(weight_.data() + begin));
-                 if (!(sum > 0)) continue;
-                 if (left >= sum) {
-                   left -= sum;
-                   last = begin;
-                   continue;
-                 }
-                 for (std::int64_t j = begin; j < begin + kFloatLanes && left >= 0; ++j) {
-                   const float mass = row[j] * weight_[static_cast<std::size_t>(j)];
-                   if (!(mass > 0)) continue;
-                   last = j;
-                   left -= mass;
-                 }
-                 left = -1;
-               }
-               while (!(row[last] * weight_[static_cast<std::size_t>(last)] > 0) && last + 1 < stride) ++last;
-               column[i] = last;
-             }
-           });
+  for_rows(exponents, ratio, u, [&](std::int64_t, std::int64_t first, int count, const float* e, const Row* group) {
+    for (int r = 0; r < count; ++r) {
+      const auto i = static_cast<std::size_t>(first + r);
+      const float* row = e + r * stride;
+      double left = static_cast<double>(uniform[i]) * group[r].sum;
+      // By vectors to the one that holds the point, then by columns. Rounding may carry it past the end: the
+      // last column with mass it is then.
+      std::int64_t last = 0;
+      for (std::int64_t begin = 0; begin < stride && left >= 0; begin += kFloatLanes) {
+        const float sum = sum_of(load_floats(row + begin) * load_floats(weight_.data() + begin));
+        if (!(sum > 0)) continue;
+        if (left >= sum) {
+          left -= sum;
+          last = begin;
+          continue;
+        }
+        for (std::int64_t j = begin; j < begin + kFloatLanes && left >= 0; ++j) {
+          const float mass = row[j] * weight_[static_cast<std::size_t>(j)];
+          if (!(mass > 0)) continue;
+          last = j;
+          left -= mass;
+        }
+        left = -1;
+      }
+      while (!(row[last] * weight_[static_cast<std::size_t>(last)] > 0) && last + 1 < stride) ++last;
+      column[i] = last;
+    }
+  });
 }
 
 }  // namespace otnfm

@@ -27,9 +27,9 @@ class SinkhornPass {
 
   /// What a pass does with u: u += relaxation (target - u), where target = damping (u - log2 r + offset) - offset.
   struct Update {
-    double ratio = 1;                      ///< multiplies K
-    double relaxation = 1;                 ///< 1: the rows' marginal is exact after it
-    double damping = 1;                    ///< rho / (rho + epsilon); 1: balanced
+    double ratio = 1;                     ///< multiplies K
+    double relaxation = 1;                ///< 1: the rows' marginal is exact after it
+    double damping = 1;                   ///< rho / (rho + epsilon); 1: balanced
     std::span<const double> offset = {};  ///< [n] alpha in the units of u; read where damping < 1
   };
 
@@ -40,10 +40,10 @@ class SinkhornPass {
 
   /// What the plan P_ij = a_i b_j E_ij says at (u, v).
   struct Plan {
-    std::span<double> row_sums;          ///< [n] of P
-    std::span<double> column_sums;       ///< [m] of P
-    std::span<double> row_exponents;     ///< [n] sum_j P_ij K_ij
-    std::span<std::int64_t> argmax;      ///< [n] column of the largest P_ij
+    std::span<double> row_sums;       ///< [n] of P
+    std::span<double> column_sums;    ///< [m] of P
+    std::span<double> row_exponents;  ///< [n] sum_j P_ij K_ij
+    std::span<std::int64_t> argmax;   ///< [n] column of the largest P_ij
   };
   void read_plan(GibbsExponents& exponents, double ratio, std::span<const double> u, std::span<const double> v,
                  const Plan& plan);
@@ -63,7 +63,7 @@ class SinkhornPass {
 
   std::vector<double> a_, b_;
   std::vector<double> rows_, chunk_residuals_;
-  std::vector<float> v_, weight_;        // [stride]: v rounded, and b 2^(v - v rounded); 0 in the padding
+  std::vector<float> v_, weight_;         // [stride]: v rounded, and b 2^(v - v rounded); 0 in the padding
   std::vector<float> partial_, highest_;  // [chunks, stride]
 };
 

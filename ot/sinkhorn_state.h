@@ -15,10 +15,10 @@ struct SinkhornSolver::State {
   Problem problem;
   GibbsExponents exponents;
   SinkhornPass pass;
-  std::vector<double> a, b;   // marginals, sum 1
-  std::vector<double> f, g;   // in the units of the cost
-  std::vector<double> u, v;   // the same as exponents, relative to alpha and beta
-  double ratio = 1;           // of the last epsilon to that of u and v
+  std::vector<double> a, b;                // marginals, sum 1
+  std::vector<double> f, g;                // in the units of the cost
+  std::vector<double> u, v;                // the same as exponents, relative to alpha and beta
+  double ratio = 1;                        // of the last epsilon to that of u and v
   double epsilon = 0, transport_cost = 0;  // of the last solve
   std::vector<std::int64_t> argmax;
   bool solved = false;
