@@ -9,6 +9,7 @@
 #include "kernels/error.h"
 #include "ot/sinkhorn_state.h"
 #include "ot/solve_limits.h"
+#include "ot/thread_limit.h"
 
 namespace otnfm {
 namespace {
@@ -18,11 +19,9 @@ constexpr double kLog2E = 1.44269504088896340736, kLog2 = 0.69314718055994530941
 constexpr double kStageTolerance = 0.1;
 constexpr std::int64_t kStageIterations = 12;
 constexpr double kMixFrom = 0.5;       // mixing begins where the map is about linear
-constexpr double kMostGrowth = 3;      // of the residual over its least, before mixing or over-relaxing starts anew
+constexpr double kMostGrowth = 3;      // of the error over its least, before mixing starts anew
 constexpr double kAbsorbAbove = 2e-4;  // rounding of an exponent that makes the costs be taken relative to f and g
 constexpr double kFailAbove = 0.05;    // rounding of an exponent at which the answer means nothing
-constexpr std::int64_t kPlainIterations = 5;  // before a rate is believed
-constexpr double kMostRelaxation = 1.95;
 
 std::vector<double> weights_of(std::span<const double> given, std::int64_t count, const char* name) {
   const auto size = static_cast<std::size_t>(count);
@@ -51,8 +50,7 @@ void check(const SinkhornOptions& options, std::int64_t m) {
   positive("marginal_penalty", options.marginal_penalty);
   if (!(options.annealing_factor > 0 && options.annealing_factor < 1))
     throw InputError(fmt::format("annealing_factor is {}: it must be in (0, 1)", options.annealing_factor));
-  if (!(options.relaxation >= 0 && options.relaxation < 2))
-    throw InputError(fmt::format("relaxation is {}: it must be in [0, 2)", options.relaxation));
+  if (options.threads < 0) throw InputError(fmt::format("threads is {}: it must not be negative", options.threads));
   if (!options.initial_g.empty()) {
     if (options.initial_g.size() != static_cast<std::size_t>(m))
       throw InputError(fmt::format("initial_g has {} entries for {} columns", options.initial_g.size(), m));
@@ -84,18 +82,6 @@ double unit_of(EpsilonUnit unit, const CostSpread& spread) {
 }
 
 }  // namespace
-
-const char* name_of(Acceleration acceleration) {
-  switch (acceleration) {
-    case Acceleration::none:
-      return "none";
-    case Acceleration::over_relaxation:
-      return "over_relaxation";
-    case Acceleration::anderson:
-      return "anderson";
-  }
-  return "unknown";
-}
 
 // One solve: f and g in the units of the cost between stages, u and v in exponents relative to alpha and beta within
 // one.
@@ -155,10 +141,7 @@ class SinkhornRun {
       for (std::size_t j = 0; j < beta.size(); ++j) column_offset_[j] = beta[j] * scale_;
     }
     mixing_.reset(state_.b);
-    omega_ = options_.relaxation > 0 ? options_.relaxation : 1;
     least_ = std::numeric_limits<double>::infinity();
-    plain_ = 0;
-    last_residual_ = 0;
   }
 
   void leave() {
@@ -185,7 +168,7 @@ class SinkhornRun {
       if (result_.iterations > 0 && limits_.reached(result_.iterations)) {
         result_.status = SolveStatus::iteration_limit;
         result_.message = fmt::format("stopped after {} iterations, {:.3g} s, at an L1 error of {:.3g}",
-                                      result_.iterations, limits_.seconds(), last_error_);
+                                      result_.iterations, limits_.seconds(), error_);
         leave();
         return false;
       }
@@ -213,59 +196,26 @@ class SinkhornRun {
 
   // An update of u, then of v unless (u, v) is an answer. True where it is.
   bool iterate(double tolerance) {
-    const bool relaxed = options_.acceleration == Acceleration::over_relaxation && omega_ != 1 && !finishing_;
-    const double omega = relaxed ? omega_ : 1;
-    const double row_residual = state_.pass.run(
-        state_.exponents, {.ratio = ratio_, .relaxation = omega, .damping = damping_, .offset = row_offset_}, state_.u,
-        state_.v, log_sums_);
+    state_.pass.run(state_.exponents, {.ratio = ratio_, .damping = damping_, .offset = row_offset_}, state_.u, state_.v,
+                    log_sums_);
     ++result_.iterations;
-    double residual = 0;
+    error_ = 0;
     for (std::size_t j = 0; j < target_.size(); ++j) {
       double target = state_.v[j] - log_sums_[j];
       if (damping_ < 1) target = damping_ * (target + column_offset_[j]) - column_offset_[j];
-      residual += state_.b[j] * std::fabs(std::exp2(std::min(60.0, state_.v[j] - target)) - 1);
+      error_ += state_.b[j] * std::fabs(std::exp2(std::min(60.0, state_.v[j] - target)) - 1);
       target_[j] = target;
     }
-    last_error_ = relaxed ? residual + row_residual : residual;
-    if (last_error_ <= tolerance) {
-      if (!relaxed) {
-        finishing_ = false;
-        return true;
-      }
-      finishing_ = true;  // the next update of u makes the rows exact, and shows whether the columns are
-    } else {
-      finishing_ = false;
-    }
-    advance(residual, omega);
-    return false;
-  }
-
-  void advance(double residual, double omega) {
-    const bool diverged = residual > kMostGrowth * least_;
-    least_ = diverged ? residual : std::min(least_, residual);
-    if (options_.acceleration == Acceleration::anderson && residual < kMixFrom) {
+    if (error_ <= tolerance) return true;
+    const bool diverged = error_ > kMostGrowth * least_;
+    least_ = diverged ? error_ : std::min(least_, error_);
+    if (options_.mixing && error_ < kMixFrom) {
       if (diverged) mixing_.forget();
       mixing_.advance(state_.v, target_);
-      return;
+    } else {
+      state_.v = target_;
     }
-    if (options_.acceleration == Acceleration::over_relaxation && options_.relaxation == 0)
-      choose_omega(residual, diverged);
-    for (std::size_t j = 0; j < target_.size(); ++j) state_.v[j] += omega * (target_[j] - state_.v[j]);
-  }
-
-  // Lehmann, von Renesse, Sambale, Uschmajew: "A note on overrelaxation in the Sinkhorn algorithm" (2021): at the rate
-  // eta of the plain iteration the best step is 2 / (1 + sqrt(1 - eta)).
-  void choose_omega(double residual, bool diverged) {
-    if (omega_ != 1 && diverged) {
-      omega_ = 1;
-      plain_ = 0;
-    }
-    if (omega_ == 1) {
-      const double rate = last_residual_ > 0 ? residual / last_residual_ : 0;
-      if (++plain_ > kPlainIterations && residual < kMixFrom && rate < 1)
-        omega_ = std::min(kMostRelaxation, 2 / (1 + std::sqrt(1 - rate)));
-    }
-    last_residual_ = residual;
+    return false;
   }
 
   static constexpr int kMostAbsorptions = 12;
@@ -277,10 +227,8 @@ class SinkhornRun {
   double epsilon_, ratio_ = 1, scale_ = 1, damping_ = 1;
   std::vector<double> log_sums_, target_, row_offset_, column_offset_;
   AndersonMixing mixing_;
-  double omega_ = 1, least_ = 0, last_residual_ = 0, last_error_ = 0;
-  std::int64_t plain_ = 0;
+  double error_ = 0, least_ = 0;  // of the columns' marginal (or fixed point), and its least in this stage
   int absorptions_ = 0;
-  bool finishing_ = false;
 };
 
 SinkhornSolver::SinkhornSolver() : state_(std::make_unique<State>()) {}
@@ -322,11 +270,13 @@ void measure(SinkhornSolver::State& state, const SinkhornOptions& options, Sinkh
 void SinkhornSolver::solve(const Problem& problem, const SinkhornOptions& options, SinkhornResult& result) {
   const std::int64_t n = problem.n(), m = problem.m();
   check(options, m);
+  const ThreadLimit thread_limit(options.threads);
   if (options.check_input) check_finite(problem);
   const SolveLimits limits(options.max_iterations, options.max_seconds);
   State& state = *state_;
   result = {};
   state.problem = problem;
+  state.threads = options.threads;
   state.solved = false;
   state.uniform =
       options.source_weights.empty() && options.target_weights.empty() && std::isinf(options.marginal_penalty);
@@ -344,11 +294,11 @@ void SinkhornSolver::solve(const Problem& problem, const SinkhornOptions& option
   state.b = weights_of(options.target_weights, m, "target_weights");
   const CostSpread spread = cost_spread(problem);
   result.epsilon = options.epsilon * unit_of(options.unit, spread);
-  if (!(std::ldexp(spread.mean_size, -53) <= kFailAbove * result.epsilon &&
-        result.epsilon > std::numeric_limits<double>::min())) {
+  const double size = std::fabs(spread.median) + spread.median_deviation;  // of the bulk: not of entries that forbid
+  if (!(std::ldexp(size, -53) <= kFailAbove * result.epsilon && result.epsilon > std::numeric_limits<double>::min())) {
     result.status = SolveStatus::numerical_failure;
     result.message =
-        fmt::format("epsilon {:.3g} is below the rounding of double costs of {:.3g}", result.epsilon, spread.mean_size);
+        fmt::format("epsilon {:.3g} is below the rounding of double costs of {:.3g}", result.epsilon, size);
     return;
   }
   state.exponents.reset(problem, result.epsilon, options.most_bytes);
@@ -356,9 +306,11 @@ void SinkhornSolver::solve(const Problem& problem, const SinkhornOptions& option
   SinkhornRun(state, options, result, limits, result.epsilon).stages(first_epsilon(spread));
   state.epsilon = result.epsilon;
   result.epsilon /= state.ratio;
-  state.solved = true;
   result.f = state.f;
   result.g = state.g;
+  result.seconds = limits.seconds();
+  if (result.status == SolveStatus::numerical_failure) return;
+  state.solved = true;
   measure(state, options, result);
   state.transport_cost = result.transport_cost;
   result.seconds = limits.seconds();

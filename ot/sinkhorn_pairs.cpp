@@ -13,6 +13,7 @@
 #include "ot/short_list_assignment.h"
 #include "ot/sinkhorn_state.h"
 #include "ot/solve_limits.h"
+#include "ot/thread_limit.h"
 
 namespace otnfm {
 namespace {
@@ -140,8 +141,8 @@ CostSpread cost_spread(const Problem& problem) {
   }
   const double relative = std::sqrt(square * part);
   spread.standard_deviation = relative > 1e-12 ? relative * largest : 0;  // else rounding of the mean
-  const double middle = median();
-  for (double& value : values) value = std::fabs(value - middle);
+  spread.median = median();
+  for (double& value : values) value = std::fabs(value - spread.median);
   spread.median_deviation = median();
   return spread;
 }
@@ -187,6 +188,7 @@ double transport_dual_bound(const Problem& problem, std::span<const double> g, s
 
 Assignment SinkhornSolver::argmax_pairs(bool certify) {
   const State& state = solved(*state_);
+  const ThreadLimit thread_limit(state.threads);
   std::vector<std::int64_t> sigma(static_cast<std::size_t>(state.problem.n()), -1);
   if (!state.a.empty()) sigma = state.argmax;
   return pairs(state, std::move(sigma), "sinkhorn, argmax", certify);
@@ -194,6 +196,7 @@ Assignment SinkhornSolver::argmax_pairs(bool certify) {
 
 Assignment SinkhornSolver::sample_pairs(std::uint64_t seed, std::uint64_t step, bool certify) {
   State& state = solved(*state_);
+  const ThreadLimit thread_limit(state.threads);
   std::vector<std::int64_t> sigma(static_cast<std::size_t>(state.problem.n()), -1);
   if (!state.a.empty()) {
     std::vector<float> uniform(sigma.size());
@@ -206,6 +209,7 @@ Assignment SinkhornSolver::sample_pairs(std::uint64_t seed, std::uint64_t step, 
 
 Assignment SinkhornSolver::round_to_permutation(double max_gap, double max_seconds, bool certify) {
   State& state = solved(*state_);
+  const ThreadLimit thread_limit(state.threads);
   const std::int64_t n = state.problem.n(), m = state.problem.m();
   if (n != m || !state.uniform)
     throw InputError(fmt::format("a permutation takes as many rows as columns, each of the same mass, not {}{}",
@@ -233,16 +237,20 @@ Assignment SinkhornSolver::round_to_permutation(double max_gap, double max_secon
     const auto column_of = assignment.column_of();
     return std::find(column_of.begin(), column_of.end(), -1) == column_of.end();
   };
-  // An auction that matches every row within e is within e of the optimal mean; the cost of the plan stands in for that
-  // of the permutation.
-  const double wanted = 0.5 * max_gap * std::fabs(state.transport_cost);
-  double epsilon = std::max(wanted, kFirstPhase * state.epsilon);
-  for (int phase = 0; phase < kPhases; ++phase) {
+  // An auction that matches every row within e is within e of the optimal mean. Half of what is wanted is aimed at,
+  // since the cost that the gap is relative to changes from phase to phase; the plan's stands in for it at first.
+  double epsilon = std::max(0.5 * max_gap * std::fabs(state.transport_cost), kFirstPhase * state.epsilon);
+  bool within = false;
+  for (int phase = 0; phase < kPhases && !within; ++phase) {
     assignment.auction(epsilon, limits);
-    if (epsilon <= wanted && all_matched()) break;
-    epsilon = std::max(wanted, epsilon * kPhaseRatio);
+    double wanted = 0;
+    if (max_gap > 0 && all_matched()) {
+      for (std::int64_t i = 0; i < n; ++i) wanted += costs.at(i, assignment.column_of()[static_cast<std::size_t>(i)]);
+      wanted = max_gap * std::fabs(wanted) / static_cast<double>(n);
+      within = epsilon <= wanted;
+    }
+    epsilon = std::max(0.5 * wanted, epsilon * kPhaseRatio);
   }
-  const bool within = wanted > 0 && epsilon <= wanted && all_matched();
   if (!within) {
     assignment.initialise(limits);
     if (!assignment.solve(limits)) result.status = SolveStatus::iteration_limit;

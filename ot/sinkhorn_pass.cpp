@@ -14,7 +14,6 @@ namespace {
 constexpr double kLeastSum = 1e-18, kMostSum = 1e10;
 constexpr std::int64_t kChunkRows = 64, kMostChunks = 64;
 constexpr std::int64_t kSegment = 1024;  // columns whose sum is kept in float32
-constexpr double kMostStep = 60;         // a larger change of an exponent counts as this in a residual
 
 bool in_range(double sum) {
   return sum >= kLeastSum && sum <= kMostSum;
@@ -73,14 +72,6 @@ void add_rows(const float* e, std::int64_t stride, const float* scale, float* su
   }
 }
 
-// 2^x - 1 without a call for the small x of a solve near its end.
-double exp2_less_1(double x) {
-  constexpr double kLog2 = 0.693147180559945309;
-  x = std::min(x, kMostStep);
-  const double y = kLog2 * x;
-  return std::fabs(x) < 1e-3 ? y * (1 + y * (0.5 + y * (1.0 / 6 + y / 24))) : std::exp2(x) - 1;
-}
-
 }  // namespace
 
 void SinkhornPass::reset(std::span<const double> a, std::span<const double> b) {
@@ -93,7 +84,7 @@ void SinkhornPass::round_columns(std::span<const double> v, std::int64_t stride)
   weight_.assign(static_cast<std::size_t>(stride), 0.0f);
   for (std::size_t j = 0; j < v.size(); ++j) {
     v_[j] = static_cast<float>(v[j]);
-    weight_[j] = static_cast<float>(b_[j] * (1 + exp2_less_1(v[j] - static_cast<double>(v_[j]))));
+    weight_[j] = static_cast<float>(b_[j] * std::exp2(v[j] - static_cast<double>(v_[j])));
   }
 }
 
@@ -135,22 +126,19 @@ void SinkhornPass::for_rows(GibbsExponents& exponents, double ratio, std::span<c
   });
 }
 
-double SinkhornPass::run(GibbsExponents& exponents, const Update& update, std::span<double> u,
-                         std::span<const double> v, std::span<double> log_sums) {
+void SinkhornPass::run(GibbsExponents& exponents, const Update& update, std::span<double> u, std::span<const double> v,
+                       std::span<double> log_sums) {
   const std::int64_t stride = exponents.stride(), n = exponents.rows(), chunk_rows = chunk_rows_of(n);
   const std::int64_t chunks = (n + chunk_rows - 1) / chunk_rows;
   round_columns(v, stride);
   partial_.assign(static_cast<std::size_t>(chunks * stride), 0.0f);
-  chunk_residuals_.assign(static_cast<std::size_t>(chunks), 0.0);
   for_rows(exponents, update.ratio, u,
            [&](std::int64_t chunk, std::int64_t first, int count, const float* e, const Row* group) {
              float scale[kHeight];
              for (int r = 0; r < count; ++r) {
                const auto i = static_cast<std::size_t>(first + r);
-               double target = group[r].u - std::log2(group[r].sum);
-               if (update.damping < 1) target = update.damping * (target + update.offset[i]) - update.offset[i];
-               chunk_residuals_[static_cast<std::size_t>(chunk)] += a_[i] * std::fabs(exp2_less_1(u[i] - target));
-               u[i] = update.relaxation == 1 ? target : u[i] + update.relaxation * (target - u[i]);
+               u[i] = group[r].u - std::log2(group[r].sum);
+               if (update.damping < 1) u[i] = update.damping * (u[i] + update.offset[i]) - update.offset[i];
                scale[r] = static_cast<float>(a_[i] * std::exp2(u[i] - group[r].u));
              }
              float* sums = partial_.data() + chunk * stride;
@@ -159,8 +147,6 @@ double SinkhornPass::run(GibbsExponents& exponents, const Update& update, std::s
              else
                for (int r = 0; r < count; ++r) add_rows<1>(e + r * stride, stride, scale + r, sums);
            });
-  double residual = 0;
-  for (const double part : chunk_residuals_) residual += part;
 
   const std::int64_t m = exponents.columns();
   bool all_in_range = true;
@@ -179,7 +165,6 @@ double SinkhornPass::run(GibbsExponents& exponents, const Update& update, std::s
     }
   });
   if (!all_in_range) sum_columns_stably(exponents, update.ratio, u, log_sums);
-  return residual;
 }
 
 // log2 c_j by sums relative to the largest term so far: two exponentials a pair, no bound on the exponents.

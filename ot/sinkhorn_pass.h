@@ -1,6 +1,6 @@
 // One iteration of Sinkhorn in one pass over the exponents, with one exponential a pair. In base 2, with marginals a, b
 // and E_ij = 2^(u_i + v_j + ratio K_ij) at the potentials before it:
-//     r_i = sum_j b_j E_ij,    u'_i = u_i - log2 r_i    (or less or more of that, where relaxed or unbalanced)
+//     r_i = sum_j b_j E_ij,    u'_i = u_i - log2 r_i    (or a part of that, where unbalanced)
 //     c_j = sum_i a_i 2^(u'_i - u_i) E_ij,    from which the caller has v'_j = v_j - log2 c_j
 // A row's E stays in the nearest caches between its sum and its share of the columns' sums: n m exponentials and one
 // reading of K, 4 n m bytes, where the textbook's two half-iterations take two of each.
@@ -25,18 +25,16 @@ class SinkhornPass {
   /// Marginals a [n], b [m], nonnegative with sum 1.
   void reset(std::span<const double> a, std::span<const double> b);
 
-  /// What a pass does with u: u += relaxation (target - u), where target = damping (u - log2 r + offset) - offset.
+  /// What a pass makes of u: damping (u - log2 r + offset) - offset.
   struct Update {
     double ratio = 1;                     ///< multiplies K
-    double relaxation = 1;                ///< 1: the rows' marginal is exact after it
-    double damping = 1;                   ///< rho / (rho + epsilon); 1: balanced
+    double damping = 1;                   ///< rho / (rho + epsilon); 1: balanced, the rows' marginal is exact after it
     std::span<const double> offset = {};  ///< [n] alpha in the units of u; read where damping < 1
   };
 
-  /// Updates u [n]; log_sums_[j] = log2 c_j. Returns sum_i a_i |2^(u_i - target_i) - 1|, which is the L1 error of the
-  /// rows' marginal before the update where damping is 1.
-  double run(GibbsExponents& exponents, const Update& update, std::span<double> u, std::span<const double> v,
-             std::span<double> log_sums);
+  /// Updates u [n]; log_sums_[j] = log2 c_j.
+  void run(GibbsExponents& exponents, const Update& update, std::span<double> u, std::span<const double> v,
+           std::span<double> log_sums);
 
   /// What the plan P_ij = a_i b_j E_ij says at (u, v).
   struct Plan {
@@ -62,7 +60,6 @@ class SinkhornPass {
   void for_rows(GibbsExponents& exponents, double ratio, std::span<const double> u, const Rows& rows);
 
   std::vector<double> a_, b_;
-  std::vector<double> rows_, chunk_residuals_;
   std::vector<float> v_, weight_;         // [stride]: v rounded, and b 2^(v - v rounded); 0 in the padding
   std::vector<float> partial_, highest_;  // [chunks, stride]
 };

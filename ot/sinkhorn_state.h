@@ -21,6 +21,7 @@ struct SinkhornSolver::State {
   double ratio = 1;                        // of the last epsilon to that of u and v
   double epsilon = 0, transport_cost = 0;  // of the last solve
   std::vector<std::int64_t> argmax;
+  int threads = 0;  // of the last solve
   bool solved = false;
   bool uniform = true;  // balanced, without weights
 };
