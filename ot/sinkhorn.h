@@ -1,0 +1,120 @@
+// Entropic optimal transport by Sinkhorn's algorithm in the log domain, on the CPU:
+//     min over plans P of  sum_ij P_ij C_ij + epsilon KL(P | a b^T),    P 1 = a, P^T 1 = b,
+// whose solution is P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon). Alternating updates of f and g, one exponential a
+// pair and iteration (ot/sinkhorn_pass.h); epsilon falls in stages from the spread of the costs, with g extrapolated
+// along them; Anderson's mixing (ot/mixing.h) takes a third to an eighth of the plain iterations, which over-relaxation
+// at its best rate does not. With `marginal_penalty` rho, the marginals are free at the price
+// rho KL(P 1 | a) + rho KL(P^T 1 | b).
+//
+// Potentials are the dual solution of unregularised transport up to about epsilon: pairs rounded from them come with
+// the certificate of ot/certificate.h.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ot/assignment.h"
+#include "ot/cost.h"
+
+namespace otnfm {
+
+/// What an epsilon is a multiple of.
+enum class EpsilonUnit : std::uint8_t {
+  absolute,            ///< in the units of the cost
+  mean_cost,           ///< of mean |C|
+  standard_deviation,  ///< of the costs' standard deviation
+};
+
+struct SinkhornOptions {
+  double epsilon = 0.05;
+  EpsilonUnit unit = EpsilonUnit::standard_deviation;
+  double tolerance =
+      1e-3;  ///< on the L1 error of the marginals (rows plus columns); unbalanced: on that of the fixed point
+  std::span<const double> source_weights = {};  ///< [n], not negative, scaled to sum 1; empty: uniform
+  std::span<const double> target_weights = {};  ///< [m]
+  double marginal_penalty = std::numeric_limits<double>::infinity();  ///< rho, in the units of the cost
+  std::span<const double> initial_g = {};  ///< [m] a warm start; solves at the last epsilon alone
+  bool annealing = true;
+  double annealing_factor = 0.25;      ///< from one stage's epsilon to the next, in (0, 1)
+  bool mixing = true;                  ///< Anderson's; without it the textbook's alternating updates
+  std::int64_t max_iterations = 2000;  ///< one is done in any case
+  double max_seconds = std::numeric_limits<double>::infinity();
+  std::int64_t most_bytes = std::int64_t{4}
+                            << 30;  ///< n m costs in float32 are kept up to this; above, computed in every iteration
+  int threads = 0;                  ///< 0: OpenMP's default
+  bool check_input = true;          ///< refuse NaN and infinite entries; without it they are undefined behaviour
+};
+
+struct SinkhornResult {
+  std::vector<double> f;        ///< [n] and
+  std::vector<double> g;        ///< [m] of P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon)
+  double epsilon = 0;           ///< in the units of the cost; above the one asked for where a cap ended the annealing
+  double transport_cost = 0;    ///< sum_ij P_ij C_ij
+  double entropic_cost = 0;     ///< the dual objective: below the optimum of the regularised problem, at any (f, g)
+  double mass = 0;              ///< sum_ij P_ij
+  double row_error = 0;         ///< sum_i |sum_j P_ij - a_i| of the plan at (f, g), and
+  double column_error = 0;      ///< sum_j |sum_i P_ij - b_j|
+  double rounding = 0;          ///< of an exponent, at (f, g): each P_ij is right to about this, relatively
+  std::int64_t iterations = 0;  ///< updates of f and g each, of all stages
+  std::int64_t stages = 0;      ///< of epsilon
+  double seconds = 0;
+  SolveStatus status = SolveStatus::converged;
+  std::string message;  ///< one line where the status is not converged
+};
+
+/// mean |C| and how C spreads, from all pairs or from 16384 fixed ones, where they are more (then the deviation is
+/// right to about one part in 180).
+struct CostSpread {
+  double mean_size = 0, standard_deviation = 0;
+  double median = 0, median_deviation = 0;  ///< the deviation: median of |C - median C|
+};
+CostSpread cost_spread(const Problem& problem);
+
+/// f_i = min_j (C_ij - g_j) in double: with it (f, g) is feasible for unregularised transport.
+std::vector<double> c_transform(const Problem& problem, std::span<const double> g);
+
+/// sum_i a_i min_j (C_ij - g_j) + sum_j b_j g_j: no plan with these marginals has a lower cost. Empty weights: uniform.
+double transport_dual_bound(const Problem& problem, std::span<const double> g,
+                            std::span<const double> source_weights = {}, std::span<const double> target_weights = {});
+
+/// Solves, and keeps the last problem's costs for the plan's pairs. Its memory is reused from solve to solve. One
+/// thread at a time.
+class SinkhornSolver {
+ public:
+  SinkhornSolver();
+  ~SinkhornSolver();
+  SinkhornSolver(SinkhornSolver&&) noexcept;
+  SinkhornSolver& operator=(SinkhornSolver&&) noexcept;
+
+  /// Throws InputError for NaN or infinite entries, weights or potentials of the wrong length or not usable, and
+  /// options out of range. The problem's memory must stay valid for the calls below. Empty problems (n = 0 or m = 0)
+  /// are converged with cost 0.
+  void solve(const Problem& problem, const SinkhornOptions& options, SinkhornResult& result);
+
+  // Of the last solve's plan. sigma_i is a column for every row, several rows may have the same one.
+
+  /// The column of the largest P_ij of each row.
+  Assignment argmax_pairs(bool certify = true);
+
+  /// A column for each row, drawn from P_i. / sum_j P_ij. The numbers depend on (seed, step, i) alone.
+  Assignment sample_pairs(std::uint64_t seed, std::uint64_t step = 0, bool certify = true);
+
+  /// A permutation, from the potentials by an auction over short lists: its cost is at most max_gap |cost| above the
+  /// optimum, or optimal where max_gap is 0 (shortest augmenting paths then match the rest). Needs n = m and uniform
+  /// marginals: throws InputError otherwise. Status iteration_limit where max_seconds did not suffice.
+  Assignment round_to_permutation(double max_gap = 0, double max_seconds = std::numeric_limits<double>::infinity(),
+                                  bool certify = true);
+
+  struct State;
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+SinkhornResult solve_sinkhorn(const Problem& problem, const SinkhornOptions& options = {});
+
+}  // namespace otnfm
