@@ -173,7 +173,7 @@ void solve_one(const Problem& problem, const AuctionOptions& options, Scratch& s
     throw InputError(fmt::format("warm_start has {} entries for {} columns", options.warm_start.size(), m));
   for (const double value : options.warm_start)
     if (!std::isfinite(value)) throw InputError(fmt::format("warm_start has an entry that is {}", value));
-  const SolveLimits limits(options.max_iterations, options.max_seconds);
+  const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
   result.sigma.assign(static_cast<std::size_t>(n), -1);
   result.f.assign(static_cast<std::size_t>(n), 0.0);
   result.g.assign(static_cast<std::size_t>(m), 0.0);
@@ -231,6 +231,7 @@ void solve_auction_batch(std::span<const Problem> problems, const AuctionOptions
   state.errors.assign(problems.size(), nullptr);
   AuctionOptions each = options;
   each.threads = 1;
+  each.watch = {};
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1 && count > 1)
   for (std::int64_t b = 0; b < count; ++b) {
     const auto index = static_cast<std::size_t>(b);

@@ -272,7 +272,7 @@ void SinkhornSolver::solve(const Problem& problem, const SinkhornOptions& option
   check(options, m);
   const ThreadLimit thread_limit(options.threads);
   if (options.check_input) check_finite(problem);
-  const SolveLimits limits(options.max_iterations, options.max_seconds);
+  const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
   State& state = *state_;
   result = {};
   state.problem = problem;

@@ -19,6 +19,7 @@
 
 #include "ot/assignment.h"
 #include "ot/cost.h"
+#include "ot/solve_limits.h"
 
 namespace otnfm {
 
@@ -46,6 +47,7 @@ struct SinkhornOptions {
   std::int64_t most_bytes = std::int64_t{4}
                             << 30;  ///< n m costs in float32 are kept up to this; above, computed in every iteration
   int threads = 0;                  ///< 0: OpenMP's default
+  SolveWatch watch = {};
   bool check_input = true;          ///< refuse NaN and infinite entries; without it they are undefined behaviour
 };
 

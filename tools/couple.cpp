@@ -1,101 +1,168 @@
 // otnfm couple: pairs two point clouds, or the rows and columns of a cost matrix, and proves how good the pairing is.
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-#include <optional>
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <csignal>
 
-#include "engine/io/lap.h"
-#include "engine/io/npy.h"
 #include "kernels/error.h"
-#include "ot/exact.h"
 #include "tools/command.h"
+#include "tools/couple_solve.h"
+#include "tools/progress.h"
 
 namespace otnfm {
 namespace {
 
+// A plan is n m floats; beyond this it is not for looking at.
+constexpr std::int64_t kMostPlanEntries = std::int64_t{1} << 26;
+
+volatile std::sig_atomic_t interrupted = 0;
+
 struct CoupleFlags {
   CommonFlags common;
-  std::string source, target, cost, lap, solver = "exact", out;
+  ProblemFlags problem;
+  SolveFlags solve;
+  std::string out, plan_out, potentials_out;
 };
 
-/// A problem with the memory that its views point into.
-struct OwnedProblem {
-  NpyArray first, second;
-  std::optional<LapProblem> lap;
-  Problem problem;
-};
-
-AnyMatrix matrix_of(const NpyArray& array, const std::string& path) {
-  if (array.shape.size() != 2)
-    throw InputError(path + ": has rank " + std::to_string(array.shape.size()) + ", wanted a matrix");
-  const std::int64_t rows = array.shape[0], columns = array.shape[1];
-  switch (array.dtype) {
-    case DType::float32:
-      return View<const float>(reinterpret_cast<const float*>(array.bytes.data()), {rows, columns});
-    case DType::float64:
-      return View<const double>(reinterpret_cast<const double*>(array.bytes.data()), {rows, columns});
-    case DType::int32:
-      return View<const std::int32_t>(reinterpret_cast<const std::int32_t*>(array.bytes.data()), {rows, columns});
-    case DType::int64:
-      return View<const std::int64_t>(reinterpret_cast<const std::int64_t*>(array.bytes.data()), {rows, columns});
-    default:
-      throw InputError(path + ": has element type " + std::string(name_of(array.dtype)) +
-                       ", wanted float32, float64, int32 or int64");
-  }
+void write_pairs(const std::string& path, const std::vector<Pairing>& pairings, bool batch) {
+  std::vector<std::int64_t> sigma;
+  for (const Pairing& pairing : pairings)
+    sigma.insert(sigma.end(), pairing.assignment.sigma.begin(), pairing.assignment.sigma.end());
+  const auto count = static_cast<std::int64_t>(pairings.size()), size = static_cast<std::int64_t>(sigma.size());
+  if (batch)
+    write_npy(path, View<const std::int64_t>(sigma.data(), {count, count == 0 ? 0 : size / count}));
+  else
+    write_npy(path, View<const std::int64_t>(sigma.data(), {size}));
 }
 
-void open(const CoupleFlags& flags, OwnedProblem& owned) {
-  const bool points = !flags.source.empty() || !flags.target.empty();
-  if (points + !flags.cost.empty() + !flags.lap.empty() != 1 ||
-      (points && (flags.source.empty() || flags.target.empty())))
-    throw InputError("name one problem: --source and --target, or --cost, or --lap");
-  if (points) {
-    owned.first = read_npy(flags.source);
-    owned.second = read_npy(flags.target);
-    owned.problem = Problem::from_points(matrix_of(owned.first, flags.source), matrix_of(owned.second, flags.target));
-  } else if (!flags.cost.empty()) {
-    owned.first = read_npy(flags.cost);
-    owned.problem = Problem::from_matrix(matrix_of(owned.first, flags.cost));
-  } else {
-    owned.lap = read_lap(flags.lap);
-    owned.problem = Problem::from_matrix(owned.lap->view());
-  }
+void write_potentials(const std::string& path, const std::vector<Pairing>& pairings, bool batch) {
+  std::vector<double> g;
+  for (const Pairing& pairing : pairings) g.insert(g.end(), pairing.assignment.g.begin(), pairing.assignment.g.end());
+  const auto count = static_cast<std::int64_t>(pairings.size()), size = static_cast<std::int64_t>(g.size());
+  if (batch)
+    write_npy(path, View<const double>(g.data(), {count, count == 0 ? 0 : size / count}));
+  else
+    write_npy(path, View<const double>(g.data(), {size}));
 }
 
-void couple(const CoupleFlags& flags) {
-  OwnedProblem owned;
-  open(flags, owned);
-  const Problem& problem = owned.problem;
-  const Assignment result = solve_exact(problem);
-  const Certificate& proof = result.certificate;
-  if (!flags.out.empty())
-    write_npy(flags.out,
-              View<const std::int64_t>(result.sigma.data(), {static_cast<std::int64_t>(result.sigma.size())}));
+void write_plan(const std::string& path, const Problem& problem, const Pairing& pairing) {
+  std::vector<float> plan(static_cast<std::size_t>(problem.n() * problem.m()));
+  for (std::int64_t i = 0; i < problem.n(); ++i)
+    for (std::int64_t j = 0; j < problem.m(); ++j)
+      plan[static_cast<std::size_t>(i * problem.m() + j)] = static_cast<float>(pairing.plan(i, j));
+  write_npy(path, View<const float>(plan.data(), {problem.n(), problem.m()}));
+}
+
+nlohmann::json report_of(const Problem& problem, const Pairing& pairing, const CoupleFlags& flags, bool is_lap) {
+  const Assignment& assignment = pairing.assignment;
   nlohmann::json json = {{"n", problem.n()},
                          {"m", problem.m()},
                          {"d", problem.has_matrix ? nlohmann::json(nullptr) : nlohmann::json(problem.dimension())},
-                         {"solver", flags.solver},
-                         {"regime", result.algorithm},
-                         {"primal_cost", proof.primal_cost},
-                         {"dual_bound", proof.dual_bound},
-                         {"gap", proof.gap},
-                         {"is_permutation", proof.is_permutation},
-                         {"marginal_error", proof.is_permutation ? nlohmann::json(0.0) : nlohmann::json(nullptr)},
-                         {"iterations", result.iterations},
-                         {"seconds", result.seconds},
+                         {"solver", flags.solve.solver},
+                         {"regime", pairing.regime},
+                         {"primal_cost", pairing.primal_cost},
+                         {"dual_bound", pairing.dual_bound},
+                         {"gap", pairing.gap},
+                         {"is_permutation", assignment.certificate.is_permutation},
+                         {"marginal_error", pairing.marginal_error},
+                         {"iterations", assignment.iterations},
+                         {"seconds", assignment.seconds},
                          {"device", "cpu"},
-                         {"status", name_of(result.status)}};
-  if (owned.lap) json["total_cost"] = proof.primal_cost * static_cast<double>(std::min(problem.n(), problem.m()));
-  if (flags.common.json) {
-    fmt::print("{}\n", json.dump());
-    return;
+                         {"status", name_of(assignment.status)}};
+  if (is_lap) json["total_cost"] = pairing.primal_cost * static_cast<double>(std::min(problem.n(), problem.m()));
+  if (!pairing.message.empty()) json["message"] = pairing.message;
+  json.update(pairing.more);
+  return json;
+}
+
+// A stack's answer: means of the costs, the worst gap, the sum of what was done.
+nlohmann::json summary_of(const std::vector<nlohmann::json>& reports, double seconds) {
+  nlohmann::json json = reports.front();
+  double primal = 0, dual = 0, gap = 0, error = 0;
+  std::int64_t iterations = 0;
+  bool permutation = true;
+  for (const nlohmann::json& report : reports) {
+    primal += report["primal_cost"].get<double>() / static_cast<double>(reports.size());
+    dual += report["dual_bound"].get<double>() / static_cast<double>(reports.size());
+    gap = std::max(gap, report["gap"].get<double>());
+    error = std::max(error, report["marginal_error"].get<double>());
+    iterations += report["iterations"].get<std::int64_t>();
+    permutation = permutation && report["is_permutation"].get<bool>();
+    if (report["status"] != "converged") json["status"] = report["status"];
   }
-  fmt::print("{}, by {} ({}) in {:.3g} s: {}\n", describe(problem), flags.solver, result.algorithm, result.seconds,
-             name_of(result.status));
-  fmt::print("mean cost {:.9g}, proven lower bound {:.9g}, gap {:.3g}\n", proof.primal_cost, proof.dual_bound,
-             proof.gap);
-  if (owned.lap) fmt::print("total cost {:.9g}\n", json["total_cost"].get<double>());
-  if (!flags.out.empty()) fmt::print("pairs: {}\n", flags.out);
+  for (const char* own : {"pairs_cost", "epsilon", "transport_cost", "entropic_cost", "mass", "rounding"})
+    json.erase(own);
+  json.update({{"batch", reports.size()},
+               {"primal_cost", primal},
+               {"dual_bound", dual},
+               {"gap", gap},
+               {"is_permutation", permutation},
+               {"marginal_error", error},
+               {"iterations", iterations},
+               {"seconds", seconds},
+               {"problems", reports}});
+  return json;
+}
+
+void print(const nlohmann::json& json, const Problem& problem, const CoupleFlags& flags) {
+  const auto number = [&](const char* key) { return json[key].get<double>(); };
+  const std::string what = json.contains("batch")
+                               ? fmt::format("{} problems of {}", json["batch"].get<std::int64_t>(), describe(problem))
+                               : describe(problem);
+  fmt::print("{}, by {} ({}) in {:.3g} s: {}\n", what, flags.solve.solver, json["regime"].get<std::string>(),
+             number("seconds"), json["status"].get<std::string>());
+  if (json.contains("message")) fmt::print("{}\n", json["message"].get<std::string>());
+  fmt::print("mean cost {:.9g}", number("primal_cost"));
+  if (!std::isnan(number("gap")))
+    fmt::print(", proven lower bound {:.9g}, gap {:.3g}", number("dual_bound"), number("gap"));
+  fmt::print("\n");
+  if (json.contains("pairs"))
+    fmt::print("epsilon {:.4g}, marginal error {:.3g}, entropic cost {:.9g}; pairs: {}\n", json.value("epsilon", 0.0),
+               number("marginal_error"), json.value("entropic_cost", 0.0), json["pairs"].get<std::string>());
+  if (json.contains("total_cost")) fmt::print("total cost {:.9g}\n", number("total_cost"));
+  for (const std::string* path : {&flags.out, &flags.plan_out, &flags.potentials_out})
+    if (!path->empty()) fmt::print("wrote {}\n", *path);
+}
+
+void couple(const CoupleFlags& flags) {
+  const OpenedProblems opened(flags.problem);
+  if (opened.problems().empty()) throw InputError("the stack holds no problem");
+  const Problem& first = opened.problems().front();
+  if (!flags.plan_out.empty() &&
+      (opened.problems().size() != 1 || first.m() > kMostPlanEntries / std::max<std::int64_t>(1, first.n())))
+    throw InputError(fmt::format("--plan-out is for one problem of at most {} pairs, not {} of {}", kMostPlanEntries,
+                                 opened.problems().size(), describe(first)));
+
+  SolveFlags asked = flags.solve;
+  asked.seed = flags.common.seed;
+  std::signal(SIGINT, [](int) { interrupted = 1; });
+  std::vector<Pairing> pairings;
+  const auto start = std::chrono::steady_clock::now();
+  const auto elapsed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+  {
+    Progress progress("couple");
+    pairings = solve(opened, asked, [&](std::int64_t iterations, double) {
+      progress.running(fmt::format("{}, {} iterations", describe(first), iterations));
+      return interrupted == 0;
+    });
+  }
+  const double seconds = elapsed();
+
+  if (!flags.out.empty()) write_pairs(flags.out, pairings, flags.problem.batch);
+  if (!flags.potentials_out.empty()) write_potentials(flags.potentials_out, pairings, flags.problem.batch);
+  if (!flags.plan_out.empty()) write_plan(flags.plan_out, first, pairings.front());
+
+  std::vector<nlohmann::json> reports;
+  for (std::size_t b = 0; b < pairings.size(); ++b)
+    reports.push_back(report_of(opened.problems()[b], pairings[b], flags, opened.is_lap()));
+  const nlohmann::json json = flags.problem.batch ? summary_of(reports, seconds) : reports.front();
+  if (flags.common.json)
+    fmt::print("{}\n", json.dump());
+  else
+    print(json, first, flags);
+  if (interrupted != 0) throw RunError("interrupted: what was written is the state at that moment");
 }
 
 }  // namespace
@@ -104,12 +171,56 @@ void add_couple(CLI::App& program) {
   CLI::App* command = program.add_subcommand(
       "couple", "Pair two point clouds by optimal transport, with a proof of how good the pairing is");
   auto flags = std::make_shared<CoupleFlags>();
-  command->add_option("--source", flags->source, "points A.npy [n, d]");
-  command->add_option("--target", flags->target, "points B.npy [m, d]; the cost is squared Euclidean");
-  command->add_option("--cost", flags->cost, "cost matrix C.npy [n, m]");
-  command->add_option("--lap", flags->lap, "cost matrix as OR-Library text");
-  command->add_option("--solver", flags->solver, "exact")->check(CLI::IsMember({"exact"}))->capture_default_str();
+  ProblemFlags& problem = flags->problem;
+  command->add_option("--source", problem.source, "points A.npy [n, d]");
+  command->add_option("--target", problem.target, "points B.npy [m, d]");
+  command->add_option("--cost", problem.cost, "cost matrix C.npy [n, m]");
+  command->add_option("--lap", problem.lap, "cost matrix as OR-Library text");
+  command->add_flag("--batch", problem.batch, "the files are stacks of problems, [B, n, d] or [B, n, m]");
+  command->add_option("--cost-function", problem.cost_function, "of points")
+      ->check(CLI::IsMember({"squared-euclidean", "euclidean", "negative-dot"}))
+      ->capture_default_str();
+  command->add_option("--source-weights", problem.source_weights, "W.npy [n], scaled to sum 1 (sinkhorn)");
+  command->add_option("--target-weights", problem.target_weights, "W.npy [m]");
+
+  SolveFlags& solve = flags->solve;
+  command->add_option("--solver", solve.solver, "who pairs")
+      ->check(CLI::IsMember(solver_names()))
+      ->capture_default_str();
+  command
+      ->add_option("--regime", solve.regime,
+                   "what the solver's planner would choose: for exact dense, screened or multilevel")
+      ->capture_default_str();
+  command
+      ->add_option("--max-gap", solve.max_gap, "stop at this relative gap (auction 1e-6, sinkhorn's permutation 1e-3)")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--max-seconds", solve.max_seconds, "stop then, with what there is")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--max-iterations", solve.max_iterations, "augmenting paths, bids or sweeps")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--epsilon", solve.epsilon, "of sinkhorn (0.05)")->check(CLI::PositiveNumber);
+  command
+      ->add_option("--epsilon-unit", solve.epsilon_unit,
+                   "what epsilon is a multiple of: the costs' standard deviation, their mean, or nothing")
+      ->check(CLI::IsMember({"deviation", "mean", "absolute"}))
+      ->capture_default_str();
+  command->add_option("--tolerance", solve.tolerance, "of sinkhorn's marginals, L1 (1e-3)")->check(CLI::PositiveNumber);
+  command
+      ->add_option("--marginal-penalty", solve.marginal_penalty,
+                   "unbalanced sinkhorn: the price of KL from the marginals")
+      ->check(CLI::PositiveNumber);
+  command
+      ->add_option("--pairs", solve.pairs,
+                   "from sinkhorn's plan: permutation, argmax (a row's largest) or sampled (by --seed)")
+      ->check(CLI::IsMember({"permutation", "argmax", "sampled"}));
+  command->add_option("--warm-start", solve.warm_start,
+                      "G.npy [m] float64: column potentials of an earlier --potentials-out");
+  command->add_option("--threads", solve.threads, "0: all")->check(CLI::NonNegativeNumber)->capture_default_str();
+
   command->add_option("--out", flags->out, "SIGMA.npy [n] int64: the column of each row, -1 where it is unmatched");
+  command->add_option("--potentials-out", flags->potentials_out, "G.npy [m] float64");
+  command->add_option("--plan-out", flags->plan_out, "PLAN.npy [n, m] float32, for small problems");
+  flags->common.add_seed(*command);
   flags->common.add_json(*command);
   command->callback([flags] { couple(*flags); });
 }

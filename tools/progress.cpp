@@ -54,8 +54,19 @@ void Progress::update(std::uint64_t done, std::uint64_t total, const std::string
   }
   constexpr int kCells = 24;
   const int full = std::clamp(static_cast<int>(fraction * kCells), 0, kCells);
-  std::string line = fmt::format("{} {:>3.0f}% [{}{}] {}  {}", what_, 100 * fraction, std::string(full, '='),
-                                 std::string(kCells - full, ' '), left, details);
+  draw(fmt::format("{} {:>3.0f}% [{}{}] {}  {}", what_, 100 * fraction, std::string(full, '='),
+                   std::string(kCells - full, ' '), left, details));
+}
+
+void Progress::running(const std::string& details) {
+  const double elapsed = now() - started_;
+  if (terminal_) return draw(fmt::format("{} {}  {}", what_, duration(elapsed), details));
+  if (elapsed - std::max(0.0, last_line_ - started_) < kSecondsBetweenLines) return;
+  last_line_ = now();
+  fmt::print(stderr, "{} {}  {}\n", what_, duration(elapsed), details);
+}
+
+void Progress::draw(std::string line) {
   if (line.size() >= terminal_width()) line.resize(terminal_width() - 1);  // a wrapped line could not be erased
   erase();
   std::fputs(line.c_str(), stderr);

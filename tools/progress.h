@@ -13,11 +13,14 @@ class Progress {
 
   /// done of total, and what else to say behind the bar.
   void update(std::uint64_t done, std::uint64_t total, const std::string& details);
+  /// The time so far and what else to say, where the end is not known.
+  void running(const std::string& details);
   /// A line of its own, above the bar.
   void note(const std::string& line);
 
  private:
   void erase();
+  void draw(std::string line);
   std::string what_;
   bool terminal_;
   bool drawn_ = false;

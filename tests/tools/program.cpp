@@ -5,52 +5,18 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
+#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "tests/tools/program_fixture.h"
+
+namespace otnfm::test {
 namespace {
 
-namespace fs = std::filesystem;
-
-/// The otnfm beside this test, wherever both were copied to; else the one that was built with it.
-std::string program() {
-  std::error_code error;
-  const fs::path beside = fs::read_symlink("/proc/self/exe", error).parent_path() / "otnfm";
-  return !error && fs::exists(beside) ? beside.string() : OTNFM_PROGRAM;
-}
-
-struct Outcome {
-  int code;
-  std::string out, err;
-};
-
-class Program : public testing::Test {
+class Program : public ProgramTest {
  protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "otnfm-test-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  std::string path(const std::string& name) const { return (folder_ / name).string(); }
-
-  static std::string read(const fs::path& file) {
-    std::ifstream stream(file, std::ios::binary);
-    return {std::istreambuf_iterator<char>(stream), {}};
-  }
-
-  Outcome run(const std::string& arguments) const {
-    const std::string command = program() + " " + arguments + " >" + path("stdout") + " 2>" + path("stderr");
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read(path("stdout")), read(path("stderr"))};
-  }
-
   std::string small_run(const std::string& out, const std::string& more = "") const {
     return "train --data moons --source 8gaussians --coupling minibatch --batch 32 --config " + config() + " --out " +
            path(out) + " " + more;
@@ -60,8 +26,6 @@ class Program : public testing::Test {
     std::ofstream(path("small.json")) << R"({"flow": {"blocks": 1, "width": 8, "depth": 1}})";
     return path("small.json");
   }
-
-  fs::path folder_;
 };
 
 TEST_F(Program, TrainsSamplesAndEvaluates) {
@@ -103,34 +67,6 @@ TEST_F(Program, TrainsSamplesAndEvaluates) {
   EXPECT_EQ(nlohmann::json::parse(run("info --json").out).contains("devices"), true);
 }
 
-TEST_F(Program, PairsACloudWithAShiftedCopyOfItself) {
-  // Written by hand: .npy version 1, float32 [3, 1].
-  const auto write = [&](const std::string& name, std::array<float, 3> values) {
-    std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 1), }";
-    header.resize(117, ' ');
-    header += '\n';
-    std::ofstream file(path(name), std::ios::binary);
-    file << "\x93NUMPY" << '\1' << '\0' << static_cast<char>(header.size()) << '\0' << header;
-    file.write(reinterpret_cast<const char*>(values.data()), sizeof(values));
-  };
-  write("a.npy", {0, 10, 20});
-  write("b.npy", {21, 1, 11});
-  const Outcome outcome = run("couple --source " + path("a.npy") + " --target " + path("b.npy") + " --out " +
-                              path("sigma.npy") + " --json");
-  ASSERT_EQ(outcome.code, 0) << outcome.err;
-  const nlohmann::json result = nlohmann::json::parse(outcome.out);
-  EXPECT_DOUBLE_EQ(result["primal_cost"].get<double>(), 1.0);
-  EXPECT_LE(result["gap"].get<double>(), 1e-9);
-  EXPECT_EQ(result["is_permutation"], true);
-  for (const char* key :
-       {"n", "m", "d", "solver", "regime", "dual_bound", "marginal_error", "iterations", "seconds", "device", "status"})
-    EXPECT_TRUE(result.contains(key)) << key;
-  const std::string sigma = read(path("sigma.npy"));
-  std::array<std::int64_t, 3> columns;
-  std::memcpy(columns.data(), sigma.data() + sigma.size() - sizeof(columns), sizeof(columns));
-  EXPECT_EQ(columns, (std::array<std::int64_t, 3>{1, 2, 0}));
-}
-
 TEST_F(Program, SaysInOneLineWhatIsWrong) {
   std::ofstream(path("bad.json")) << "{\"stepz\": 3}";
   std::ofstream(path("no.json")) << "nothing";
@@ -156,18 +92,8 @@ TEST_F(Program, SaysInOneLineWhatIsWrong) {
       {"sample " + path("none.safetensors") + " -n 3 --out " + path("s.npy"), "none.safetensors"},
       {"sample " + path("none.safetensors") + " -n 3 --out " + path("s.bmp"), "s.bmp"},
       {"eval " + path("none.safetensors"), "none.safetensors"},
-      {"couple --json", "--source"},
-      {"couple --cost " + path("text.npy"), "text.npy"},
-      {"couple --lap " + path("text.npy"), "text.npy"},
   };
-  for (const auto& [arguments, word] : cases) {
-    const Outcome outcome = run(arguments);
-    EXPECT_EQ(outcome.code, 2) << arguments << "\n" << outcome.err;
-    EXPECT_EQ(outcome.err.rfind("otnfm: error: ", 0), 0u) << arguments << "\n" << outcome.err;
-    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << arguments << "\n" << outcome.err;
-    EXPECT_NE(outcome.err.find(word), std::string::npos) << arguments << "\n" << outcome.err;
-    EXPECT_EQ(outcome.out, "") << arguments;
-  }
+  for (const auto& [arguments, word] : cases) expect_refused(arguments, word);
   EXPECT_FALSE(fs::exists(folder_ / "x" / "model.safetensors"));
 }
 
@@ -221,3 +147,4 @@ TEST_F(Program, SavesAndEndsCleanlyWhenInterrupted) {
 }
 
 }  // namespace
+}  // namespace otnfm::test

@@ -1,0 +1,198 @@
+// otnfm couple: every solver on points, matrices, stacks and weights, what it writes, and what it refuses.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "tests/tools/program_fixture.h"
+
+namespace otnfm::test {
+namespace {
+
+class Couple : public ProgramTest {
+ protected:
+  nlohmann::json couple(const std::string& arguments) const {
+    const Outcome outcome = run("couple --json " + arguments);
+    EXPECT_EQ(outcome.code, 0) << arguments << "\n" << outcome.err;
+    const nlohmann::json json = nlohmann::json::parse(outcome.out, nullptr, false);
+    EXPECT_TRUE(json.is_object()) << arguments << "\n" << outcome.out;
+    return json;
+  }
+
+  std::string normal(const std::string& name, const std::vector<std::int64_t>& shape, double scale = 1) {
+    std::normal_distribution<double> draw(0, scale);
+    std::size_t size = 1;
+    for (std::int64_t s : shape) size *= static_cast<std::size_t>(s);
+    std::vector<float> values(size);
+    for (float& value : values) value = static_cast<float>(draw(random_));
+    return write_npy(name, shape, values);
+  }
+
+  // What follows the header of a file that the program wrote.
+  template <class T>
+  std::vector<T> payload(const std::string& name, std::size_t count) const {
+    const std::string bytes = read(path(name));
+    std::vector<T> values(count);
+    EXPECT_GE(bytes.size(), count * sizeof(T)) << name;
+    if (bytes.size() >= count * sizeof(T))
+      std::memcpy(values.data(), bytes.data() + bytes.size() - count * sizeof(T), count * sizeof(T));
+    return values;
+  }
+
+  std::mt19937_64 random_{std::random_device{}()};
+};
+
+TEST_F(Couple, ACloudWithAShiftedCopyOfItself) {
+  const std::string a = write_npy("a.npy", {3, 1}, std::array<float, 3>{0, 10, 20});
+  const std::string b = write_npy("b.npy", {3, 1}, std::array<float, 3>{21, 1, 11});
+  for (const char* solver : {"exact", "auction", "sinkhorn"}) {
+    SCOPED_TRACE(solver);
+    const nlohmann::json result =
+        couple("--source " + a + " --target " + b + " --out " + path("sigma.npy") + " --solver " + solver);
+    EXPECT_DOUBLE_EQ(result["primal_cost"].get<double>(), 1.0);
+    EXPECT_LE(result["gap"].get<double>(), 1e-3);
+    EXPECT_EQ(result["is_permutation"], true);
+    for (const char* key : {"n", "m", "d", "solver", "regime", "dual_bound", "marginal_error", "iterations", "seconds",
+                            "device", "status"})
+      EXPECT_TRUE(result.contains(key)) << key;
+    EXPECT_EQ(payload<std::int64_t>("sigma.npy", 3), (std::vector<std::int64_t>{1, 2, 0}));
+  }
+}
+
+TEST_F(Couple, AllSolversAgreeWithinTheirGaps) {
+  const std::string points = "--source " + normal("a.npy", {90, 7}) + " --target " + normal("b.npy", {90, 7}, 2);
+  const nlohmann::json exact = couple(points);
+  const double optimum = exact["primal_cost"];
+  EXPECT_LE(exact["gap"].get<double>(), 1e-12);
+  for (const char* regime : {"dense", "screened", "multilevel"}) {
+    const nlohmann::json result = couple(points + " --regime " + regime);
+    EXPECT_EQ(result["regime"], regime);
+    EXPECT_NEAR(result["primal_cost"].get<double>(), optimum, 1e-12 * optimum);
+  }
+  for (const double gap : {1e-1, 1e-4})
+    for (const char* solver : {"auction", "sinkhorn"}) {
+      const nlohmann::json result = couple(points + " --solver " + solver + " --max-gap " + std::to_string(gap));
+      EXPECT_LE(result["gap"].get<double>(), gap);
+      EXPECT_LE(result["primal_cost"].get<double>(), optimum * (1 + 1.2 * gap));
+      EXPECT_LE(result["dual_bound"].get<double>(), optimum * (1 + 1e-12));
+    }
+}
+
+TEST_F(Couple, AStackIsItsProblemsOneByOne) {
+  const std::string stack =
+      "--batch --source " + normal("a.npy", {5, 33, 3}) + " --target " + normal("b.npy", {5, 33, 3});
+  for (const char* solver : {"exact", "auction", "sinkhorn"}) {
+    const nlohmann::json result = couple(stack + " --out " + path("sigma.npy") + " --solver " + solver);
+    EXPECT_EQ(result["batch"], 5);
+    ASSERT_EQ(result["problems"].size(), 5u);
+    double mean = 0;
+    for (const auto& problem : result["problems"]) {
+      EXPECT_EQ(problem["n"], 33);
+      mean += problem["primal_cost"].get<double>() / 5;
+    }
+    EXPECT_NEAR(result["primal_cost"].get<double>(), mean, 1e-12);
+    EXPECT_EQ(result["is_permutation"], true);
+    const auto sigma = payload<std::int64_t>("sigma.npy", 5 * 33);
+    for (std::size_t b = 0; b < 5; ++b) {
+      std::vector<bool> taken(33, false);
+      for (std::size_t i = 0; i < 33; ++i) {
+        const std::int64_t j = sigma[b * 33 + i];
+        ASSERT_TRUE(j >= 0 && j < 33 && !taken[static_cast<std::size_t>(j)]);
+        taken[static_cast<std::size_t>(j)] = true;
+      }
+    }
+  }
+}
+
+TEST_F(Couple, APlanHasTheMarginalsAskedFor) {
+  std::vector<float> weights(40);
+  for (float& w : weights) w = std::uniform_real_distribution<float>(0.1F, 2)(random_);
+  float sum = 0;
+  for (float w : weights) sum += w;
+  const nlohmann::json result =
+      couple("--solver sinkhorn --source " + normal("a.npy", {40, 2}) + " --target " + normal("b.npy", {57, 2}) +
+             " --source-weights " + write_npy("w.npy", {40}, weights) + " --plan-out " + path("plan.npy"));
+  EXPECT_LE(result["marginal_error"].get<double>(), 1e-3);
+  EXPECT_LE(result["dual_bound"].get<double>(), result["transport_cost"].get<double>() * (1 + 1e-3));
+  const auto plan = payload<float>("plan.npy", std::size_t{40} * 57);
+  double row_error = 0, column_error = 0;
+  for (std::size_t i = 0; i < 40; ++i) {
+    double mass = 0;
+    for (std::size_t j = 0; j < 57; ++j) mass += plan[i * 57 + j];
+    row_error += std::fabs(mass - static_cast<double>(weights[i]) / static_cast<double>(sum));
+  }
+  for (std::size_t j = 0; j < 57; ++j) {
+    double mass = 0;
+    for (std::size_t i = 0; i < 40; ++i) mass += plan[i * 57 + j];
+    column_error += std::fabs(mass - 1.0 / 57);
+  }
+  EXPECT_LE(row_error + column_error, 1.1e-3);
+}
+
+TEST_F(Couple, PotentialsWarmStartAnotherRun) {
+  const std::string points = "--source " + normal("a.npy", {300, 20}) + " --target " + normal("b.npy", {300, 20});
+  const nlohmann::json cold = couple(points + " --solver sinkhorn --potentials-out " + path("g.npy"));
+  const nlohmann::json warm = couple(points + " --solver sinkhorn --warm-start " + path("g.npy"));
+  EXPECT_LT(warm["iterations"].get<int>(), cold["iterations"].get<int>());
+  EXPECT_LE(couple(points + " --solver auction --warm-start " + path("g.npy"))["gap"].get<double>(), 1e-6);
+}
+
+TEST_F(Couple, UnequalSizesMatchTheSmallerSide) {
+  const std::string points = "--source " + normal("a.npy", {9, 2}) + " --target " + normal("b.npy", {5, 2});
+  for (const char* solver : {"exact", "auction"}) {
+    EXPECT_EQ(couple(points + " --out " + path("sigma.npy") + " --solver " + solver)["is_permutation"], true);
+    const auto sigma = payload<std::int64_t>("sigma.npy", 9);
+    EXPECT_EQ(std::count(sigma.begin(), sigma.end(), -1), 4);
+  }
+  EXPECT_EQ(couple(points + " --solver sinkhorn")["pairs"], "argmax");
+  EXPECT_EQ(couple(points + " --solver sinkhorn --pairs sampled --seed 3")["pairs"], "sampled");
+}
+
+TEST_F(Couple, AnUnbalancedPlanClaimsNoBound) {
+  const nlohmann::json result = couple("--solver sinkhorn --marginal-penalty 1 --source " + normal("a.npy", {31, 2}) +
+                                       " --target " + normal("b.npy", {31, 2}, 3));
+  EXPECT_TRUE(result["gap"].is_null());
+  EXPECT_LT(result["mass"].get<double>(), 1);
+}
+
+TEST_F(Couple, SaysInOneLineWhatIsWrong) {
+  std::ofstream(path("text.npy")) << "not an array";
+  const std::string a = normal("a.npy", {6, 2}), b = normal("b.npy", {6, 2}), wide = normal("wide.npy", {6, 3}),
+                    few = normal("few.npy", {4, 2}), stack = normal("stack.npy", {2, 6, 2}),
+                    other = normal("other.npy", {3, 6, 2}), weights = normal("w.npy", {5});
+  const std::string bad =
+      write_npy("bad.npy", {2, 1}, std::array<float, 2>{1, std::numeric_limits<float>::quiet_NaN()});
+  const std::string points = "couple --source " + a + " --target " + b;
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"couple --json", "--source"},
+      {"couple --source " + a, "--target"},
+      {"couple --cost " + path("text.npy"), "text.npy"},
+      {"couple --cost " + path("none.npy"), "none.npy"},
+      {"couple --lap " + path("text.npy"), "text.npy"},
+      {"couple --source " + a + " --target " + wide, "3"},
+      {"couple --source " + bad + " --target " + bad, "nan"},
+      {"couple --source " + bad + " --target " + bad + " --solver auction", "nan"},
+      {"couple --source " + bad + " --target " + bad + " --solver sinkhorn", "nan"},
+      {"couple --source " + stack + " --target " + stack, "--batch"},
+      {"couple --batch --source " + stack + " --target " + other, "3"},
+      {points + " --batch", "stack"},
+      {points + " --solver magic", "--solver"},
+      {points + " --regime magic", "--regime"},
+      {points + " --epsilon 0.1", "--epsilon"},
+      {points + " --solver sinkhorn --epsilon 0", "--epsilon"},
+      {points + " --solver sinkhorn --source-weights " + weights, "--source-weights"},
+      {points + " --source-weights " + weights, "--source-weights"},
+      {points + " --solver auction --max-gap -1", "--max-gap"},
+      {points + " --solver auction --warm-start " + weights, "--warm-start"},
+      {"couple --solver sinkhorn --pairs permutation --source " + a + " --target " + few, "4"},
+      {"couple --batch --plan-out " + path("p.npy") + " --source " + stack + " --target " + stack, "--plan-out"},
+      {points + " --out " + path("nowhere/sigma.npy"), "nowhere"},
+  };
+  for (const auto& [arguments, word] : cases) expect_refused(arguments, word);
+}
+
+}  // namespace
+}  // namespace otnfm::test

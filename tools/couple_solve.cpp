@@ -1,0 +1,231 @@
+#include "tools/couple_solve.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "engine/io/npy.h"
+#include "kernels/error.h"
+#include "ot/auction.h"
+#include "ot/cost_rows.h"
+#include "ot/exact.h"
+#include "ot/sinkhorn.h"
+
+namespace otnfm {
+namespace {
+
+void refuse(bool given, const char* flag, const SolveFlags& flags, const char* goes_with) {
+  if (given) throw InputError(fmt::format("{} goes with --solver {}, not with {}", flag, goes_with, flags.solver));
+}
+
+void refuse_sinkhorn_flags(const OpenedProblems& opened, const SolveFlags& flags) {
+  refuse(flags.epsilon.has_value(), "--epsilon", flags, "sinkhorn");
+  refuse(flags.tolerance.has_value(), "--tolerance", flags, "sinkhorn");
+  refuse(flags.marginal_penalty.has_value(), "--marginal-penalty", flags, "sinkhorn");
+  refuse(!flags.pairs.empty(), "--pairs", flags, "sinkhorn");
+  refuse(!opened.source_weights().empty(), "--source-weights", flags, "sinkhorn");
+  refuse(!opened.target_weights().empty(), "--target-weights", flags, "sinkhorn");
+}
+
+std::vector<double> read_warm_start(const std::string& path) {
+  if (path.empty()) return {};
+  const NpyArray array = read_npy(path);
+  if (array.shape.size() != 1 || array.dtype != DType::float64)
+    throw InputError(fmt::format("--warm-start {}: holds {} of shape [{}], wanted column potentials, float64 [m]", path,
+                                 name_of(array.dtype), fmt::join(array.shape, ", ")));
+  const auto* values = reinterpret_cast<const double*>(array.bytes.data());
+  return {values, values + array.size()};
+}
+
+// The regime of a solver whose planner has these, by name; the first is what it does unless told.
+template <class Algorithm>
+Algorithm regime_of(const SolveFlags& flags, std::initializer_list<Algorithm> all) {
+  std::vector<std::string> names;
+  for (const Algorithm algorithm : all) {
+    if (flags.regime == name_of(algorithm)) return algorithm;
+    names.emplace_back(name_of(algorithm));
+  }
+  throw InputError(fmt::format("--regime {}: --solver {} has {}", flags.regime, flags.solver, fmt::join(names, ", ")));
+}
+
+Pairing of_assignment(Assignment assignment) {
+  Pairing pairing;
+  pairing.regime = assignment.algorithm;
+  pairing.primal_cost = assignment.certificate.primal_cost;
+  pairing.dual_bound = assignment.certificate.dual_bound;
+  pairing.gap = assignment.certificate.gap;
+  const auto matched = std::count_if(assignment.sigma.begin(), assignment.sigma.end(), [](auto j) { return j >= 0; });
+  const auto rows = static_cast<double>(std::min(assignment.f.size(), assignment.g.size()));
+  // Rows and columns that are left without their mass, each of 1 / min(n, m).
+  pairing.marginal_error = rows == 0 ? 0 : 2 * (1 - static_cast<double>(matched) / rows);
+  pairing.assignment = std::move(assignment);
+  const auto sigma = std::make_shared<std::vector<std::int64_t>>(pairing.assignment.sigma);
+  pairing.plan = [sigma, rows](std::int64_t i, std::int64_t j) {
+    return (*sigma)[static_cast<std::size_t>(i)] == j ? 1 / rows : 0.0;
+  };
+  return pairing;
+}
+
+std::vector<Pairing> of_assignments(std::vector<Assignment> assignments) {
+  std::vector<Pairing> pairings;
+  for (Assignment& assignment : assignments) pairings.push_back(of_assignment(std::move(assignment)));
+  return pairings;
+}
+
+std::vector<Pairing> by_exact(const OpenedProblems& opened, const SolveFlags& flags, const SolveWatch& watch) {
+  refuse_sinkhorn_flags(opened, flags);
+  refuse(!flags.warm_start.empty(), "--warm-start", flags, "auction or sinkhorn");
+  ExactOptions options;
+  options.algorithm = regime_of(
+      flags, {ExactAlgorithm::automatic, ExactAlgorithm::dense, ExactAlgorithm::screened, ExactAlgorithm::multilevel});
+  options.threads = flags.threads;
+  options.watch = watch;
+  if (flags.max_seconds) options.max_seconds = *flags.max_seconds;
+  if (flags.max_iterations) options.max_iterations = *flags.max_iterations;
+  ExactWorkspace workspace;
+  std::vector<Assignment> results(opened.problems().size());
+  if (results.size() == 1)
+    solve_exact(opened.problems().front(), options, workspace, results.front());
+  else
+    solve_exact_batch(opened.problems(), options, workspace, results);
+  return of_assignments(std::move(results));
+}
+
+std::vector<Pairing> by_auction(const OpenedProblems& opened, const SolveFlags& flags, const SolveWatch& watch) {
+  refuse_sinkhorn_flags(opened, flags);
+  refuse(flags.regime != "automatic", "--regime", flags, "exact or sinkhorn");
+  const std::vector<double> warm_start = read_warm_start(flags.warm_start);
+  AuctionOptions options;
+  options.threads = flags.threads;
+  options.watch = watch;
+  options.warm_start = warm_start;
+  if (flags.max_gap) options.max_gap = *flags.max_gap;
+  if (flags.max_seconds) options.max_seconds = *flags.max_seconds;
+  if (flags.max_iterations) options.max_iterations = *flags.max_iterations;
+  AuctionWorkspace workspace;
+  std::vector<Assignment> results(opened.problems().size());
+  if (results.size() == 1)
+    solve_auction(opened.problems().front(), options, workspace, results.front());
+  else
+    solve_auction_batch(opened.problems(), options, workspace, results);
+  return of_assignments(std::move(results));
+}
+
+EpsilonUnit unit_of(const std::string& name) {
+  if (name == "deviation") return EpsilonUnit::standard_deviation;
+  if (name == "mean") return EpsilonUnit::mean_cost;
+  if (name == "absolute") return EpsilonUnit::absolute;
+  throw InputError("--epsilon-unit " + name + ": wanted deviation, mean or absolute");
+}
+
+// P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon).
+std::function<double(std::int64_t, std::int64_t)> plan_of(const Problem& problem, const SinkhornResult& result,
+                                                          const OpenedProblems& opened) {
+  const auto costs = std::make_shared<CostRows>();
+  costs->reset(problem, false);
+  const auto normalised = [](std::span<const double> weights, std::int64_t count) {
+    std::vector<double> out(static_cast<std::size_t>(count), 1.0 / static_cast<double>(count));
+    double sum = 0;
+    for (double w : weights) sum += w;
+    for (std::size_t i = 0; i < weights.size(); ++i) out[i] = weights[i] / sum;
+    return out;
+  };
+  return [costs, f = result.f, g = result.g, epsilon = result.epsilon,
+          a = normalised(opened.source_weights(), problem.n()),
+          b = normalised(opened.target_weights(), problem.m())](std::int64_t i, std::int64_t j) {
+    const auto row = static_cast<std::size_t>(i), column = static_cast<std::size_t>(j);
+    return a[row] * b[column] * std::exp((f[row] + g[column] - costs->at(i, j)) / epsilon);
+  };
+}
+
+std::vector<Pairing> by_sinkhorn(const OpenedProblems& opened, const SolveFlags& flags, const SolveWatch& watch) {
+  const std::vector<double> warm_start = read_warm_start(flags.warm_start);
+  refuse(flags.regime != "automatic", "--regime", flags, "exact");
+  SinkhornOptions options;
+  if (flags.epsilon) options.epsilon = *flags.epsilon;
+  options.unit = unit_of(flags.epsilon_unit);
+  if (flags.tolerance) options.tolerance = *flags.tolerance;
+  if (flags.marginal_penalty) options.marginal_penalty = *flags.marginal_penalty;
+  if (flags.max_iterations) options.max_iterations = *flags.max_iterations;
+  if (flags.max_seconds) options.max_seconds = *flags.max_seconds;
+  options.source_weights = opened.source_weights();
+  options.target_weights = opened.target_weights();
+  options.initial_g = warm_start;
+  options.threads = flags.threads;
+  options.watch = watch;
+  const bool weighted = !opened.source_weights().empty() || !opened.target_weights().empty();
+  SinkhornSolver solver;
+  std::vector<Pairing> pairings;
+  for (const Problem& problem : opened.problems()) {
+    const bool one_to_one = problem.n() == problem.m() && !weighted && !flags.marginal_penalty;
+    const std::string pairs = !flags.pairs.empty() ? flags.pairs : one_to_one ? "permutation" : "argmax";
+    SinkhornResult result;
+    solver.solve(problem, options, result);
+    const double left = options.max_seconds - result.seconds;
+    Pairing pairing;
+    if (result.status == SolveStatus::numerical_failure) {
+      pairing.assignment.sigma.assign(static_cast<std::size_t>(problem.n()), -1);
+      pairing.assignment.f = result.f;
+      pairing.assignment.g = result.g;
+    } else if (pairs == "permutation") {
+      pairing = of_assignment(solver.round_to_permutation(flags.max_gap.value_or(1e-3), std::max(0.0, left)));
+    } else if (pairs == "argmax") {
+      pairing.assignment = solver.argmax_pairs();
+    } else if (pairs == "sampled") {
+      pairing.assignment = solver.sample_pairs(flags.seed);
+    } else {
+      throw InputError("--pairs " + pairs + ": wanted permutation, argmax or sampled");
+    }
+    Assignment& assignment = pairing.assignment;
+    if (pairs != "permutation") {
+      pairing.primal_cost = result.transport_cost;
+      pairing.dual_bound = transport_dual_bound(problem, result.g, opened.source_weights(), opened.target_weights());
+      pairing.gap = (pairing.primal_cost - pairing.dual_bound) /
+                    std::max(std::fabs(pairing.primal_cost), std::numeric_limits<double>::min());
+      if (flags.marginal_penalty)  // the bound is that of plans with the marginals
+        pairing.dual_bound = pairing.gap = std::numeric_limits<double>::quiet_NaN();
+      pairing.more["pairs_cost"] = assignment.certificate.primal_cost;
+    }
+    pairing.regime = "stored";
+    pairing.marginal_error = result.row_error + result.column_error;
+    pairing.message = result.message;
+    assignment.iterations = result.iterations;
+    assignment.seconds += result.seconds;
+    if (result.status != SolveStatus::converged) assignment.status = result.status;
+    pairing.more["pairs"] = pairs;
+    pairing.more["epsilon"] = result.epsilon;
+    pairing.more["transport_cost"] = result.transport_cost;
+    pairing.more["entropic_cost"] = result.entropic_cost;
+    pairing.more["mass"] = result.mass;
+    pairing.more["rounding"] = result.rounding;
+    pairing.plan = plan_of(problem, result, opened);
+    pairings.push_back(std::move(pairing));
+  }
+  return pairings;
+}
+
+struct SolverEntry {
+  const char* name;
+  std::vector<Pairing> (*solve)(const OpenedProblems&, const SolveFlags&, const SolveWatch&);
+};
+
+constexpr SolverEntry kSolvers[] = {{"exact", by_exact}, {"sinkhorn", by_sinkhorn}, {"auction", by_auction}};
+
+}  // namespace
+
+std::vector<std::string> solver_names() {
+  std::vector<std::string> names;
+  for (const SolverEntry& entry : kSolvers) names.emplace_back(entry.name);
+  return names;
+}
+
+std::vector<Pairing> solve(const OpenedProblems& opened, const SolveFlags& flags, const SolveWatch& watch) {
+  for (const SolverEntry& entry : kSolvers)
+    if (flags.solver == entry.name) return entry.solve(opened, flags, watch);
+  throw InputError(fmt::format("--solver {}: wanted {}", flags.solver, fmt::join(solver_names(), ", ")));
+}
+
+}  // namespace otnfm

@@ -1,0 +1,45 @@
+// The solvers that `otnfm couple` offers, behind one call.
+#pragma once
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tools/couple_problem.h"
+
+#include "ot/assignment.h"
+#include "ot/solve_limits.h"
+
+namespace otnfm {
+
+struct SolveFlags {
+  std::string solver = "exact", regime = "automatic", pairs, epsilon_unit = "deviation";
+  std::optional<double> epsilon, tolerance, max_gap, marginal_penalty;
+  std::optional<std::int64_t> max_iterations;
+  std::optional<double> max_seconds;
+  std::string warm_start;
+  int threads = 0;
+  std::uint64_t seed = 0;
+};
+
+/// A problem's answer, with what its solver adds to the common fields.
+struct Pairing {
+  Assignment assignment;
+  std::string regime;
+  double primal_cost = 0, dual_bound = 0, gap = 0;  ///< of the plan where it is no permutation
+  double marginal_error = 0;
+  std::string message;  ///< one line where the status is not converged
+  nlohmann::json more = nlohmann::json::object();
+  std::function<double(std::int64_t, std::int64_t)> plan;  ///< P_ij
+};
+
+/// The names of the solvers, for --help and errors.
+std::vector<std::string> solver_names();
+
+/// Throws InputError where a flag does not go with the solver or the problems.
+std::vector<Pairing> solve(const OpenedProblems& opened, const SolveFlags& flags, const SolveWatch& watch);
+
+}  // namespace otnfm
