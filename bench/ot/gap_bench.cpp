@@ -4,13 +4,16 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 #include <limits>
 #include <string>
 
 #include "bench/ot/problems.h"
+#include "ot/auction.h"
 #include "ot/certificate.h"
 #include "ot/exact.h"
+#include "ot/sinkhorn.h"
 
 namespace otnfm::bench {
 namespace {
@@ -19,6 +22,19 @@ using Solve = std::function<Assignment(const Problem&, double gap)>;
 
 Assignment exact(const Problem& problem, double) {
   return solve_exact(problem, {.certify = false});
+}
+
+Assignment auction(const Problem& problem, double gap) {
+  return solve_auction(problem, {.max_gap = gap, .certify = false});
+}
+
+// The plan at an epsilon small enough for the gap, made a permutation.
+Assignment sinkhorn(const Problem& problem, double gap) {
+  SinkhornSolver solver;
+  SinkhornResult result;
+  solver.solve(problem, {.epsilon = std::clamp(2 * gap, 0.005, 0.1)}, result);
+  Assignment assignment = solver.round_to_permutation(gap, std::numeric_limits<double>::infinity(), false);
+  return assignment;
 }
 
 void to_gap(benchmark::State& state, const Solve& solve, const std::string& pair, std::int64_t n, std::int64_t d,
@@ -46,6 +62,10 @@ void register_all() {
   };
   const auto problem = [&](const std::string& pair, std::int64_t n, std::int64_t d) {
     add("exact", exact, pair, n, d, 0);
+    for (const double gap : {1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6}) {
+      add("auction", auction, pair, n, d, gap);
+      add("sinkhorn, rounded", sinkhorn, pair, n, d, gap);
+    }
   };
   for (const std::int64_t d : {2, 64, 784})
     for (const std::int64_t n : {256, 1024, 4096})
