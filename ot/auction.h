@@ -28,7 +28,7 @@ struct AuctionOptions {
   int threads = 0;          ///< 0: OpenMP's default; 1 inside a batch
   double max_seconds = std::numeric_limits<double>::infinity();
   std::int64_t max_iterations = std::numeric_limits<std::int64_t>::max();  ///< bids, and augmenting paths
-  SolveWatch watch = {};                    ///< not called by solve_auction_batch
+  SolveWatch watch = {};                                                   ///< not called by solve_auction_batch
   std::span<const double> warm_start = {};  ///< column potentials [m], any finite values; of no use where n != m
 };
 

@@ -149,15 +149,22 @@ const char* name_of(ExactAlgorithm algorithm) {
   return "unknown";
 }
 
-// Measured with Gaussian clouds: short lists win from n = 128 in three dimensions, 256 in six, 1000 in some 25, 4096 in
-// 64 (the paths that make the dense solver slow grow with n and shrink with d). Where n^2 costs do not fit, they are
-// all there is.
+// Measured by bench_ot's planner/ on Gaussian clouds and mixtures. Below some 200 points the dense solver wins but in
+// two and three dimensions, where its paths are long; from there on the screened one, until in so few dimensions the
+// multilevel's n k work beats n^2. Where n^2 floats do not fit, multilevel is all there is.
 ExactAlgorithm plan_exact(const Problem& problem) {
-  constexpr std::int64_t kLeast = 128, kRowsPerDimension = 60, kMostStored = std::int64_t{1} << 28;
+  constexpr std::int64_t kLeast = 128, kScreenedFrom = 200, kFewDimensions = 3, kScreenedBelow = 2048;
+  constexpr std::int64_t kMostStored = std::int64_t{1} << 30;
   const std::int64_t n = problem.n(), d = problem.dimension();
   if (problem.has_matrix || n != problem.m() || d == 0 || n < kLeast) return ExactAlgorithm::dense;
-  if (d * kRowsPerDimension <= n || n > kMostStored / n) return ExactAlgorithm::multilevel;
-  return ScreenedAssignment::takes(problem) ? ExactAlgorithm::screened : ExactAlgorithm::dense;
+  if (n > kMostStored / n) return ExactAlgorithm::multilevel;
+  if (!ScreenedAssignment::takes(problem)) {
+    constexpr std::int64_t kRowsPerDimension = 40;
+    return d * kRowsPerDimension <= n ? ExactAlgorithm::multilevel : ExactAlgorithm::dense;
+  }
+  if (d <= kFewDimensions)
+    return n >= kScreenedFrom && n < kScreenedBelow ? ExactAlgorithm::screened : ExactAlgorithm::multilevel;
+  return n >= kScreenedFrom ? ExactAlgorithm::screened : ExactAlgorithm::dense;
 }
 
 struct ExactWorkspace::State {

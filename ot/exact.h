@@ -30,7 +30,7 @@ struct ExactOptions {
   int threads = 0;          ///< 0: OpenMP's default; 1 inside a batch
   double max_seconds = std::numeric_limits<double>::infinity();
   std::int64_t max_iterations = std::numeric_limits<std::int64_t>::max();  ///< augmenting paths
-  SolveWatch watch = {};  ///< not called by solve_exact_batch
+  SolveWatch watch = {};                                                   ///< not called by solve_exact_batch
 };
 
 /// What `automatic` means for this problem; also printed by tools.

@@ -42,6 +42,13 @@ class GibbsExponents {
   std::span<const double> alpha() const { return alpha_; }
   std::span<const double> beta() const { return beta_; }
 
+  /// Exponents a unit of cost: C_ij = alpha_i + beta_j - K_ij / scale, to error(i).
+  double scale() const { return scale_; }
+  /// K_i. [m], where stored.
+  const float* row(std::int64_t i) const { return values() + i * stride_; }
+  /// A bound on the error of C_ij as above for every j, beside the relative rounding 2^-24 of K_ij itself.
+  double error(std::int64_t i) const;
+
   /// body(first_row, count, K) over blocks of rows in order; K has the rows first_row .. first_row + count. All blocks
   /// but the last have a multiple of `multiple` rows.
   template <class Body>
@@ -69,7 +76,9 @@ class GibbsExponents {
   double scale_ = 0;      // log2(e) / epsilon
   bool product_ = false;  // K is a product of centred points
   std::vector<double> alpha_, beta_;
-  std::vector<float> source_, target_;  // [n, d], [m, d], centred and scaled
+  std::vector<double> source_norm_;                                 // [n] |x'_i|, where K is a product
+  double target_norm_ = 0, mean_norm_[2] = {}, mean_distance_ = 0;  // max |y'_j|, |p|, |q| and |p - q|
+  std::vector<float> source_, target_;                              // [n, d], [m, d], centred and scaled
   CostRows costs_;
   Memory memory_;
 };

@@ -48,7 +48,7 @@ struct SinkhornOptions {
                             << 30;  ///< n m costs in float32 are kept up to this; above, computed in every iteration
   int threads = 0;                  ///< 0: OpenMP's default
   SolveWatch watch = {};
-  bool check_input = true;          ///< refuse NaN and infinite entries; without it they are undefined behaviour
+  bool check_input = true;  ///< refuse NaN and infinite entries; without it they are undefined behaviour
 };
 
 struct SinkhornResult {
@@ -110,6 +110,7 @@ class SinkhornSolver {
   /// marginals: throws InputError otherwise. Status iteration_limit where max_seconds did not suffice.
   Assignment round_to_permutation(double max_gap = 0, double max_seconds = std::numeric_limits<double>::infinity(),
                                   bool certify = true);
+  Assignment round_to_permutation(double max_gap, const SolveLimits& limits, bool certify);
 
   struct State;
 

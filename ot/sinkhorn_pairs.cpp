@@ -9,7 +9,10 @@
 #include "kernels/device/philox.h"
 #include "kernels/error.h"
 #include "ot/certificate.h"
+#include "ot/cost_columns.h"
 #include "ot/cost_rows.h"
+#include "ot/pair_cost.h"
+#include "ot/screened_columns.h"
 #include "ot/short_list_assignment.h"
 #include "ot/sinkhorn_state.h"
 #include "ot/solve_limits.h"
@@ -46,40 +49,6 @@ void check_length(std::span<const double> g, std::int64_t m) {
     throw InputError(fmt::format("g has {} entries for {} columns", g.size(), m));
 }
 
-// The k columns of least C_ij - g_j of one row.
-double nearest_columns(const double* costs, std::span<const double> g, std::int64_t k, std::vector<std::int32_t>& order,
-                       std::vector<Arc>& arcs) {
-  const auto m = static_cast<std::int64_t>(g.size());
-  order.resize(g.size());
-  std::iota(order.begin(), order.end(), 0);
-  const auto reduced = [&](std::int32_t j) { return costs[j] - g[static_cast<std::size_t>(j)]; };
-  const auto less = [&](std::int32_t x, std::int32_t y) { return reduced(x) < reduced(y); };
-  if (k < m) std::nth_element(order.begin(), order.begin() + k, order.end(), less);
-  arcs.clear();
-  for (std::int64_t p = 0; p < std::min(k, m); ++p) {
-    const std::int32_t j = order[static_cast<std::size_t>(p)];
-    arcs.push_back({costs[j], j});
-  }
-  return k < m ? reduced(order[static_cast<std::size_t>(k)]) : std::numeric_limits<double>::infinity();
-}
-
-class RowColumns : public NearestColumns {
- public:
-  RowColumns(const CostRows& costs, std::span<const double> g)
-      : costs_(costs), g_(g), row_(static_cast<std::size_t>(costs.columns())) {}
-
-  double nearest(std::int64_t row, std::int64_t k, std::vector<Arc>& arcs) override {
-    costs_.tile(row, 1, row_.data(), costs_.columns());
-    return nearest_columns(row_.data(), g_, k, order_, arcs);
-  }
-
- private:
-  const CostRows& costs_;
-  std::span<const double> g_;
-  std::vector<double> row_;
-  std::vector<std::int32_t> order_;
-};
-
 SinkhornSolver::State& solved(SinkhornSolver::State& state) {
   if (!state.solved) throw InputError("no plan: solve() has not been called, or ended in a numerical failure");
   return state;
@@ -104,8 +73,6 @@ CostSpread cost_spread(const Problem& problem) {
   const std::int64_t n = problem.n(), m = problem.m();
   CostSpread spread;
   if (n == 0 || m == 0) return spread;
-  CostRows costs;
-  costs.reset(problem, false);
   const bool all = n <= kSpreadPairs / m;
   const std::int64_t count = all ? n * m : kSpreadPairs;
   std::vector<double> values(static_cast<std::size_t>(count));
@@ -118,7 +85,7 @@ CostSpread cost_spread(const Problem& problem) {
         i = n >= count ? pair * (n / count) : pair * n / count;
         j = static_cast<std::int64_t>((std::uint64_t{words.word[0]} * static_cast<std::uint64_t>(m)) >> 32);
       }
-      values[static_cast<std::size_t>(pair)] = costs.at(i, j);
+      values[static_cast<std::size_t>(pair)] = pair_cost(problem, i, j);
     }
   });
   double mean = 0, largest = 0;
@@ -208,6 +175,10 @@ Assignment SinkhornSolver::sample_pairs(std::uint64_t seed, std::uint64_t step, 
 }
 
 Assignment SinkhornSolver::round_to_permutation(double max_gap, double max_seconds, bool certify) {
+  return round_to_permutation(max_gap, SolveLimits(std::numeric_limits<std::int64_t>::max(), max_seconds), certify);
+}
+
+Assignment SinkhornSolver::round_to_permutation(double max_gap, const SolveLimits& limits, bool certify) {
   State& state = solved(*state_);
   const ThreadLimit thread_limit(state.threads);
   const std::int64_t n = state.problem.n(), m = state.problem.m();
@@ -215,24 +186,22 @@ Assignment SinkhornSolver::round_to_permutation(double max_gap, double max_secon
     throw InputError(fmt::format("a permutation takes as many rows as columns, each of the same mass, not {}{}",
                                  describe(state.problem), n == m ? " with marginals" : ""));
   if (!(max_gap >= 0)) throw InputError(fmt::format("max_gap is {}: it must not be negative", max_gap));
-  const SolveLimits limits(std::numeric_limits<std::int64_t>::max(), max_seconds);
   std::vector<std::int64_t> sigma(static_cast<std::size_t>(n), -1);
   Assignment result = pairs(state, sigma, "sinkhorn, rounded", false);
   if (n == 0) return result;
-  CostRows costs;
-  costs.reset(state.problem, false);
-  RowColumns columns(costs, result.g);
   ShortListAssignment assignment;
-  assignment.reset(n, result.g, columns, kListLength);
   const std::int64_t k = std::min(m, std::max<std::int64_t>(2, kListLength));
-  for_tiles(costs, [&](std::int64_t first, std::int64_t count, const double* tile) {
-    std::vector<std::int32_t> order;
-    std::vector<Arc> arcs;
-    for (std::int64_t r = 0; r < count; ++r) {
-      const double bound = nearest_columns(tile + r * m, result.g, k, order, arcs);
-      assignment.set_list(first + r, arcs, bound);
-    }
-  });
+  ScreenedColumns screened(state.problem, state.exponents, result.g);
+  CostColumns whole;
+  if (state.exponents.stored()) {
+    assignment.reset(n, result.g, screened, k);
+    screened.list_all(assignment, k, state.threads);
+  } else {
+    whole.reset(state.problem, false, 0, state.threads);
+    whole.use(result.g);
+    assignment.reset(n, result.g, whole, k);
+    whole.list_all(assignment, k);
+  }
   const auto all_matched = [&] {
     const auto column_of = assignment.column_of();
     return std::find(column_of.begin(), column_of.end(), -1) == column_of.end();
@@ -241,11 +210,12 @@ Assignment SinkhornSolver::round_to_permutation(double max_gap, double max_secon
   // since the cost that the gap is relative to changes from phase to phase; the plan's stands in for it at first.
   double epsilon = std::max(0.5 * max_gap * std::fabs(state.transport_cost), kFirstPhase * state.epsilon);
   bool within = false;
-  for (int phase = 0; phase < kPhases && !within; ++phase) {
+  for (int phase = 0; max_gap > 0 && phase < kPhases && !within; ++phase) {
     assignment.auction(epsilon, limits);
     double wanted = 0;
-    if (max_gap > 0 && all_matched()) {
-      for (std::int64_t i = 0; i < n; ++i) wanted += costs.at(i, assignment.column_of()[static_cast<std::size_t>(i)]);
+    if (all_matched()) {
+      for (std::int64_t i = 0; i < n; ++i)
+        wanted += pair_cost(state.problem, i, assignment.column_of()[static_cast<std::size_t>(i)]);
       wanted = max_gap * std::fabs(wanted) / static_cast<double>(n);
       within = epsilon <= wanted;
     }
@@ -258,8 +228,11 @@ Assignment SinkhornSolver::round_to_permutation(double max_gap, double max_secon
   result.iterations = assignment.paths();
   result.sigma.assign(assignment.column_of().begin(), assignment.column_of().end());
   result.seconds = limits.seconds();
+  if (within)
+    result.f = c_transform(state.problem, result.g);  // the auction's are feasible to epsilon alone
+  else
+    result.f.assign(assignment.f().begin(), assignment.f().end());
   if (certify) {
-    result.f = c_transform(state.problem, result.g);
     result.certificate = otnfm::certify(state.problem, result.sigma, result.g);
   }
   return result;

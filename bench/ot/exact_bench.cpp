@@ -30,6 +30,20 @@ void exact(benchmark::State& state, const std::string& pair, std::int64_t n, std
   if (!certificate.is_permutation) state.SkipWithError("not a permutation");
 }
 
+// Every algorithm of the planner where each could be chosen: the crossover table of plan_exact().
+void forced(benchmark::State& state, ExactAlgorithm algorithm, const std::string& pair, std::int64_t n,
+            std::int64_t d) {
+  const PointClouds& clouds = clouds_of(pair, 1, n, d);
+  const Problem problem = Problem::from_points(View<const float>(clouds.source.data(), {n, d}),
+                                               View<const float>(clouds.target.data(), {n, d}));
+  ExactWorkspace workspace;
+  Assignment result;
+  const ExactOptions options{.algorithm = algorithm, .certify = false};
+  solve_exact(problem, options, workspace, result);
+  for (auto _ : state) solve_exact(problem, options, workspace, result);
+  if (plan_exact(problem) == algorithm) state.SetLabel("planned");
+}
+
 void exact_batch(benchmark::State& state, const std::string& pair, std::int64_t batch, std::int64_t n, std::int64_t d) {
   const PointClouds& clouds = clouds_of(pair, batch, n, d);
   std::vector<std::int64_t> sigma(static_cast<std::size_t>(batch * n));
@@ -69,6 +83,17 @@ void register_all() {
   for (const std::int64_t n : {4096, 16384}) one("8gaussians_8gaussians", 2, n);
   for (const std::int64_t n : {1000, 4096}) one("gaussian_gaussian", 64, n);
   for (const std::int64_t n : {256, 1000}) one("gaussian_gaussian", 784, n);
+  for (const std::int64_t n : {128, 256, 512, 1024, 4096})
+    for (const std::int64_t d : {2, 3, 4, 6, 8, 16, 32, 64, 784})
+      for (const char* pair : {"gaussian_gaussian", "gaussian_mixture"})
+        for (const ExactAlgorithm algorithm :
+             {ExactAlgorithm::dense, ExactAlgorithm::screened, ExactAlgorithm::multilevel}) {
+          const std::string name = std::string("planner/") + pair + "_d" + std::to_string(d) + "_n" +
+                                   std::to_string(n) + "/" + name_of(algorithm);
+          benchmark::RegisterBenchmark(name.c_str(), forced, algorithm, pair, n, d)
+              ->UseRealTime()
+              ->Unit(benchmark::kMillisecond);
+        }
   for (const auto& [pair, d] : {std::pair{"gaussian_8gaussians", 2}, {"gaussian_gaussian", 784}})
     benchmark::RegisterBenchmark(("exact/" + std::string(pair) + "_d" + std::to_string(d) + "_n256_batch16").c_str(),
                                  exact_batch, pair, 16, 256, d)

@@ -243,6 +243,53 @@ TEST(ExactPoints, UnevenClustersAgreeWithTheDenseSolver) {
   }
 }
 
+// From a few hundred points on the screened solver starts from Sinkhorn's potentials: ties, duplicates, tiny and huge
+// costs, far clouds and unlike scales must all end at the dense solver's optimum, with feasible potentials.
+TEST(ExactPoints, ScreenedFromSinkhornsPotentialsIsOptimal) {
+  Random random(std::random_device{}());
+  const auto check = [&](const Matrix<double>& x, const Matrix<double>& y, Cost cost, const char* what) {
+    const Problem problem = Problem::from_points(x.view(), y.view(), cost);
+    SCOPED_TRACE(std::string(what) + ", " + describe(problem));
+    ExactOptions options;
+    options.algorithm = ExactAlgorithm::screened;
+    const Assignment quick = solve_exact(problem, options);
+    options.algorithm = ExactAlgorithm::dense;
+    const Assignment dense = solve_exact(problem, options);
+    const Matrix<double> c = cost_matrix(x, y, cost);
+    double size = 0;
+    for (double value : c.values) size = std::max(size, std::fabs(value));
+    EXPECT_TRUE(one_to_one(quick.sigma, c.columns));
+    EXPECT_TRUE(std::fabs(quick.certificate.primal_cost - dense.certificate.primal_cost) <=
+                1e-12 * std::fabs(dense.certificate.primal_cost) + 1e-14 * size)
+        << quick.certificate.primal_cost << ", dense " << dense.certificate.primal_cost;
+    for (std::int64_t i = 0; i < c.rows; ++i)
+      for (std::int64_t j = 0; j < c.columns; ++j)
+        ASSERT_TRUE(c(i, j) - quick.f[static_cast<std::size_t>(i)] - quick.g[static_cast<std::size_t>(j)] >=
+                    -1e-12 * size)
+            << i << ", " << j;
+  };
+  for (int round = 0; round < 3; ++round) {
+    const auto n = static_cast<std::int64_t>(520 + random() % 200), d = static_cast<std::int64_t>(1 + random() % 40);
+    const auto grid = [&](double scale, double shift) {
+      Matrix<double> points(n, d);
+      for (double& value : points.values) value = shift + scale * static_cast<double>(random() % 3);
+      return points;
+    };
+    const Matrix<double> x = gaussian<double>(random, n, d), y = gaussian<double>(random, n, d, 2, 1);
+    check(x, y, Cost::squared_euclidean, "Gaussians");
+    check(x, y, Cost::negative_dot, "dot product");
+    check(x, x, Cost::squared_euclidean, "identical");
+    check(grid(1, 0), grid(1, 0), Cost::squared_euclidean, "grid");
+    check(grid(1e-5, 0), grid(1e-5, 0), Cost::squared_euclidean, "costs of 1e-10");
+    check(grid(1e10, 0), grid(1e10, 0), Cost::squared_euclidean, "costs of 1e20");
+    check(grid(0, 3), grid(0, 5), Cost::squared_euclidean, "two single points");
+    check(gaussian<double>(random, n, d, 1, 1e4), gaussian<double>(random, n, d, 1, -1e4), Cost::squared_euclidean,
+          "far apart");
+    check(gaussian<double>(random, n, d, 1e-3), gaussian<double>(random, n, d, 1e3), Cost::squared_euclidean,
+          "unlike scales");
+  }
+}
+
 TEST(ExactPoints, EmptyAndBadInput) {
   const Matrix<float> none(0, 2), some(3, 2);
   for (const auto& [x, y] : {std::pair{none, none}, {none, some}, {some, none}}) {
