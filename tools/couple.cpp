@@ -144,7 +144,8 @@ void couple(const CoupleFlags& flags) {
   {
     Progress progress("couple");
     pairings = solve(opened, asked, [&](std::int64_t iterations, double) {
-      progress.running(fmt::format("{}, {} iterations", describe(first), iterations));
+      progress.running(iterations > 0 ? fmt::format("{}, {} iterations", describe(first), iterations)
+                                      : describe(first));
       return interrupted == 0;
     });
   }
