@@ -12,8 +12,11 @@
 #include "kernels/error.h"
 #include "ot/certificate.h"
 #include "ot/cost_columns.h"
+#include "ot/dense_assignment.h"
+#include "ot/dense_auction.h"
+#include "ot/epsilon_scaling.h"
 #include "ot/exact.h"
-#include "ot/list_auction.h"
+#include "ot/float_costs.h"
 #include "ot/multilevel.h"
 #include "ot/short_list_assignment.h"
 #include "ot/solve_limits.h"
@@ -21,16 +24,24 @@
 namespace otnfm {
 namespace {
 
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::int64_t kListLength = 40;
 constexpr int kPhases = 4;
+constexpr std::int64_t kMostStored = std::int64_t{1} << 28;  // costs; 2 GiB
+constexpr double kFloatGap = 3e-5;                           // from where float32 costs are tried first
+constexpr std::int64_t kRowsFromDimension = 8;
 constexpr double kExactBelow = 4503599627370496.0;  // 2^52
 
 // What one thread needs to solve one problem.
 struct Scratch {
   CostColumns costs;
-  ShortListAssignment assignment;
+  ShortListAssignment lists;
   MultilevelAssignment multilevel;
-  std::vector<double> g;
+  DenseAssignment<double> paths;
+  DenseAuction<float> quick;
+  DenseAuction<double> dense;
+  FloatCosts floats;
+  std::vector<double> matrix, g;
 };
 
 struct Range {
@@ -55,8 +66,9 @@ Range range_of_whole_costs(const Problem& problem) {
   return {least, static_cast<double>(static_cast<__int128>(greatest) - least)};
 }
 
-// Potentials of whole costs, optimal within less than 1 / n, made whole and optimal: the fractions of n potentials
-// leave a gap of 1 / n or more somewhere on the circle, more than epsilon, and cutting there, g_k - g_j <= C_ik - C_ij
+// Potentials of whole costs, optimal within less than 1 / (n + 1), made whole and optimal: the fractions of n
+// potentials, and of the 0 of free columns, leave a gap as wide somewhere on the circle, more than epsilon, and cutting
+// there, g_k - g_j <= C_ik - C_ij
 // + epsilon keeps to whole numbers what it said. Returns what 0 becomes.
 double make_whole(std::span<double> g) {
   std::vector<double> fractions;
@@ -72,9 +84,10 @@ double make_whole(std::span<double> g) {
   return std::floor(0 - cut);
 }
 
-// `zero` is what potentials of free columns have become, `shift` what was taken off the costs.
-void store(const ShortListAssignment& solved, bool exchanged, double zero, double shift, Assignment& result) {
-  const auto column_of = solved.column_of();
+// What a solver over rows (the problem's columns, where exchanged) has found.
+template <class T, class Index>
+void store(std::span<const Index> column_of, std::span<const T> row_potentials, std::span<const T> column_potentials,
+           bool exchanged, Assignment& result) {
   for (std::size_t i = 0; i < column_of.size(); ++i) {
     if (column_of[i] < 0) continue;
     if (exchanged)
@@ -82,87 +95,225 @@ void store(const ShortListAssignment& solved, bool exchanged, double zero, doubl
     else
       result.sigma[i] = column_of[i];
   }
-  std::vector<double>& u = exchanged ? result.g : result.f;
-  std::vector<double>& v = exchanged ? result.f : result.g;
-  for (std::size_t i = 0; i < u.size(); ++i) u[i] = solved.f()[i] + zero + shift;
-  for (std::size_t j = 0; j < v.size(); ++j) v[j] = solved.g()[j] - zero;
+  std::copy(row_potentials.begin(), row_potentials.end(), (exchanged ? result.g : result.f).begin());
+  std::copy(column_potentials.begin(), column_potentials.end(), (exchanged ? result.f : result.g).begin());
 }
 
-// The exact solver, for what an auction in double cannot decide.
-void solve_by_paths(const Problem& problem, const AuctionOptions& options, const SolveLimits& limits,
-                    Assignment& result) {
-  ExactWorkspace workspace;
-  ExactOptions exact;
-  exact.algorithm = ExactAlgorithm::dense;
-  exact.certify = exact.check_input = false;
-  exact.threads = options.threads;
-  const std::int64_t before = result.iterations;
-  exact.max_iterations = limits.remaining(before).iterations();
-  exact.max_seconds = std::max(0.0, options.max_seconds - limits.seconds());
-  solve_exact(problem, exact, workspace, result);
-  result.iterations += before;
-  result.algorithm = "auction, then shortest paths";
+void add(std::vector<double>& values, double what) {
+  for (double& value : values) value += what;
 }
 
-void solve_lists(const Problem& problem, const AuctionOptions& options, const SolveLimits& limits, Scratch& scratch,
-                 Assignment& result) {
-  const bool exchanged = problem.n() > problem.m(), whole = problem.integral();
-  const auto rows = static_cast<double>(std::min(problem.n(), problem.m()));
-  const bool square = problem.n() == problem.m();
-  const Range range = whole ? range_of_whole_costs(problem) : Range{};
-  AuctionPlan plan{.max_gap = options.max_gap, .phases = kPhases};
-  if (whole) {
-    plan.unit = std::exp2(-std::ceil(std::log2(rows + 1)));
-    if (range.width >= kExactBelow * plan.unit / 8) return solve_by_paths(problem, options, limits, result);
-  }
-  scratch.costs.reset(problem, exchanged, range.least, options.threads);
-  std::vector<double>& g = scratch.g;
-  g.assign(static_cast<std::size_t>(scratch.costs.columns()), 0.0);
-  if (square && !options.warm_start.empty())
-    std::transform(options.warm_start.begin(), options.warm_start.end(), g.begin(), [&](double value) {
-      return whole ? plan.unit * std::round(std::clamp(value, -range.width, range.width) / plan.unit) : value;
-    });
-  scratch.costs.use(g);
-  ShortListAssignment& assignment = scratch.assignment;
-  const auto begin = [&] {
-    assignment.reset(scratch.costs.rows(), g, scratch.costs, kListLength);
-    return scratch.costs.list_all(assignment, kListLength);
-  };
-  plan.first_epsilon = begin();
-  if (!square) plan.first_epsilon = plan.max_gap * std::fabs(assignment.bounds().dual) / rows;
-  if (whole) plan.first_epsilon = std::max(plan.unit, plan.first_epsilon);
-  AuctionEnd end = run_auction(assignment, plan, limits);
-  result.iterations = assignment.bids();
-  const auto largest = [&] {
-    double size = 0;
-    for (const double value : g) size = std::max(size, std::fabs(value));
-    return size;
-  };
-  if (end == AuctionEnd::left_over) {
-    if (!square) {
-      std::fill(g.begin(), g.end(), 0.0);
-      begin();
+double largest_size(std::span<const double> values) {
+  double size = 0;
+  for (const double value : values) size = std::max(size, std::fabs(value));
+  return size;
+}
+
+// One problem, its smaller side as rows.
+class RowSolver {
+ public:
+  RowSolver(const Problem& problem, const AuctionOptions& options, const SolveLimits& limits, Scratch& scratch,
+            Assignment& result)
+      : problem_(problem),
+        options_(options),
+        limits_(limits),
+        scratch_(scratch),
+        result_(result),
+        exchanged_(problem.n() > problem.m()),
+        square_(problem.n() == problem.m()),
+        rows_(std::min(problem.n(), problem.m())),
+        columns_(std::max(problem.n(), problem.m())) {}
+
+  void solve() {
+    plan_ = {.max_gap = options_.max_gap, .phases = kPhases};
+    if (problem_.integral()) {
+      range_ = range_of_whole_costs(problem_);
+      plan_.unit = std::exp2(-std::floor(std::log2(static_cast<double>(rows_ + 1))) - 1);
+      if (range_.width >= kExactBelow * plan_.unit / 8) return solve_exactly();
     }
-    const SolveLimits rest = limits.remaining(result.iterations);
-    assignment.initialise(rest);
-    if (!assignment.solve(rest)) end = AuctionEnd::limit;
-    result.iterations += assignment.paths();
+    const bool fits = rows_ <= kMostStored / columns_;
+    if (fits && !problem_.integral() && options_.max_gap >= kFloatGap && solve_in_float()) return;
+    scratch_.costs.reset(problem_, exchanged_, range_.least, options_.threads);
+    if (fits)
+      solve_stored();
+    else
+      solve_lists();
+    add(exchanged_ ? result_.g : result_.f, static_cast<double>(range_.least));
+  }
+
+ private:
+  // The exact solver, for whole numbers that double does not hold.
+  void solve_exactly() {
+    ExactWorkspace workspace;
+    ExactOptions exact;
+    exact.certify = exact.check_input = false;
+    exact.threads = options_.threads;
+    const std::int64_t before = result_.iterations;
+    exact.max_iterations = limits_.remaining(before).iterations();
+    exact.max_seconds = std::max(0.0, options_.max_seconds - limits_.seconds());
+    solve_exact(problem_, exact, workspace, result_);
+    result_.iterations += before;
+    result_.algorithm = "auction, shortest paths";
+  }
+
+  void start_potentials(std::vector<double>& g) const {
+    g.assign(static_cast<std::size_t>(columns_), 0.0);
+    if (!square_ || options_.warm_start.empty()) return;
+    for (std::size_t j = 0; j < g.size(); ++j) {
+      const double value = options_.warm_start[j];
+      g[j] = problem_.integral() ? plan_.unit * std::round(std::clamp(value, -range_.width, range_.width) / plan_.unit)
+                                 : value;
+    }
+  }
+
+  // Where n != m there is one phase, so its epsilon is already the last.
+  template <class Auction>
+  AuctionEnd run(Auction& auction, double spread) {
+    plan_.first_epsilon =
+        square_ ? spread : plan_.max_gap * std::fabs(auction.bounds().dual + plan_.offset) / static_cast<double>(rows_);
+    if (plan_.unit > 0) plan_.first_epsilon = std::max(plan_.unit, plan_.first_epsilon);
+    const AuctionEnd end = run_auction(auction, plan_, limits_.remaining(result_.iterations));
+    result_.iterations += auction.bids();
+    if (end == AuctionEnd::limit) result_.status = SolveStatus::iteration_limit;
+    return end;
+  }
+
+  bool solve_in_float() {
+    const FloatCosts& costs = scratch_.floats;
+    scratch_.floats.reset(problem_, exchanged_, scratch_.costs, options_.threads);
+    start_potentials(scratch_.g);
+    DenseAuction<float>& auction = scratch_.quick;
+    auction.reset(costs.matrix().data(), rows_, columns_, scratch_.g, options_.threads);
+    plan_.offset = costs.offset_sum();
+    plan_.rounding = costs.rounding();
+    const AuctionEnd end = run(auction, auction.spread());
+    plan_.offset = plan_.rounding = 0;
+    if (end == AuctionEnd::left_over) return false;
+    store<float, std::int32_t>(auction.column_of(), auction.f(), auction.g(), exchanged_, result_);
+    std::vector<double>& f = exchanged_ ? result_.g : result_.f;
+    for (std::size_t i = 0; i < costs.offsets().size(); ++i) f[i] += costs.offsets()[i];
+    return true;
+  }
+
+  void solve_stored() {
+    std::vector<double>& matrix = scratch_.matrix;
+    matrix.resize(static_cast<std::size_t>(rows_ * columns_));
+    const auto fill = [&](std::int64_t begin, std::int64_t end) {
+      scratch_.costs.tile(begin, end - begin, matrix.data() + begin * columns_);
+    };
+    if (options_.threads == 1)
+      fill(0, rows_);
+    else
+      cpu::parallel_ranges(rows_, 64, fill);
+    start_potentials(scratch_.g);
+    DenseAuction<double>& auction = scratch_.dense;
+    auction.reset(matrix.data(), rows_, columns_, scratch_.g, options_.threads);
+    const AuctionEnd end = run(auction, auction.spread());
+    const std::span<double> g = auction.g();
+    if (end != AuctionEnd::left_over) {
+      double zero = 0;
+      if (end == AuctionEnd::within_unit) {
+        if (largest_size(g) >= kExactBelow * plan_.unit) return solve_exactly_after_all();
+        zero = make_whole(g);
+        auction.bounds();
+      }
+      store<double, std::int32_t>(auction.column_of(), auction.f(), g, exchanged_, result_);
+      lift(zero);
+      return;
+    }
     // Potentials that dwarf what is to be decided, as forbidden pairs and costs of many magnitudes make them, round it
-    // away. From potentials of 0 the paths need none that large.
-    const ShortListAssignment::Bounds bounds = assignment.bounds();
-    const double allowed = std::max(options.max_gap, 1e-9) * std::fabs(bounds.primal);
-    const bool rounded = whole ? largest() >= kExactBelow * plan.unit : bounds.primal - bounds.dual > allowed;
-    if (rounded && end != AuctionEnd::limit) return solve_by_paths(problem, options, limits, result);
-  } else if (whole && largest() >= kExactBelow * plan.unit) {
-    return solve_by_paths(problem, options, limits, result);
+    // away. From none the paths need none that large.
+    const bool usable = square_ && largest_size(g) < (plan_.unit > 0 ? kExactBelow * plan_.unit : kInfinity);
+    follow_paths(usable ? std::span<const double>(g) : std::span<const double>{});
+    if (!usable || result_.status == SolveStatus::iteration_limit) return;
+    const double allowed = std::max(options_.max_gap, 1e-9) * std::fabs(found_.primal);
+    if (found_.primal - found_.dual > allowed) follow_paths({});
   }
-  if (end == AuctionEnd::limit) result.status = SolveStatus::iteration_limit;
-  double zero = 0;
-  if (whole && (end == AuctionEnd::within_unit || end == AuctionEnd::left_over)) {
-    zero = make_whole(g);
-    assignment.bounds();
+
+  void follow_paths(std::span<const double> start) {
+    DenseAssignment<double>& paths = scratch_.paths;
+    result_.iterations +=
+        paths.solve(scratch_.matrix.data(), rows_, columns_, limits_.remaining(result_.iterations), start);
+    if (!paths.complete()) result_.status = SolveStatus::iteration_limit;
+    std::fill(result_.sigma.begin(), result_.sigma.end(), -1);
+    store<double, std::int64_t>(paths.column_of(), paths.u(), paths.v(), exchanged_, result_);
+    long double primal = 0, dual = 0;
+    for (std::int64_t i = 0; i < rows_; ++i) {
+      const std::int64_t j = paths.column_of()[static_cast<std::size_t>(i)];
+      if (j >= 0) primal += scratch_.matrix[static_cast<std::size_t>(i * columns_ + j)];
+      dual += paths.u()[static_cast<std::size_t>(i)];
+    }
+    for (const double value : paths.v()) dual += value;
+    found_ = {.primal = static_cast<double>(primal), .dual = static_cast<double>(dual)};
   }
-  store(assignment, exchanged, zero, static_cast<double>(range.least), result);
+
+  void solve_lists() {
+    std::vector<double>& g = scratch_.g;
+    ShortListAssignment& lists = scratch_.lists;
+    scratch_.costs.use(g);
+    const auto begin = [&](bool from_zero) {
+      if (from_zero)
+        g.assign(static_cast<std::size_t>(columns_), 0.0);
+      else
+        start_potentials(g);
+      lists.reset(rows_, g, scratch_.costs, kListLength);
+      return scratch_.costs.list_all(lists, kListLength);
+    };
+    const auto follow = [&] {
+      const SolveLimits rest = limits_.remaining(result_.iterations);
+      lists.initialise(rest);
+      if (!lists.solve(rest)) result_.status = SolveStatus::iteration_limit;
+      result_.iterations += lists.paths();
+      return lists.bounds();
+    };
+    const AuctionEnd end = run(lists, begin(false));
+    if (end == AuctionEnd::left_over) {
+      if (!square_) begin(true);
+      const AuctionBounds bounds = follow();
+      const double allowed = std::max(options_.max_gap, 1e-9) * std::fabs(bounds.primal);
+      if (square_ && bounds.complete && bounds.primal - bounds.dual > allowed) {  // as in solve_stored()
+        begin(true);
+        follow();
+      }
+    }
+    double zero = 0;
+    if (end == AuctionEnd::within_unit) {
+      zero = make_whole(g);
+      lists.bounds();
+    }
+    store<double, std::int32_t>(lists.column_of(), lists.f(), lists.g(), exchanged_, result_);
+    lift(zero);
+  }
+
+  // Takes `zero`, what the potential 0 has become, off the larger side's potentials.
+  void lift(double zero) {
+    add(exchanged_ ? result_.g : result_.f, zero);
+    add(exchanged_ ? result_.f : result_.g, -zero);
+  }
+
+  void solve_exactly_after_all() {
+    solve_exactly();
+    add(exchanged_ ? result_.g : result_.f, -static_cast<double>(range_.least));
+  }
+
+  const Problem& problem_;
+  const AuctionOptions& options_;
+  const SolveLimits& limits_;
+  Scratch& scratch_;
+  Assignment& result_;
+  const bool exchanged_, square_;
+  const std::int64_t rows_, columns_;
+  AuctionPlan plan_;
+  Range range_;
+  AuctionBounds found_;
+};
+
+// Searching blocks of points loses to whole rows of float32 costs in more dimensions than the exact solver's rows of
+// double, and only where those do not do or do not fit is it left to plan_exact().
+bool coarse_to_fine(const Problem& problem, double max_gap) {
+  if (plan_exact(problem) != ExactAlgorithm::multilevel) return false;
+  const bool rows_serve = max_gap >= kFloatGap && problem.n() <= kMostStored / problem.n();
+  return !rows_serve || problem.dimension() < kRowsFromDimension;
 }
 
 void solve_one(const Problem& problem, const AuctionOptions& options, Scratch& scratch, Assignment& result) {
@@ -182,11 +333,11 @@ void solve_one(const Problem& problem, const AuctionOptions& options, Scratch& s
   result.status = SolveStatus::converged;
   result.algorithm = "auction";
   if (n > 0 && m > 0) {
-    if (plan_exact(problem) == ExactAlgorithm::multilevel) {
+    if (coarse_to_fine(problem, options.max_gap)) {
       result.algorithm = "auction, multilevel";
       scratch.multilevel.solve_to_gap(problem, options.max_gap, options.warm_start, limits, options.threads, result);
     } else {
-      solve_lists(problem, options, limits, scratch, result);
+      RowSolver(problem, options, limits, scratch, result).solve();
     }
   }
   result.seconds = limits.seconds();

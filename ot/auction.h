@@ -6,7 +6,8 @@
 //   points in few dimensions, n = m   coarse to fine (ot/multilevel.h): lists from a search of blocks, O(n k) memory
 //   else                              lists from whole rows of costs, stored while they fit (ot/cost_columns.h)
 //   n != m                            one phase from potentials 0, since a column that stays free must keep 0
-//   whole costs and max_gap = 0       epsilon falls below 1 / n in steps that double holds exactly, then the potentials
+//   whole costs and max_gap = 0       epsilon falls below 1 / (n + 1) in steps that double holds exactly, then the
+//   potentials
 //                                     are made whole: optimal, and proved so with gap 0
 #pragma once
 

@@ -8,7 +8,6 @@
 namespace otnfm {
 namespace {
 
-constexpr std::int64_t kMostStored = std::int64_t{1} << 28;
 constexpr std::int64_t kTile = 8;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
@@ -26,16 +25,6 @@ void CostColumns::reset(const Problem& problem, bool exchanged, std::int64_t shi
   costs_.reset(problem, exchanged);
   shift_ = shift;
   threads_ = threads;
-  stored_ = rows() == 0 || columns() <= kMostStored / rows();
-  if (!stored_) return;
-  matrix_.resize(static_cast<std::size_t>(rows() * columns()));
-  const auto fill = [&](std::int64_t begin, std::int64_t end) {
-    tile(begin, end - begin, matrix_.data() + begin * columns());
-  };
-  if (threads == 1)
-    fill(0, rows());
-  else
-    cpu::parallel_ranges(rows(), 64, fill);
 }
 
 void CostColumns::tile(std::int64_t first, std::int64_t count, double* out) const {
@@ -44,13 +33,6 @@ void CostColumns::tile(std::int64_t first, std::int64_t count, double* out) cons
     for (std::int64_t j = 0; j < columns(); ++j)
       out[i * columns() + j] = static_cast<double>(exchanged_ ? whole_cost(problem_, j, first + i) - shift_
                                                               : whole_cost(problem_, first + i, j) - shift_);
-}
-
-const double* CostColumns::row(std::int64_t i, Scratch& scratch) const {
-  if (stored_) return matrix_.data() + i * columns();
-  scratch.row.resize(static_cast<std::size_t>(columns()));
-  tile(i, 1, scratch.row.data());
-  return scratch.row.data();
 }
 
 double CostColumns::select(const double* costs, std::int64_t k, Scratch& scratch, std::vector<Arc>& arcs) const {
@@ -108,25 +90,22 @@ double CostColumns::select(const double* costs, std::int64_t k, Scratch& scratch
 }
 
 double CostColumns::nearest(std::int64_t i, std::int64_t k, std::vector<Arc>& arcs) {
-  return select(row(i, scratch_), k, scratch_, arcs);
+  scratch_.rows.resize(static_cast<std::size_t>(columns()));
+  tile(i, 1, scratch_.rows.data());
+  return select(scratch_.rows.data(), k, scratch_, arcs);
 }
 
 double CostColumns::list_all(ShortListAssignment& assignment, std::int64_t k) {
   const std::int64_t n = rows();
   spreads_.resize(static_cast<std::size_t>(n));
-  const auto body = [&](std::int64_t begin, std::int64_t end) {
+  const auto list = [&](std::int64_t begin, std::int64_t end) {
     Scratch scratch;
-    std::vector<double> costs_of_rows;
-    if (!stored_) costs_of_rows.resize(static_cast<std::size_t>(kTile * columns()));
+    scratch.rows.resize(static_cast<std::size_t>(kTile * columns()));
     for (std::int64_t i = begin; i < end; ++i) {
-      const double* costs = nullptr;
-      if (stored_) {
-        costs = row(i, scratch);
-      } else {
-        if ((i - begin) % kTile == 0) this->tile(i, std::min(kTile, end - i), costs_of_rows.data());
-        costs = costs_of_rows.data() + (i - begin) % kTile * columns();
-      }
-      const double bound = select(costs, std::min(k, columns()), scratch, scratch.arcs);
+      const std::int64_t within = (i - begin) % kTile;
+      if (within == 0) tile(i, std::min(kTile, end - i), scratch.rows.data());
+      const double bound =
+          select(scratch.rows.data() + within * columns(), std::min(k, columns()), scratch, scratch.arcs);
       assignment.set_list(i, scratch.arcs, bound);
       double least = kInfinity, greatest = -kInfinity;
       for (const Arc& arc : scratch.arcs) {
@@ -138,9 +117,9 @@ double CostColumns::list_all(ShortListAssignment& assignment, std::int64_t k) {
     }
   };
   if (threads_ == 1)
-    body(0, n);
+    list(0, n);
   else
-    cpu::parallel_ranges(n, 16, body);
+    cpu::parallel_ranges(n, kTile, list);
   if (n == 0) return 0;
   std::nth_element(spreads_.begin(), spreads_.begin() + n / 2, spreads_.end());
   return spreads_[static_cast<std::size_t>(n / 2)];

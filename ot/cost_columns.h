@@ -1,5 +1,5 @@
-// Near columns of a row, in any dimension and for matrices: all m costs of the row, and the least k of them. The costs
-// are stored while they fit, else computed anew at each call.
+// Near columns of a row, in any dimension and for matrices: all m costs of the row, computed anew at each call, and the
+// least k of them.
 //
 // Selection is one vector pass over the row, 8 m bytes: minima of blocks of columns; the k-th of those is a ceiling
 // with at least k columns at or below it, which are gathered from the few blocks that reach below.
@@ -23,6 +23,9 @@ class CostColumns : public NearestColumns {
   std::int64_t rows() const { return costs_.rows(); }
   std::int64_t columns() const { return costs_.columns(); }
 
+  /// The costs of rows [first, first + count) with all columns, row-major.
+  void tile(std::int64_t first, std::int64_t count, double* out) const;
+
   /// The potentials [columns], which the caller owns; nearest() reads them.
   void use(std::span<const double> g) { g_ = g; }
 
@@ -34,11 +37,9 @@ class CostColumns : public NearestColumns {
 
  private:
   struct Scratch {
-    std::vector<double> row, reduced, minima, sorted;
+    std::vector<double> rows, reduced, minima, sorted;
     std::vector<Arc> arcs;
   };
-  void tile(std::int64_t first, std::int64_t count, double* out) const;
-  const double* row(std::int64_t i, Scratch& scratch) const;
   double select(const double* costs, std::int64_t k, Scratch& scratch, std::vector<Arc>& arcs) const;
 
   Problem problem_;
@@ -46,8 +47,6 @@ class CostColumns : public NearestColumns {
   CostRows costs_;
   std::int64_t shift_ = 0;
   int threads_ = 0;
-  bool stored_ = false;
-  std::vector<double> matrix_;  // [rows, columns] where stored
   std::span<const double> g_;
   Scratch scratch_;
   std::vector<double> spreads_;

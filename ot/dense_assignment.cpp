@@ -80,7 +80,8 @@ TwoLeast<T> two_least(const T* c, const T* v, std::int64_t m) {
 }  // namespace
 
 template <class T>
-std::int64_t DenseAssignment<T>::solve(const T* costs, std::int64_t n, std::int64_t m, const SolveLimits& limits) {
+std::int64_t DenseAssignment<T>::solve(const T* costs, std::int64_t n, std::int64_t m, const SolveLimits& limits,
+                                       std::span<const T> start) {
   costs_ = costs;
   n_ = n;
   m_ = m;
@@ -96,7 +97,10 @@ std::int64_t DenseAssignment<T>::solve(const T* costs, std::int64_t n, std::int6
   free_rows_.clear();
   deferred_rows_.clear();
 
-  if (n == m) reduce_columns();
+  if (!start.empty())
+    std::copy(start.begin(), start.end(), v_.begin());
+  else if (n == m)
+    reduce_columns();
   for (std::int64_t i = 0; i < n; ++i)
     if (column_of_[static_cast<std::size_t>(i)] < 0) free_rows_.push_back(i);
   reduce_rows(limits);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "ot/solve_limits.h"
@@ -21,8 +22,10 @@ template <class T>
 class DenseAssignment {
  public:
   /// Solves rows [n] against columns [m], n <= m. `costs` is row-major [n, m] with row_stride m.
-  /// Returns the number of augmenting paths; complete() tells whether a limit was hit.
-  std::int64_t solve(const T* costs, std::int64_t n, std::int64_t m, const SolveLimits& limits);
+  /// Returns the number of augmenting paths; complete() tells whether a limit was hit. `start` [m], if not empty, are
+  /// column potentials to begin with, the better the shorter the paths; only where n = m.
+  std::int64_t solve(const T* costs, std::int64_t n, std::int64_t m, const SolveLimits& limits,
+                     std::span<const T> start = {});
 
   bool complete() const { return complete_; }
   const std::vector<std::int64_t>& column_of() const { return column_of_; }  ///< [n], -1 where free

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "kernels/cpu/parallel.h"
-#include "ot/list_auction.h"
+#include "ot/epsilon_scaling.h"
 #include "ot/spatial_order.h"
 
 namespace otnfm {

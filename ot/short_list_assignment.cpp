@@ -127,9 +127,9 @@ void ShortListAssignment::auction(double epsilon, const SolveLimits& limits, std
   queue.clear();
 }
 
-ShortListAssignment::Bounds ShortListAssignment::bounds() {
+AuctionBounds ShortListAssignment::bounds() {
   long double primal = 0, dual = 0;
-  Bounds result{0, 0, 0, true};
+  AuctionBounds result;
   for (std::int64_t i = 0; i < n_; ++i) {
     const auto row = static_cast<std::size_t>(i);
     dual += f_[row] = two_best(i).first_reduced;
@@ -138,7 +138,6 @@ ShortListAssignment::Bounds ShortListAssignment::bounds() {
       continue;
     }
     primal += matched_cost_[row];
-    result.largest_cost = std::max(result.largest_cost, std::fabs(matched_cost_[row]));
   }
   for (const double value : g_) dual += value;
   result.primal = static_cast<double>(primal);

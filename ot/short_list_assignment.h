@@ -13,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include "ot/epsilon_scaling.h"
 #include "ot/solve_limits.h"
 
 namespace otnfm {
@@ -31,7 +32,7 @@ class NearestColumns {
   virtual double nearest(std::int64_t row, std::int64_t k, std::vector<Arc>& arcs) = 0;
 };
 
-class ShortListAssignment {
+class ShortListAssignment : public AuctionPhases {
  public:
   /// n rows, n <= g.size() columns, nothing matched. g is read and lowered in place. Where n < g.size(), g must be 0 at
   /// the start: a column left free must keep the largest potential, so what an auction has matched must stay so.
@@ -41,19 +42,13 @@ class ShortListAssignment {
   /// need it. Different rows may be given theirs by different threads.
   void set_list(std::int64_t i, std::span<const Arc> arcs, double bound);
 
-  /// Starts from the matches that hold within epsilon, ends with all rows matched within epsilon; or earlier, at a time
-  /// limit, after most_bids or when its bids are many times the rows. An epsilon too small to change the potentials
-  /// does nothing. Where n < g.size(), only once, from g = 0.
+  std::int64_t rows() const override { return n_; }
+  std::int64_t columns() const override { return m_; }
   void auction(double epsilon, const SolveLimits& limits,
-               std::int64_t most_bids = std::numeric_limits<std::int64_t>::max());
-
-  /// Sums over the rows: what the matches cost, and what no assignment can be below. Sets f to its best for g.
-  struct Bounds {
-    double primal, dual;
-    double largest_cost;  ///< of the matches
-    bool complete;        ///< every row is matched
-  };
-  Bounds bounds();
+               std::int64_t most_bids = std::numeric_limits<std::int64_t>::max()) override;
+  /// Sets f.
+  AuctionBounds bounds() override;
+  std::int64_t bids() const override { return bids_; }
 
   /// Unmatches everything, then matches at zero reduced cost what augmenting row reduction can.
   void initialise(const SolveLimits& limits);
@@ -61,12 +56,10 @@ class ShortListAssignment {
   /// Matches every row, optimally. False at a limit.
   bool solve(const SolveLimits& limits);
 
-  std::int64_t columns() const { return m_; }
   std::span<const double> f() const { return f_; }
   std::span<const double> g() const { return g_; }
   std::span<const std::int32_t> column_of() const { return column_of_; }  ///< [n], -1 where free
   std::int64_t paths() const { return paths_; }
-  std::int64_t bids() const { return bids_; }
 
  private:
   struct TwoBest {
