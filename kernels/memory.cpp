@@ -1,5 +1,6 @@
 #include "kernels/memory.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -10,6 +11,11 @@ namespace otnfm {
 namespace {
 
 constexpr std::size_t kAlignment = 256;
+
+struct Held {
+  std::atomic<std::size_t> now{0}, most{0};
+};
+Held held[2];  // by Device
 
 void* allocate_on_host(std::size_t bytes) {
   // Of exactly this size (aligned_alloc would want it rounded up), so that a sanitizer sees the first byte behind it.
@@ -51,7 +57,22 @@ void zero_bytes(Stream& stream, void* to, std::size_t bytes) {
   std::memset(to, 0, bytes);
 }
 
+std::size_t peak_bytes(Device device) {
+  return held[static_cast<int>(device)].most.load();
+}
+
 Memory::Memory(Device device, std::size_t bytes, const char* purpose)
-    : pointer_(allocate(device, bytes, purpose), Free{device}), bytes_(bytes) {}
+    : pointer_(allocate(device, bytes, purpose), Free{device, bytes}) {
+  Held& on_device = held[static_cast<int>(device)];
+  const std::size_t now = on_device.now += bytes;
+  std::size_t most = on_device.most.load();
+  while (now > most && !on_device.most.compare_exchange_weak(most, now)) {
+  }
+}
+
+void Memory::Free::operator()(void* pointer) const noexcept {
+  held[static_cast<int>(device)].now -= bytes;
+  deallocate(device, pointer);
+}
 
 }  // namespace otnfm

@@ -26,6 +26,9 @@ void zero_bytes(Stream& stream, void* to, std::size_t bytes);
 
 }  // namespace cuda
 
+/// The most bytes of a device that Memory has held at any moment so far, in the whole process.
+std::size_t peak_bytes(Device device);
+
 /// Owns one allocation.
 class Memory {
  public:
@@ -33,15 +36,15 @@ class Memory {
   Memory(Device device, std::size_t bytes, const char* purpose);
 
   std::byte* data() const { return static_cast<std::byte*>(pointer_.get()); }
-  std::size_t bytes() const { return bytes_; }
+  std::size_t bytes() const { return pointer_.get_deleter().bytes; }
 
  private:
   struct Free {
     Device device;
-    void operator()(void* pointer) const noexcept { deallocate(device, pointer); }
+    std::size_t bytes;
+    void operator()(void* pointer) const noexcept;
   };
-  std::unique_ptr<void, Free> pointer_;
-  std::size_t bytes_ = 0;
+  std::unique_ptr<void, Free> pointer_{nullptr, Free{Device::cpu, 0}};
 };
 
 }  // namespace otnfm

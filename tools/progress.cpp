@@ -44,8 +44,15 @@ void Progress::erase() {
 void Progress::update(std::uint64_t done, std::uint64_t total, const std::string& details) {
   const double fraction = total == 0 ? 1.0 : static_cast<double>(done) / static_cast<double>(total),
                elapsed = now() - started_;
-  const std::string left =
-      done == 0 || done == total ? duration(elapsed) : duration(elapsed * (1 - fraction) / fraction) + " left";
+  // What is left goes by the pace since the first update: before it lies work that comes only once.
+  if (first_done_ > done) {
+    first_done_ = done;
+    first_update_ = now();
+  }
+  const auto remaining = [&] {
+    return (now() - first_update_) * static_cast<double>(total - done) / static_cast<double>(done - first_done_);
+  };
+  const std::string left = done == first_done_ || done == total ? duration(elapsed) : duration(remaining()) + " left";
   if (!terminal_) {
     if (done != total && now() - last_line_ < kSecondsBetweenLines) return;
     last_line_ = now();

@@ -25,7 +25,8 @@ class Progress {
   bool terminal_;
   bool drawn_ = false;
   double last_line_ = -1e30;
-  double started_;
+  double started_, first_update_ = 0;
+  std::uint64_t first_done_ = ~std::uint64_t{0};
 };
 
 }  // namespace otnfm

@@ -138,6 +138,7 @@ void train(const TrainFlags& flags) {
                                    {"weights", summary.weight_count},
                                    {"activation_bytes", summary.activation_bytes},
                                    {"peak_bytes", summary.peak_bytes},
+                                   {"device_peak_bytes", summary.device_peak_bytes},
                                    {"samples", summary.picture}};
     fmt::print("{}\n", result.dump());
     return;
@@ -147,7 +148,10 @@ void train(const TrainFlags& flags) {
       "is the mean, 1: none is lost)\n",
       summary.finished ? "trained" : "interrupted after", summary.steps_done, summary.training_seconds,
       summary.images_per_second, summary.coupling_seconds, summary.loss, summary.collapse_rho);
-  fmt::print("peak memory {:.0f} MiB\n", static_cast<double>(summary.peak_bytes) / 1048576);
+  fmt::print("peak memory {:.0f} MiB", static_cast<double>(summary.peak_bytes) / 1048576);
+  if (summary.device_peak_bytes > 0)
+    fmt::print(", {:.0f} MiB on the GPU", static_cast<double>(summary.device_peak_bytes) / 1048576);
+  fmt::print("\n");
   fmt::print("model {}\npicture {}\n", (run.out / "model.safetensors").string(), summary.picture);
   if (!summary.finished) fmt::print("go on with: otnfm train --out {} --resume\n", flags.out);
 }

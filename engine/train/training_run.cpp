@@ -11,6 +11,7 @@
 #include "engine/generate/model_file.h"
 #include "engine/io/atomic_file.h"
 #include "engine/train/preview.h"
+#include "kernels/memory.h"
 #include "layers/table.h"
 
 namespace otnfm {
@@ -133,6 +134,7 @@ class Run {
     checkpoint();
     rusage usage{};
     if (getrusage(RUSAGE_SELF, &usage) == 0) summary_.peak_bytes = static_cast<std::size_t>(usage.ru_maxrss) << 10;
+    if (run_.device == Device::cuda) summary_.device_peak_bytes = peak_bytes(Device::cuda);
     return summary_;
   }
 

@@ -31,7 +31,8 @@ struct RunSummary {
   double collapse_rho = 0;  ///< tr Cov(F(1, x0)) / tr Cov(x1) of 4096 samples
   std::int64_t weight_count = 0;
   std::size_t activation_bytes = 0;
-  std::size_t peak_bytes = 0;  ///< of host memory, the whole process
+  std::size_t peak_bytes = 0;         ///< of host memory, the whole process
+  std::size_t device_peak_bytes = 0;  ///< of the GPU's memory; 0 on the CPU
   std::string picture;         ///< path of samples.png
 };
 
