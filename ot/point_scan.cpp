@@ -95,6 +95,7 @@ double select(const double* values, std::int64_t size, std::int64_t k, std::int6
     greatest = finite > greatest ? finite : greatest;
   }
   high = std::min(high, greatest);
+  if (count_up_to(values, size, low) >= k) return low;
   for (int step = 0; step < 64; ++step) {
     const double middle = low + (high - low) / 2;
     if (middle <= low || middle >= high) break;

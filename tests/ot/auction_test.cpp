@@ -173,7 +173,7 @@ TEST(AuctionPoints, CloudsSideBySideOnALine) {
     const Matrix<float> x = gaussian<float>(random, n, 1), y = gaussian<float>(random, n, 1, 0.5, 2);
     const Problem problem = Problem::from_points(x.view(), y.view(), Cost::euclidean);
     const Matrix<double> c = cost_matrix(x, y, Cost::euclidean);
-    for (const double max_gap : {1e-4, 1e-3}) expect_within(c, solve(problem, max_gap), max_gap);
+    for (const double max_gap : {0.0, 1e-4, 1e-3}) expect_within(c, solve(problem, max_gap), max_gap);
   }
 }
 
