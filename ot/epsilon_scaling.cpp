@@ -9,6 +9,7 @@ namespace {
 constexpr double kEpsilonRatio = 0.2;
 // How far beyond the plan's phases a gap that can be foreseen is still pursued.
 constexpr int kMorePhases = 2;
+constexpr std::int64_t kTrialBidsPerRow = 10;
 constexpr int kMostPhases = 60;  // of whole costs: 0.2^60 spans what double does
 
 }  // namespace
@@ -20,12 +21,20 @@ AuctionEnd run_auction(AuctionPhases& auction, const AuctionPlan& plan, const So
   };
   const double least = plan.first_epsilon * std::pow(kEpsilonRatio, plan.phases + kMorePhases - 1);
   const std::int64_t start = auction.bids();
-  double epsilon = allowed_epsilon(plan.first_epsilon);
+  bool trial = plan.trial_epsilon > 0 && plan.trial_epsilon < plan.first_epsilon;
+  double epsilon = allowed_epsilon(trial ? plan.trial_epsilon : plan.first_epsilon);
   for (int phase = 1; phase <= kMostPhases; ++phase) {
     const SolveLimits rest = limits.remaining(auction.bids() - start);
     if (rest.reached(0)) return AuctionEnd::limit;
-    auction.auction(epsilon, rest, rest.iterations());
+    auction.auction(epsilon, rest,
+                    trial ? std::min(rest.iterations(), kTrialBidsPerRow * auction.rows()) : rest.iterations());
     const AuctionBounds bounds = auction.bounds();
+    if (trial && !bounds.complete) {
+      trial = false;
+      epsilon = allowed_epsilon(plan.first_epsilon);
+      continue;
+    }
+    trial = false;
     if (!bounds.complete) return limits.reached(auction.bids() - start) ? AuctionEnd::limit : AuctionEnd::left_over;
     const double rounding = plan.rounding + bounds.rounding;
     const double gap = bounds.primal - bounds.dual,

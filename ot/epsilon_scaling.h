@@ -37,6 +37,7 @@ class AuctionPhases {
 struct AuctionPlan {
   double max_gap = 0;        ///< relative, as in Certificate::gap; 0 cannot be reached by an auction of real costs
   double first_epsilon = 0;  ///< of the first phase, in units of cost
+  double trial_epsilon = 0;  ///< where positive, of a phase before it that may end early: for potentials near the end
   int phases = 4;            ///< most, where max_gap is too small to be reached
   double offset = 0;         ///< what the true primal sum has more than that of the costs that are looked at
   double rounding = 0;       ///< of those costs, in the difference of primal and dual sums

@@ -105,6 +105,7 @@ void MultilevelAssignment::solve(const Problem& problem, const SolveLimits& limi
 void MultilevelAssignment::solve_to_gap(const Problem& problem, double max_gap, std::span<const double> warm_start,
                                         const SolveLimits& limits, int threads, Assignment& result) {
   max_gap_ = max_gap;
+  warm_ = !warm_start.empty();
   std::size_t depth = 1;
   if (warm_start.empty())
     for (std::int64_t size = problem.n(); size > kCoarsest; size = (size + kGroup - 1) / kGroup) ++depth;
@@ -173,9 +174,10 @@ bool MultilevelAssignment::solve_level(const Level& level, bool finest, const So
   double epsilon =
       kFirstEpsilon * std::accumulate(spreads_.begin(), spreads_.end(), 0.0) / static_cast<double>(spreads_.size());
   if (max_gap_ > 0) {
-    const AuctionEnd end = run_auction(
-        assignment_, {.max_gap = max_gap_, .first_epsilon = epsilon, .phases = finest ? kPhases : kCoarsePhases},
-        limits);
+    AuctionPlan plan{.max_gap = max_gap_, .first_epsilon = epsilon, .phases = finest ? kPhases : kCoarsePhases};
+    if (warm_)
+      plan.trial_epsilon = max_gap_ * std::fabs(assignment_.bounds().dual) / static_cast<double>(spreads_.size());
+    const AuctionEnd end = run_auction(assignment_, plan, limits);
     iterations_ += assignment_.bids();
     if (end == AuctionEnd::limit) return false;
     // What a coarse level leaves over is far below the error of its potentials for the next.

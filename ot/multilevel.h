@@ -71,7 +71,8 @@ class MultilevelAssignment {
   std::vector<ThreadScratch> scratch_;  // one a thread
   std::vector<double> potentials_;
   std::int64_t iterations_ = 0;
-  double max_gap_ = 0;           // 0: solve every level exactly
+  double max_gap_ = 0;  // 0: solve every level exactly
+  bool warm_ = false;
   std::vector<double> spreads_;  // of each row's list at the start of a level, greatest less least reduced cost
 };
 

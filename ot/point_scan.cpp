@@ -95,6 +95,7 @@ double select(const double* values, std::int64_t size, std::int64_t k, std::int6
     greatest = finite > greatest ? finite : greatest;
   }
   high = std::min(high, greatest);
+  if (count_up_to(values, size, low) >= k) return low;
   for (int step = 0; step < 64; ++step) {
     const double middle = low + (high - low) / 2;
     if (middle <= low || middle >= high) break;
@@ -233,27 +234,33 @@ double PointScan::nearest(const double* x, std::int64_t k, Scratch& scratch, std
         ceiling = select(scratch.values.data(), evaluated(), k, limit, ceiling);
     }
     arcs.clear();
-    double excluded = ceiling;
-    for (std::size_t slot = 0; slot < blocks.size(); ++slot) {
-      const double* values = scratch.values.data() + slot * kBlock;
-      std::int32_t near[kBlock];
-      int count = 0;
-      for (int j = 0; j < kBlock; ++j) {
-        near[count] = j;
-        count += values[j] <= ceiling;
-      }
-      const std::int64_t b = blocks[slot];
-      for (int a = 0; a < count; ++a) {
-        const auto column = static_cast<std::int32_t>(b * kBlock + near[a]);
-        if (column >= n_) continue;
-        if (static_cast<std::int64_t>(arcs.size()) == limit && k < n_) {  // ties beyond number
-          excluded = std::min(excluded, values[near[a]]);
-          continue;
+    // Where ties at the ceiling are beyond number, those below it come first: there are fewer than k of them.
+    const bool crowded = k < n_ && count_up_to(scratch.values.data(), evaluated(), ceiling) > limit;
+    const auto take = [&](auto wanted) {
+      for (std::size_t slot = 0; slot < blocks.size(); ++slot) {
+        const double* values = scratch.values.data() + slot * kBlock;
+        std::int32_t near[kBlock];
+        int count = 0;
+        for (int j = 0; j < kBlock; ++j) {
+          near[count] = j;
+          count += wanted(values[j]);
         }
-        arcs.push_back({kernel.cost(x, coordinates_.data() + b * dimension_ * kBlock + near[a], dimension_), column});
+        const std::int64_t b = blocks[slot];
+        for (int a = 0; a < count; ++a) {
+          const auto column = static_cast<std::int32_t>(b * kBlock + near[a]);
+          if (column >= n_) continue;
+          if (static_cast<std::int64_t>(arcs.size()) == limit && k < n_) return;
+          arcs.push_back({kernel.cost(x, coordinates_.data() + b * dimension_ * kBlock + near[a], dimension_), column});
+        }
       }
+    };
+    if (crowded) {
+      take([ceiling](double value) { return value < ceiling; });
+      take([ceiling](double value) { return value == ceiling; });
+    } else {
+      take([ceiling](double value) { return value <= ceiling; });
     }
-    return excluded;
+    return ceiling;
   });
 }
 

@@ -82,7 +82,7 @@ class ShortListAssignment : public AuctionPhases {
   TwoBest two_best(std::int64_t i);
   void match(std::int32_t i, const Arc& arc, std::int32_t& displaced);
   bool augment(std::int32_t root, const SolveLimits& limits);
-  void scan(std::int32_t row, double reached);
+  void scan(std::int32_t row, double reached, double level);
   void push(Event event);
   Event pop();
 

@@ -164,6 +164,19 @@ TEST(AuctionPoints, EveryCostDimensionSizeAndGap) {
       }
 }
 
+// On a line, with the sources on one side of the targets, every assignment costs the same by distance: reduced costs
+// tie by the hundred, and the lists must still hold the least.
+TEST(AuctionPoints, CloudsSideBySideOnALine) {
+  Random random(std::random_device{}());
+  for (int round = 0; round < 30; ++round) {
+    const std::int64_t n = 130 + static_cast<std::int64_t>(random() % 300);
+    const Matrix<float> x = gaussian<float>(random, n, 1), y = gaussian<float>(random, n, 1, 0.5, 2);
+    const Problem problem = Problem::from_points(x.view(), y.view(), Cost::euclidean);
+    const Matrix<double> c = cost_matrix(x, y, Cost::euclidean);
+    for (const double max_gap : {0.0, 1e-4, 1e-3}) expect_within(c, solve(problem, max_gap), max_gap);
+  }
+}
+
 TEST(AuctionPoints, DuplicatesTiesScalesAndOffsets) {
   Random random(std::random_device{}());
   for (const std::int64_t d : {2, 12}) {
