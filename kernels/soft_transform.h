@@ -24,7 +24,8 @@ struct SoftTarget {
   View<const float> marginal;  // [n] a_i
   View<float> rounded;         // [n] `after` as a SoftSource:
   View<float> weight;          // [n] a_i 2^(after_i - rounded_i)
-  View<double> residual;   // [n] a_i |2^(before_i - after_i) - 1|: a row's share of the L1 marginal error at `before`
+  View<double>
+      residual;  // [n] a_i |2^min(60, before_i - after_i) - 1|: a row's share of the L1 marginal error at `before`
   View<double> mean = {};  // [n] or no memory: the mean of s_ij over row i of the plan
   // For marginals at a price: after = damping (u + offset) - offset.
   double damping = 1;

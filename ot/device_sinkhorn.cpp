@@ -214,20 +214,20 @@ bool DeviceSinkhorn::State::stage(double at, bool last, const SolveLimits& limit
     step_state.read(stream, found);
     const bool done = found[0] <= tolerance;
     result->iterations = before + static_cast<std::int64_t>(found[1]) + (done ? 1 : 0);
-    if (done || (!last && launched >= kStageIterations)) break;
-    if (!std::isfinite(found[0])) break;  // the rounding below tells why
-    if (limits.reached(before + launched)) {
-      settle_for_the_best(damping);
+    if ((done && last) || !std::isfinite(found[0])) break;
+    if (limits.reached(result->iterations)) {
+      if (!done) settle_for_the_best(damping);
       result->status = SolveStatus::iteration_limit;
       result->message = fmt::format("stopped after {} iterations, {:.3g} s, at an L1 error of {:.3g}",
                                     result->iterations, limits.seconds(), found[0]);
       break;
     }
+    if (done || (!last && launched >= kStageIterations)) break;
   }
   leave();
   result->rounding = plan.rounding() * ratio + kLog2 * std::ldexp(largest_size(u) + largest_size(v), -24) +
                      std::ldexp(largest_size(f) + largest_size(g), -53) * scale * kLog2;
-  if (!(result->rounding <= kFailAbove) && (last || !std::isfinite(found[0]))) {
+  if (!std::isfinite(found[0]) || (last && !(result->rounding <= kFailAbove))) {
     fail_by_rounding(at, *result);
     return false;
   }

@@ -95,8 +95,8 @@ class SinkhornRun {
     for (bool done = false; !done;) {
       const bool answered = iterate(tolerance);
       ++result_.iterations;
-      if (!answered && limits_.reached(result_.iterations)) {
-        settle_for_the_best();
+      if (!(answered && last) && limits_.reached(result_.iterations)) {
+        if (!answered) settle_for_the_best();
         result_.status = SolveStatus::iteration_limit;
         result_.message = fmt::format("stopped after {} iterations, {:.3g} s, at an L1 error of {:.3g}",
                                       result_.iterations, limits_.seconds(), error_);

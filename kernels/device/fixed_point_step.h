@@ -12,11 +12,13 @@ struct FixedPoint {
   static constexpr double kMostGrowth = 3;  // of the error over its least, before mixing starts anew
   static constexpr double kRidge = 1e-10;   // relative: differences of residuals become parallel towards the end
 
-  static constexpr double kMostStalled = 12;  // steps without a new least error
+  static constexpr double kMostStalled = 12;  // mixed steps without a new least error, before plain ones from there
+  // Plain steps may go far at the same error, one unit of an exponent a step: the last of them is then the best.
+  static constexpr double kAboutTheLeast = 1.01;
   static constexpr double kFirstPlain = 4, kMostPlain = 4096;
 
   // The state. count: steps in the history; plain: steps to come without mixing, and how many they will be next time;
-  // stalled: steps since the least error.
+  // stalled: mixed steps since the least error.
   double error, iterations, least, count, plain, next_plain, stalled;
   bool stays, reverts, improves, mixes;  // what this step does; improves: v has the least error so far
   int depth;                             // differences in the history, with this step's
@@ -27,13 +29,14 @@ struct FixedPoint {
     const double* state = a.state.data;
     FixedPoint p{error, state[1], state[2], state[3], state[4], state[5], state[6], false, false, false, false, 0, 0};
     const bool first = p.iterations == 0;
-    p.stays = error <= a.tolerance;
-    p.improves = first || error < p.least;
-    p.stalled = p.improves ? 0 : p.stalled + 1;
-    p.reverts = a.mixing && !p.stays && !p.improves && (error > kMostGrowth * p.least || p.stalled > kMostStalled);
     if (first) p.next_plain = kFirstPlain;
-    if (p.improves) p.least = error;
-    if (p.reverts) {
+    p.stays = error <= a.tolerance;
+    p.improves = first || error <= kAboutTheLeast * p.least;
+    p.stalled = first || error < p.least || p.plain > 0 ? 0 : p.stalled + 1;
+    p.least = first || error < p.least ? error : p.least;
+    p.reverts = a.mixing && !p.stays && error > kMostGrowth * p.least;
+    if (p.reverts || p.stalled > kMostStalled) {
+      p.count = 0;
       p.plain = p.next_plain;
       p.next_plain = p.next_plain < kMostPlain ? 2 * p.next_plain : kMostPlain;
       p.stalled = 0;

@@ -46,6 +46,9 @@ OTNFM_HD float exponent_of(const SoftSource& source, std::int64_t j) {
   return source.weight.data[j] > 0 ? source.rounded.data[j] : LogSum::kNoWeight;
 }
 
+/// Of an exponent, in a residual: far from the answer a sum of residuals stays finite.
+inline constexpr double kMostChange = 60;
+
 /// The update of target i, given its sum.
 OTNFM_HD void update_target(const SoftTarget& target, std::int64_t i, const LogSum& row) {
   const double before = target.before.data[i], marginal = static_cast<double>(target.marginal.data[i]);
@@ -55,7 +58,8 @@ OTNFM_HD void update_target(const SoftTarget& target, std::int64_t i, const LogS
   target.after.data[i] = after;
   target.rounded.data[i] = rounded;
   target.weight.data[i] = static_cast<float>(marginal * exp2(after - static_cast<double>(rounded)));
-  target.residual.data[i] = marginal * fabs(exp2(before - after) - 1);
+  const double change = before - after;
+  target.residual.data[i] = marginal * fabs(exp2(change < kMostChange ? change : kMostChange) - 1);
   if (target.mean.data != nullptr) target.mean.data[i] = static_cast<double>(row.moment / row.sum);
 }
 
