@@ -9,7 +9,7 @@
 
 namespace otnfm {
 
-enum class DType : std::uint8_t { float32, float64, bfloat16, int32, int64, uint8, uint64 };
+enum class DType : std::uint8_t { float32, float64, bfloat16, int32, int64, uint8, uint16, uint64 };
 
 constexpr std::size_t size_of(DType dtype) {
   switch (dtype) {
@@ -21,6 +21,7 @@ constexpr std::size_t size_of(DType dtype) {
     case DType::uint64:
       return 8;
     case DType::bfloat16:
+    case DType::uint16:
       return 2;
     case DType::uint8:
       return 1;
@@ -42,6 +43,8 @@ constexpr const char* name_of(DType dtype) {
       return "int64";
     case DType::uint8:
       return "uint8";
+    case DType::uint16:
+      return "uint16";
     case DType::uint64:
       return "uint64";
   }
@@ -73,6 +76,10 @@ struct DTypeOf<std::int64_t> {
 template <>
 struct DTypeOf<std::uint8_t> {
   static constexpr DType value = DType::uint8;
+};
+template <>
+struct DTypeOf<std::uint16_t> {
+  static constexpr DType value = DType::uint16;
 };
 template <>
 struct DTypeOf<std::uint64_t> {

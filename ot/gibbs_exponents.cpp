@@ -75,6 +75,7 @@ void GibbsExponents::reset(const Problem& problem, double epsilon, std::int64_t 
   n_ = problem.n();
   m_ = problem.m();
   stride_ = (m_ + kFloatLanes - 1) / kFloatLanes * kFloatLanes;
+  epsilon_ = epsilon;
   scale_ = kLog2E / epsilon;
   product_ = !problem.has_matrix && problem.cost != Cost::euclidean;
   alpha_.assign(static_cast<std::size_t>(n_), 0.0);

@@ -38,7 +38,12 @@ class GibbsExponents {
   std::int64_t rows() const { return n_; }
   std::int64_t columns() const { return m_; }
   std::int64_t stride() const { return stride_; }
+  double epsilon() const { return epsilon_; }
   bool stored() const { return block_rows_ >= n_; }
+  /// Whether K = x'.y' of centred, scaled points, which are these: [n, d] and [m, d].
+  bool is_product() const { return product_; }
+  std::span<const float> centred_source() const { return source_; }
+  std::span<const float> centred_target() const { return target_; }
   std::span<const double> alpha() const { return alpha_; }
   std::span<const double> beta() const { return beta_; }
 
@@ -73,8 +78,8 @@ class GibbsExponents {
   Problem problem_;
   Stream stream_;
   std::int64_t n_ = 0, m_ = 0, stride_ = 0, block_rows_ = 0;
-  double scale_ = 0;      // log2(e) / epsilon
-  bool product_ = false;  // K is a product of centred points
+  double epsilon_ = 0, scale_ = 0;  // scale: log2(e) / epsilon
+  bool product_ = false;            // K is a product of centred points
   std::vector<double> alpha_, beta_;
   std::vector<double> source_norm_;                                 // [n] |x'_i|, where K is a product
   double target_norm_ = 0, mean_norm_[2] = {}, mean_distance_ = 0;  // max |y'_j|, |p|, |q| and |p - q|

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "ot/gibbs_exponents.h"
-#include "ot/mixing.h"
 #include "ot/sinkhorn.h"
 #include "ot/sinkhorn_pass.h"
 

@@ -124,7 +124,8 @@ FloatMatrix read_matrix_float(const std::filesystem::path& path, std::int64_t ma
       convert<std::uint64_t>(array, matrix, name);
       break;
     case DType::bfloat16:
-      fail_input(name, "bfloat16 is no .npy dtype");
+    case DType::uint16:
+      fail_input(name, fmt::format("{} is not read from .npy", name_of(array.dtype)));
   }
   return matrix;
 }

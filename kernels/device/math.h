@@ -63,6 +63,29 @@ OTNFM_HD float exp_of(float x) {
 #endif
 }
 
+/// 2^x; 0 below -126 (on the host from -125.5, as the smallest normal numbers are flushed), infinity from 128 on, NaN
+/// stays NaN. On the host 2^(n-1) 2 p(r), n = round(x), |r| <= 1/2, p of degree 6 as in the Cephes library; on the GPU
+/// the hardware's, 2 ulp.
+OTNFM_HD float exp2_of(float x) {
+#if OTNFM_ON_GPU
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+#else
+  const float above = x < -126.0f ? -126.0f : x, clamped = above > 128.0f ? 128.0f : above;
+  constexpr float kRounder = 12582912.0f + 126.0f;  // see exp_of; n = -126 gives 0
+  const float n_shifted = clamped + kRounder;
+  const float r = clamped - (n_shifted - kRounder);
+  float p = fma_rn(r, 2 * 1.535336188319500e-4f, 2 * 1.339887440266574e-3f);
+  p = fma_rn(p, r, 2 * 9.618437357674640e-3f);
+  p = fma_rn(p, r, 2 * 5.550332471162809e-2f);
+  p = fma_rn(p, r, 2 * 2.402264791363012e-1f);
+  p = fma_rn(p, r, 2 * 6.931472028550421e-1f);
+  p = fma_rn(p, r, 2.0f);
+  return p * float_of_bits(bits_of(n_shifted) << 23);
+#endif
+}
+
 /// atanh(s) / s for |s| <= 1/3; the remainder is 1e-9.
 OTNFM_HD float atanh_series(float s) {
   const float z = s * s;

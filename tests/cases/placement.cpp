@@ -49,6 +49,8 @@ void put(DType dtype, std::byte* to, double value) {
       return put_as<std::int64_t>(to, value);
     case DType::uint8:
       return put_as<std::uint8_t>(to, value);
+    case DType::uint16:
+      return put_as<std::uint16_t>(to, value);
     case DType::uint64:
       return put_as<std::uint64_t>(to, value);
   }
@@ -68,6 +70,8 @@ double get(DType dtype, const std::byte* from) {
       return get_as<std::int64_t>(from);
     case DType::uint8:
       return get_as<std::uint8_t>(from);
+    case DType::uint16:
+      return get_as<std::uint16_t>(from);
     case DType::uint64:
       return get_as<std::uint64_t>(from);
   }

@@ -57,6 +57,17 @@ TEST(Math, ExpAtTheExtremes) {
   EXPECT_EQ(exp_of(kInfinity), kInfinity);
 }
 
+TEST(Math, Exp2IsAccurate) {
+  EXPECT_ACCURATE(-125.4, 127.99, exp2_of, [](double x) { return std::exp2(x); });
+  EXPECT_ACCURATE(-1e-3, 1e-3, exp2_of, [](double x) { return std::exp2(x); });
+  EXPECT_EQ(exp2_of(0.0f), 1.0f);
+  EXPECT_EQ(exp2_of(-130.0f), 0.0f);
+  EXPECT_EQ(exp2_of(-kInfinity), 0.0f);
+  EXPECT_EQ(exp2_of(128.0f), kInfinity);
+  EXPECT_EQ(exp2_of(1e30f), kInfinity);
+  EXPECT_TRUE(std::isnan(exp2_of(kNaN)));
+}
+
 TEST(Math, LogarithmsAreAccurate) {
   const auto log = [](double x) { return std::log(x); };
   EXPECT_ACCURATE(0.01, 0.99, log_exact_bits, log);

@@ -1,0 +1,322 @@
+#include "ot/device_sinkhorn.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "kernels/error.h"
+#include "kernels/fixed_point_step.h"
+#include "ot/device_plan.h"
+#include "ot/sinkhorn_setup.h"
+#include "ot/solve_limits.h"
+#include "ot/thread_limit.h"
+
+namespace otnfm {
+namespace {
+
+constexpr std::int64_t kLookEvery = 8;  // iterations, so that waiting for the host is a small part of them
+// Above this dimension reading a float32 costs less than 2 d FLOPs (method: 4 bytes at 4.3 TB/s against 60 TFLOP/s).
+constexpr std::int64_t kStoredFrom = 32;
+
+/// A vector on the device that the host writes and reads between stages.
+template <class T>
+class DeviceVector {
+ public:
+  void reset(Stream& stream, std::int64_t size) {
+    const std::size_t bytes = std::max<std::size_t>(1, static_cast<std::size_t>(size)) * sizeof(T);
+    if (memory_.bytes() < bytes) memory_ = Memory(stream.device(), bytes, "Sinkhorn's potentials");
+    size_ = size;
+  }
+  View<T> view() const { return {reinterpret_cast<T*>(memory_.data()), {size_}}; }
+  void write(Stream& stream, std::span<const T> values) const {
+    copy_bytes(stream, memory_.data(), values.data(), values.size_bytes());
+    stream.synchronize();
+  }
+  void read(Stream& stream, std::span<T> values) const {
+    copy_bytes(stream, values.data(), memory_.data(), values.size_bytes());
+    stream.synchronize();
+  }
+
+ private:
+  Memory memory_;
+  std::int64_t size_ = 0;
+};
+
+/// The rows or the columns.
+struct Side {
+  DeviceVector<double> potential, mapped, residual, offset, mean;
+  DeviceVector<float> marginal, rounded, weight, scratch;
+
+  void reset(Stream& stream, std::span<const double> marginals) {
+    const auto count = static_cast<std::int64_t>(marginals.size());
+    for (auto* vector : {&potential, &mapped, &residual, &offset, &mean}) vector->reset(stream, count);
+    for (auto* vector : {&marginal, &rounded, &weight, &scratch}) vector->reset(stream, count);
+    const std::vector<float> narrow(marginals.begin(), marginals.end());
+    marginal.write(stream, narrow);
+    potential.write(stream, std::vector<double>(marginals.size(), 0.0));
+  }
+  SoftSource source() const { return {rounded.view(), weight.view()}; }
+  SoftTarget target(const DeviceVector<double>& after, double damping) const {
+    return {.before = potential.view(),
+            .after = after.view(),
+            .marginal = marginal.view(),
+            .rounded = rounded.view(),
+            .weight = weight.view(),
+            .residual = residual.view(),
+            .damping = damping,
+            .offset = offset.view()};
+  }
+};
+
+double largest_size(std::span<const double> values) {
+  double largest = 0;
+  for (const double value : values) largest = std::max(largest, std::fabs(value));
+  return largest;
+}
+
+}  // namespace
+
+struct DeviceSinkhorn::State {
+  explicit State(Stream& s) : stream(s), plan(s) {}
+
+  Stream& stream;
+  DevicePlan plan;
+  SinkhornRegime regime = SinkhornRegime::streaming;
+  Side rows, columns;
+  DeviceVector<double> history, step_state;
+  std::vector<double> a, b, f, g, u, v;
+
+  // Of the solve under way.
+  const SinkhornOptions* options = nullptr;
+  SinkhornResult* result = nullptr;
+  double epsilon = 0, ratio = 1, scale = 1;
+
+  void enter(double at);
+  void write_columns();
+  void settle_for_the_best(double damping);
+  void leave();
+  void iterate(double damping, double tolerance);
+  bool stage(double at, bool last, const SolveLimits& limits);
+  void report();
+};
+
+const char* name_of(SinkhornRegime regime) {
+  switch (regime) {
+    case SinkhornRegime::automatic:
+      return "automatic";
+    case SinkhornRegime::streaming:
+      return "streaming";
+    case SinkhornRegime::stored:
+      return "stored";
+    case SinkhornRegime::stored_16:
+      return "stored_16";
+  }
+  return "unknown";
+}
+
+SinkhornRegime plan_sinkhorn(const Problem& problem, std::size_t free_bytes) {
+  const double pairs = static_cast<double>(problem.n()) * static_cast<double>(problem.m());
+  const double room = 0.5 * static_cast<double>(free_bytes);
+  if (!problem.has_matrix && problem.dimension() < kStoredFrom) return SinkhornRegime::streaming;
+  if (4 * pairs <= room) return SinkhornRegime::stored;
+  if (2 * pairs <= room) return SinkhornRegime::stored_16;
+  if (!problem.has_matrix) return SinkhornRegime::streaming;
+  throw InputError(fmt::format("{} take {:.3g} bytes in 16 bits, more than half of the {:.3g} that are free",
+                               describe(problem), 2 * pairs, static_cast<double>(free_bytes)));
+}
+
+// f and g into exponents at this epsilon, on the device.
+void DeviceSinkhorn::State::enter(double at) {
+  ratio = epsilon / at;
+  scale = kLog2E / at;
+  const auto alpha = plan.alpha(), beta = plan.beta();
+  for (std::size_t j = 0; j < v.size(); ++j) v[j] = (g[j] - beta[j]) * scale;
+  write_columns();
+  if (!std::isinf(options->marginal_penalty)) {
+    std::vector<double> offset(a.size());
+    for (std::size_t i = 0; i < offset.size(); ++i) offset[i] = alpha[i] * scale;
+    rows.offset.write(stream, offset);
+    offset.resize(b.size());
+    for (std::size_t j = 0; j < offset.size(); ++j) offset[j] = beta[j] * scale;
+    columns.offset.write(stream, offset);
+  }
+  step_state.write(stream, std::vector<double>(FixedPointStep::kStateSize, 0.0));
+}
+
+void DeviceSinkhorn::State::write_columns() {
+  std::vector<float> rounded(b.size()), weight(b.size());
+  for (std::size_t j = 0; j < v.size(); ++j) {
+    rounded[j] = static_cast<float>(v[j]);
+    weight[j] = static_cast<float>(b[j] * std::exp2(v[j] - static_cast<double>(rounded[j])));
+  }
+  columns.potential.write(stream, v);
+  columns.rounded.write(stream, rounded);
+  columns.weight.write(stream, weight);
+}
+
+// Where a cap ends a stage: v of the least error so far, and the u that answers to it.
+void DeviceSinkhorn::State::settle_for_the_best(double damping) {
+  const double* const best = history.view().data + FixedPointStep::kBestRow * b.size();
+  copy_bytes(stream, v.data(), best, b.size() * sizeof(double));
+  stream.synchronize();
+  write_columns();
+  plan.transform(false, ratio, columns.source(), rows.target(rows.potential, damping));
+}
+
+void DeviceSinkhorn::State::leave() {
+  rows.potential.read(stream, u);
+  columns.potential.read(stream, v);
+  const auto alpha = plan.alpha(), beta = plan.beta();
+  for (std::size_t i = 0; i < u.size(); ++i) f[i] = u[i] / scale + alpha[i];
+  for (std::size_t j = 0; j < v.size(); ++j) g[j] = v[j] / scale + beta[j];
+}
+
+void DeviceSinkhorn::State::iterate(double damping, double tolerance) {
+  plan.transform(false, ratio, columns.source(), rows.target(rows.potential, damping));
+  plan.transform(true, ratio, rows.source(), columns.target(columns.mapped, damping));
+  fixed_point_step(
+      stream, {.v = columns.potential.view(),
+               .mapped = columns.mapped.view(),
+               .residual = columns.residual.view(),
+               .marginal = columns.marginal.view(),
+               .rounded = columns.rounded.view(),
+               .weight = columns.weight.view(),
+               .history = {history.view().data, {FixedPointStep::kHistoryRows, static_cast<std::int64_t>(b.size())}},
+               .state = step_state.view(),
+               .mixing = options->mixing,
+               .tolerance = tolerance});
+}
+
+// False where the solve ends here, whatever stages would follow.
+bool DeviceSinkhorn::State::stage(double at, bool last, const SolveLimits& limits) {
+  ++result->stages;
+  enter(at);
+  const double rho = options->marginal_penalty, damping = std::isinf(rho) ? 1 : rho / (rho + at);
+  const double tolerance = last ? options->tolerance : std::max(options->tolerance, kStageTolerance);
+  const std::int64_t before = result->iterations;
+  double found[2] = {};  // the error and the steps taken, see FixedPointStep
+  Graph graph;
+  for (std::int64_t launched = 0;;) {
+    const std::int64_t left = std::max<std::int64_t>(1, options->max_iterations - before - launched);
+    const std::int64_t count = std::min({kLookEvery, left, last ? kLookEvery : kStageIterations - launched});
+    if (stream.on_cuda() && count == kLookEvery) {
+      if (!graph)
+        graph = Graph::capture(stream, [&] {
+          for (std::int64_t k = 0; k < kLookEvery; ++k) iterate(damping, tolerance);
+        });
+      graph.launch(stream);
+    } else {
+      for (std::int64_t k = 0; k < count; ++k) iterate(damping, tolerance);
+    }
+    launched += count;
+    step_state.read(stream, found);
+    const bool done = found[0] <= tolerance;
+    result->iterations = before + static_cast<std::int64_t>(found[1]) + (done ? 1 : 0);
+    if ((done && last) || !std::isfinite(found[0])) break;
+    if (limits.reached(result->iterations)) {
+      if (!done) settle_for_the_best(damping);
+      result->status = SolveStatus::iteration_limit;
+      result->message = fmt::format("stopped after {} iterations, {:.3g} s, at an L1 error of {:.3g}",
+                                    result->iterations, limits.seconds(), found[0]);
+      break;
+    }
+    if (done || (!last && launched >= kStageIterations)) break;
+  }
+  leave();
+  result->rounding = plan.rounding() * ratio + kLog2 * std::ldexp(largest_size(u) + largest_size(v), -24) +
+                     std::ldexp(largest_size(f) + largest_size(g), -53) * scale * kLog2;
+  if (!std::isfinite(found[0]) || (last && !(result->rounding <= kFailAbove))) {
+    fail_by_rounding(at, *result);
+    return false;
+  }
+  return result->status == SolveStatus::converged;
+}
+
+// One more pass each way, whose sums say what the plan costs and how far its marginals are off.
+void DeviceSinkhorn::State::report() {
+  std::vector<double> row_sums(a.size()), column_sums(b.size()), exponents(a.size());
+  SoftTarget row = rows.target(rows.mapped, 1), column = columns.target(columns.mapped, 1);
+  for (const auto& [target, side] : {std::pair{&row, &rows}, {&column, &columns}})
+    target->rounded = target->weight = side->scratch.view();  // those of the potentials are still to be read
+  row.mean = rows.mean.view();
+  plan.transform(false, ratio, columns.source(), row);
+  plan.transform(true, ratio, rows.source(), column);
+  rows.mapped.read(stream, row_sums);
+  rows.mean.read(stream, exponents);
+  columns.mapped.read(stream, column_sums);
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    row_sums[i] = a[i] * std::exp2(u[i] - row_sums[i]);
+    exponents[i] *= plan.unit() * row_sums[i];
+  }
+  for (std::size_t j = 0; j < b.size(); ++j) column_sums[j] = b[j] * std::exp2(v[j] - column_sums[j]);
+  report_plan({.a = a,
+               .b = b,
+               .alpha = plan.alpha(),
+               .beta = plan.beta(),
+               .row_sums = row_sums,
+               .column_sums = column_sums,
+               .row_exponents = exponents,
+               .unit = epsilon / kLog2E},
+              options->marginal_penalty, *result);
+}
+
+DeviceSinkhorn::DeviceSinkhorn(Stream& stream) : state_(std::make_unique<State>(stream)) {}
+DeviceSinkhorn::~DeviceSinkhorn() = default;
+
+SinkhornRegime DeviceSinkhorn::regime() const {
+  return state_->regime;
+}
+
+void DeviceSinkhorn::solve(const Problem& problem, const SinkhornOptions& options, SinkhornResult& result,
+                           SinkhornRegime regime) {
+  const std::int64_t n = problem.n(), m = problem.m();
+  check_options(options, m);
+  const ThreadLimit thread_limit(options.threads);
+  if (options.check_input) check_finite(problem);
+  const SolveLimits limits(options.max_iterations, options.max_seconds);
+  State& state = *state_;
+  result = {};
+  result.f.assign(static_cast<std::size_t>(n), 0.0);
+  result.g.assign(static_cast<std::size_t>(m), 0.0);
+  if (n == 0 || m == 0) return;
+  if (n > kMostSoftTargets || m > kMostSoftTargets)
+    throw InputError(fmt::format("{}: at most {} rows and columns", describe(problem), kMostSoftTargets));
+  std::size_t room = static_cast<std::size_t>(options.most_bytes) * 2;
+  if constexpr (kHaveCuda)
+    if (state.stream.on_cuda()) room = std::min(room, cuda::free_bytes());
+  state.regime = regime == SinkhornRegime::automatic ? plan_sinkhorn(problem, room) : regime;
+  if (state.regime == SinkhornRegime::streaming && problem.has_matrix)
+    throw InputError("streaming computes costs from points: a cost matrix must be stored");
+  state.a = marginal_of(options.source_weights, n, "source_weights");
+  state.b = marginal_of(options.target_weights, m, "target_weights");
+  const CostSpread spread = cost_spread(problem);
+  if (!choose_epsilon(options, spread, result)) return;
+
+  state.options = &options;
+  state.result = &result;
+  state.epsilon = result.epsilon;
+  state.plan.reset(problem, result.epsilon, state.regime);
+  state.rows.reset(state.stream, state.a);
+  state.columns.reset(state.stream, state.b);
+  state.history.reset(state.stream, FixedPointStep::kHistoryRows * m);
+  state.step_state.reset(state.stream, FixedPointStep::kStateSize);
+  state.u.assign(state.a.size(), 0.0);
+  state.v.assign(state.b.size(), 0.0);
+  state.f.assign(state.a.size(), 0.0);
+  state.g.assign(state.b.size(), 0.0);
+  const bool warm = !options.initial_g.empty();
+  if (warm) state.g.assign(options.initial_g.begin(), options.initial_g.end());
+  anneal(options.annealing && !warm ? first_epsilon(spread) : result.epsilon, result.epsilon, options.annealing_factor,
+         state.g, [&](double epsilon, bool last) { return state.stage(epsilon, last, limits); });
+  result.epsilon /= state.ratio;
+  result.f = state.f;
+  result.g = state.g;
+  result.seconds = limits.seconds();
+  if (result.status == SolveStatus::numerical_failure) return;
+  state.report();
+  result.seconds = limits.seconds();
+}
+
+}  // namespace otnfm

@@ -1,0 +1,48 @@
+// Sinkhorn's algorithm on the device of a Stream: the problem and method of ot/sinkhorn.h, with the sums over the plan
+// by kernels/soft_transform.h and the next potentials by kernels/fixed_point_step.h. Potentials and marginal errors
+// stay on the device within a stage of epsilon; the host looks at the error every few iterations and in between only
+// launches (on CUDA a graph of them). Where the costs are is a choice, the regime:
+//     streaming    from points, n m (2 d + 6) FLOPs an update and nothing of size n m in memory
+//     stored       exponents K_ij in float32, 4 n m bytes, read once an update
+//     stored_16    in 16-bit fixed point, 2 n m bytes; all errors alike, half of range(K) / 65535
+// Exponents of stored and streaming costs round to about 2^-24 of the largest potential over epsilon: there is no
+// taking of the costs relative to the potentials as on the CPU, so it ends a decade or two of epsilon before that, and
+// says so.
+#pragma once
+
+#include <memory>
+
+#include "kernels/stream.h"
+#include "ot/sinkhorn.h"
+
+namespace otnfm {
+
+enum class SinkhornRegime : std::uint8_t { automatic, streaming, stored, stored_16 };
+
+const char* name_of(SinkhornRegime regime);
+
+/// What `automatic` means, from the sizes and the free bytes of the device's memory: streaming for points of a low
+/// dimension, where computing a cost takes less than reading it, and where nothing else fits; else stored, in 16 bits
+/// where float32 takes more than half of the free memory.
+SinkhornRegime plan_sinkhorn(const Problem& problem, std::size_t free_bytes);
+
+class DeviceSinkhorn {
+ public:
+  explicit DeviceSinkhorn(Stream& stream);
+  ~DeviceSinkhorn();
+
+  /// As SinkhornSolver::solve, errors too; `most_bytes` bounds what the exponents may take of the device's memory. The
+  /// problem is in host memory. Throws InputError for streaming of a matrix, and for costs that do not fit where they
+  /// must be stored.
+  void solve(const Problem& problem, const SinkhornOptions& options, SinkhornResult& result,
+             SinkhornRegime regime = SinkhornRegime::automatic);
+
+  /// Of the last solve: never automatic.
+  SinkhornRegime regime() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace otnfm
