@@ -15,16 +15,17 @@ constexpr int kChunk = 16;
 }  // namespace
 
 // The least reduced cost of each chunk of columns; the k-th of those is a threshold that k columns or more are at or
-// below.
+// below. Chunk c has the columns c, c + chunks, c + 2 chunks ..., so that the minima of neighbouring chunks are one
+// vector operation.
 double ScreenedColumns::select(std::int64_t row, std::int64_t k, Scratch& scratch, std::vector<Arc>& arcs) const {
   const auto m = static_cast<std::int64_t>(g_.size()), chunks = (m + kChunk - 1) / kChunk;
   scratch.reduced.resize(static_cast<std::size_t>(chunks * kChunk));
-  scratch.least.resize(static_cast<std::size_t>(chunks));
   const float* exponents = exponents_.row(row);
   const double *beta = exponents_.beta().data(), *g = g_.data();
   const auto unit = static_cast<float>(1 / exponents_.scale());
   float* out = scratch.reduced.data();
   float size = 0;
+#pragma omp simd reduction(max : size)
   for (std::int64_t j = 0; j < m; ++j) {
     const auto potential = static_cast<float>(beta[j] - g[j]);
     out[j] = potential - exponents[j] * unit;
@@ -32,24 +33,27 @@ double ScreenedColumns::select(std::int64_t row, std::int64_t k, Scratch& scratc
     size = magnitude > size ? magnitude : size;
   }
   std::fill(out + m, out + chunks * kChunk, std::numeric_limits<float>::infinity());
-  for (std::int64_t c = 0; c < chunks; ++c) {
-    float best = out[c * kChunk];
-    for (int j = 1; j < kChunk; ++j) best = out[c * kChunk + j] < best ? out[c * kChunk + j] : best;
-    scratch.least[static_cast<std::size_t>(c)] = best;
-  }
+  scratch.least.assign(out, out + chunks);
+  float* least = scratch.least.data();
+  for (int r = 1; r < kChunk; ++r)
+    for (std::int64_t c = 0; c < chunks; ++c) {
+      const float other = out[r * chunks + c];
+      least[c] = other < least[c] ? other : least[c];
+    }
   float threshold = std::numeric_limits<float>::infinity();
   if (k < m) {
-    std::vector<float>& order = scratch.least;
-    if (k > chunks) order.assign(out, out + m);
+    std::vector<float>& order = scratch.order;
+    if (k > chunks)
+      order.assign(out, out + m);
+    else
+      order = scratch.least;
     std::nth_element(order.begin(), order.begin() + (k - 1), order.end());
     threshold = order[static_cast<std::size_t>(k - 1)];
   }
   arcs.clear();
   for (std::int64_t c = 0; c < chunks; ++c) {
-    bool any = false;
-    for (int j = 0; j < kChunk; ++j) any |= out[c * kChunk + j] <= threshold;
-    if (!any) continue;
-    for (std::int64_t j = c * kChunk; j < std::min(m, (c + 1) * kChunk); ++j)
+    if (!(least[c] <= threshold)) continue;
+    for (std::int64_t j = c; j < m; j += chunks)
       if (out[j] <= threshold) arcs.push_back({pair_cost(problem_, row, j), static_cast<std::int32_t>(j)});
   }
   if (static_cast<std::int64_t>(arcs.size()) == m) return std::numeric_limits<double>::infinity();

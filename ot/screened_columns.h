@@ -31,7 +31,7 @@ class ScreenedColumns : public NearestColumns {
 
  private:
   struct Scratch {
-    std::vector<float> reduced, least;
+    std::vector<float> reduced, least, order;
   };
   double select(std::int64_t row, std::int64_t k, Scratch& scratch, std::vector<Arc>& arcs) const;
 

@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::int64_t kTile = 8;
 constexpr std::uint32_t kSampleStream = 0x51a4, kSpreadStream = 0x5b7ead;  // of Philox
-constexpr std::int64_t kSpreadPairs = 16384;
+constexpr std::int64_t kFewestPairs = 4096, kMostPairs = 16384;            // looked at for a spread
 constexpr std::int64_t kListLength = 24;
 // Auction phases before augmenting paths, from this part of Sinkhorn's epsilon down.
 constexpr double kFirstPhase = 0.5, kPhaseRatio = 0.2;
@@ -73,8 +73,8 @@ CostSpread cost_spread(const Problem& problem) {
   const std::int64_t n = problem.n(), m = problem.m();
   CostSpread spread;
   if (n == 0 || m == 0) return spread;
-  const bool all = n <= kSpreadPairs / m;
-  const std::int64_t count = all ? n * m : kSpreadPairs;
+  const bool all = n <= kFewestPairs / m;
+  const std::int64_t count = all ? n * m : n > kMostPairs / m * 16 ? kMostPairs : std::max(kFewestPairs, n * m / 16);
   std::vector<double> values(static_cast<std::size_t>(count));
   cpu::parallel_ranges(count, 4096, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t pair = begin; pair < end; ++pair) {
