@@ -37,6 +37,20 @@ void* allocate(Device device, std::size_t bytes, const char* purpose) {
   return pointer;
 }
 
+void* allocate_staging(Device device, std::size_t bytes, const char* purpose) {
+  if (device == Device::cpu || bytes == 0) return allocate(Device::cpu, bytes, purpose);
+  void* pointer = nullptr;
+  if constexpr (kHaveCuda) pointer = cuda::allocate_staging(bytes);
+  if (!pointer)
+    throw RunError("out of page-locked memory: " + std::to_string(bytes) + " bytes for " + std::string(purpose));
+  return pointer;
+}
+
+void deallocate_staging(Device device, void* pointer) noexcept {
+  if (device == Device::cpu) return deallocate(Device::cpu, pointer);
+  if constexpr (kHaveCuda) cuda::deallocate_staging(pointer);
+}
+
 void deallocate(Device device, void* pointer) noexcept {
   if (device == Device::cpu) std::free(pointer);
   if constexpr (kHaveCuda)
@@ -74,5 +88,8 @@ void Memory::Free::operator()(void* pointer) const noexcept {
   held[static_cast<int>(device)].now -= bytes;
   deallocate(device, pointer);
 }
+
+StagingMemory::StagingMemory(Device device, std::size_t bytes, const char* purpose)
+    : pointer_(allocate_staging(device, bytes, purpose), Free{device}) {}
 
 }  // namespace otnfm

@@ -12,6 +12,10 @@ namespace otnfm {
 void* allocate(Device device, std::size_t bytes, const char* purpose);
 void deallocate(Device device, void* pointer) noexcept;
 
+/// Host memory that `device` copies from while the host goes on: page-locked for CUDA, plain for the CPU.
+void* allocate_staging(Device device, std::size_t bytes, const char* purpose);
+void deallocate_staging(Device device, void* pointer) noexcept;
+
 /// Copies between any two devices, ordered on `stream`. Host memory that is not pinned makes it synchronous on CUDA.
 void copy_bytes(Stream& stream, void* to, const void* from, std::size_t bytes);
 void zero_bytes(Stream& stream, void* to, std::size_t bytes);
@@ -20,6 +24,8 @@ namespace cuda {  // kernels/cuda/memory.cu
 
 void* allocate(std::size_t bytes);  // null where there is not enough
 void deallocate(void* pointer) noexcept;
+void* allocate_staging(std::size_t bytes);  // null where there is not enough
+void deallocate_staging(void* pointer) noexcept;
 std::size_t free_bytes();
 void copy_bytes(Stream& stream, void* to, const void* from, std::size_t bytes);
 void zero_bytes(Stream& stream, void* to, std::size_t bytes);
@@ -45,6 +51,22 @@ class Memory {
     void operator()(void* pointer) const noexcept;
   };
   std::unique_ptr<void, Free> pointer_{nullptr, Free{Device::cpu, 0}};
+};
+
+/// Owns one allocation of staging memory.
+class StagingMemory {
+ public:
+  StagingMemory() = default;
+  StagingMemory(Device device, std::size_t bytes, const char* purpose);
+
+  std::byte* data() const { return static_cast<std::byte*>(pointer_.get()); }
+
+ private:
+  struct Free {
+    Device device;
+    void operator()(void* pointer) const noexcept { deallocate_staging(device, pointer); }
+  };
+  std::unique_ptr<void, Free> pointer_;
 };
 
 }  // namespace otnfm

@@ -84,6 +84,26 @@ void Stream::synchronize() {
     if (on_cuda()) cuda::synchronize(cuda_);
 }
 
+Fence::Fence(Device device) {
+  if constexpr (kHaveCuda)
+    if (device == Device::cuda) handle_ = cuda::open_fence();
+}
+
+Fence::~Fence() {
+  if constexpr (kHaveCuda)
+    if (handle_) cuda::close_fence(handle_);
+}
+
+void Fence::set(Stream& stream) {
+  if constexpr (kHaveCuda)
+    if (handle_) cuda::set_fence(handle_, stream.cuda());
+}
+
+void Fence::wait() {
+  if constexpr (kHaveCuda)
+    if (handle_) cuda::wait_for_fence(handle_);
+}
+
 Graph::~Graph() {
   if constexpr (kHaveCuda)
     if (handle_) cuda::destroy_graph(handle_);

@@ -89,10 +89,31 @@ void* end_capture(CUstream_st* stream);
 void abandon_capture(CUstream_st* stream) noexcept;
 void launch_graph(void* graph, CUstream_st* stream);
 void destroy_graph(void* graph) noexcept;
+void* open_fence();
+void close_fence(void* fence) noexcept;
+void set_fence(void* fence, CUstream_st* stream);
+void wait_for_fence(void* fence);
 void* open_blas();  // kernels/cuda/library/cublas.cu
 void close_blas(void* handle) noexcept;
 
 }  // namespace cuda
+
+/// A place in a stream's work that the host can wait for. On the CPU everything is done at once, so nothing waits.
+class Fence {
+ public:
+  explicit Fence(Device device);
+  ~Fence();
+  Fence(const Fence&) = delete;
+  Fence& operator=(const Fence&) = delete;
+
+  /// Behind everything that was put on the stream so far.
+  void set(Stream& stream);
+  /// Until what was before the last set() is done; at once where there was none. Any thread may wait.
+  void wait();
+
+ private:
+  void* handle_ = nullptr;
+};
 
 /// A sequence of ops on a CUDA stream, captured once and replayed with one launch. On the CPU there is no such thing.
 class Graph {

@@ -8,6 +8,7 @@
 
 #include "kernels/biased_argmin.h"
 #include "kernels/check.h"
+#include "kernels/memory.h"
 #include "ot/spatial_order.h"
 
 namespace otnfm {
@@ -58,10 +59,58 @@ std::vector<float> ordered(View<const float> from, std::vector<std::int32_t>& or
   return rows;
 }
 
+/// biased_argmin of the host's numbers on a device.
+class Search {
+ public:
+  explicit Search(Device device) : stream_(device) {}
+
+  void run(View<const float> x, View<const float> points, const std::vector<float>& bias,
+           std::vector<std::int64_t>& index, std::vector<float>& value) {
+    const std::int64_t B = x.rows(), N = points.rows();
+    BiasedArgmin a{.x = x,
+                   .points = points,
+                   .bias = View<const float>(bias.data(), {N}),
+                   .index = {index.data(), {B}},
+                   .value = {value.data(), {B}}};
+    if (stream_.on_cuda()) {
+      a.x.data = upload(x_, x.data, x.size());
+      a.points.data = upload(points_, points.data, points.size());
+      a.bias.data = upload(bias_, bias.data(), N);
+      a.index.data = reinterpret_cast<std::int64_t*>(room(index_, B * sizeof(std::int64_t)));
+      a.value.data = reinterpret_cast<float*>(room(value_, B * sizeof(float)));
+    }
+    biased_argmin(stream_, a);
+    if (stream_.on_cuda()) {
+      copy_bytes(stream_, index.data(), a.index.data, index.size() * sizeof(std::int64_t));
+      copy_bytes(stream_, value.data(), a.value.data, value.size() * sizeof(float));
+      stream_.synchronize();
+    }
+  }
+
+ private:
+  std::byte* room(Memory& memory, std::size_t bytes) {
+    if (memory.bytes() < bytes) memory = Memory(stream_.device(), bytes, "semidiscrete transport");
+    return memory.data();
+  }
+  const float* upload(Memory& memory, const float* from, std::int64_t count) {
+    float* const to = reinterpret_cast<float*>(room(memory, static_cast<std::size_t>(count) * sizeof(float)));
+    copy_bytes(stream_, to, from, static_cast<std::size_t>(count) * sizeof(float));
+    return to;
+  }
+
+  Stream stream_;
+  Memory x_, points_, bias_, index_, value_;
+};
+
 class Solver {
  public:
   Solver(View<const float> points, const DrawSource& draw, const SemidiscreteOptions& options)
-      : N_(points.rows()), d_(points.columns()), draw_(draw), options_(options), began_(now()) {
+      : N_(points.rows()),
+        d_(points.columns()),
+        draw_(draw),
+        options_(options),
+        began_(now()),
+        search_(options.device) {
     // Centred, since the expanded squares of many dimensions lose what lies far from 0.
     mean_.assign(static_cast<std::size_t>(d_), 0.0);
     for (std::int64_t j = 0; j < N_; ++j)
@@ -119,11 +168,7 @@ class Solver {
     const std::int64_t B = count(x);
     index_.resize(static_cast<std::size_t>(B));
     value_.resize(static_cast<std::size_t>(B));
-    biased_argmin(stream_, {.x = matrix(x),
-                            .points = matrix(points),
-                            .bias = View<const float>(g.data(), {static_cast<std::int64_t>(g.size())}),
-                            .index = {index_.data(), {B}},
-                            .value = {value_.data(), {B}}});
+    search_.run(matrix(x), matrix(points), g, index_, value_);
     for (std::int64_t index : index_)
       if (index < 0) throw InputError("semidiscrete transport: the source gave a number that is not finite");
   }
@@ -229,7 +274,7 @@ class Solver {
   std::vector<float> points_;  // [N, d], centred and in spatial order
   std::vector<float> x_, value_;
   std::vector<std::int64_t> index_;
-  Stream stream_{Device::cpu};
+  Search search_;
   Semidiscrete result_;
 };
 

@@ -19,6 +19,7 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/stream.h"
 #include "kernels/view.h"
 #include "ot/assignment.h"
 #include "ot/cost.h"
@@ -43,6 +44,7 @@ struct SemidiscreteOptions {
   std::vector<SemidiscreteStage> stages = {};  ///< of all points; empty: default_stage()
   double chi_squared = 0.02;                   ///< stop where the latest steps' is below; 0: run all stages
   bool coarse_levels = true;                   ///< where d <= 8
+  Device device = Device::cpu;                 ///< that searches for the points; the rest is the host's
   std::int64_t max_steps = std::numeric_limits<std::int64_t>::max();
   double max_seconds = std::numeric_limits<double>::infinity();
   std::function<void(const SemidiscreteProgress&)> progress = {};  ///< called every 50 steps

@@ -2,10 +2,12 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <cmath>
 #include <csignal>
 #include <fstream>
 #include <optional>
 
+#include "engine/train/batch_solver.h"
 #include "engine/train/objective.h"
 #include "engine/train/training_run.h"
 #include "layers/flow.h"
@@ -27,7 +29,7 @@ void on_signal(int signal) {
 struct TrainFlags {
   CommonFlags common;
   std::optional<std::string> data, source, coupling, solver, flow, objective, precision, config;
-  std::optional<std::int64_t> steps, batch, bank, caches;
+  std::optional<std::int64_t> steps, batch, bank, caches, axes;
   std::optional<double> lr;
   std::optional<std::uint64_t> seed;
   std::string out;
@@ -51,6 +53,7 @@ nlohmann::json given(const TrainFlags& flags) {
   put("batch", flags.batch);
   put("bank", flags.bank);
   put("caches", flags.caches);
+  put("axes", flags.axes);
   put("lr", flags.lr);
   put("seed", flags.seed);
   if (flags.flow) json["flow"] = {{"family", *flags.flow}};
@@ -131,7 +134,13 @@ void train(const TrainFlags& flags) {
                                    {"steps_done", summary.steps_done},
                                    {"finished", summary.finished},
                                    {"training_seconds", summary.training_seconds},
+                                   {"prepare_seconds", summary.prepare_seconds},
                                    {"coupling_seconds", summary.coupling_seconds},
+                                   {"coupling_seconds_a_step", summary.coupling_seconds_a_step},
+                                   {"wait_seconds_a_step", summary.wait_seconds_a_step},
+                                   {"conditional_variance", std::isfinite(summary.conditional_variance)
+                                                                ? nlohmann::json(summary.conditional_variance)
+                                                                : nlohmann::json(nullptr)},
                                    {"images_per_second", summary.images_per_second},
                                    {"loss", summary.loss},
                                    {"collapse_rho", summary.collapse_rho},
@@ -175,17 +184,20 @@ void add_train(CLI::App& program) {
       "--source", flags->source,
       "what noise is: gaussian, gaussian-fit (the data's mean and covariance; default for images) or a data set");
   command->add_option("--coupling", flags->coupling, about("how noise and data are paired:", couplings()));
-  command->add_option("--solver", flags->solver, "of the assignment: exact");
+  command->add_option("--solver", flags->solver, about("of a minibatch coupling:", batch_solvers()));
   command->add_option("--flow", flags->flow, about("the family of the map:", flow_families()));
   command->add_option("--objective", flags->objective, about("what is minimised:", objectives()));
   command->add_option("--steps", flags->steps, "training steps");
   command->add_option("--batch", flags->batch, "pairs a step");
   command->add_option("--bank", flags->bank,
-                      "pairs of a global coupling; data of an online one where the data are endless");
+                      "pairs of a global coupling; data of an online or semidiscrete one where the data are endless");
   command->add_option(
       "--caches", flags->caches,
       "noises that an online coupling keeps for each datum (1): more are learnt by heart less easily, but "
       "the pairing takes longer to settle");
+  command->add_option(
+      "--axes", flags->axes,
+      "principal axes of the data that a semidiscrete coupling's cost is taken on (images: 64); 0: all");
   command->add_option("--lr", flags->lr, "learning rate after the warm-up");
   command->add_option("--precision", flags->precision, "of matrix products: fp32, tf32 or bf16");
   command->add_option("--config", flags->config,

@@ -106,7 +106,7 @@ Model load_model(const std::filesystem::path& path, Device device, Weights weigh
 }
 
 void save_model(const std::filesystem::path& path, const Flow& flow, const Source& source, const Dataset& data,
-                Stream& stream, nlohmann::json configuration) {
+                Stream& stream, nlohmann::json configuration, std::span<const NamedTensor> more) {
   configuration["version"] = kVersion;
   configuration["source"] = source.name();
   configuration["dimension"] = flow.dimension();
@@ -118,7 +118,7 @@ void save_model(const std::filesystem::path& path, const Flow& flow, const Sourc
   const Parameters& parameters = flow.parameters();
   const std::vector<float> values = download(stream, parameters.values()),
                            averages = download(stream, parameters.averages());
-  std::vector<NamedTensor> tensors;
+  std::vector<NamedTensor> tensors(more.begin(), more.end());
   for (int k = 0; k < parameters.count(); ++k) {
     for (const auto& [prefix, flat] : {std::pair{"weights/", &values}, std::pair{"ema/", &averages}}) {
       View<float> at = parameters.slice(parameters.values(), {k});

@@ -1,12 +1,15 @@
 // model.safetensors: a trained flow with all that is needed to sample from it. Tensors "weights/NAME" (as trained),
 // "ema/NAME" (their moving average, which samples are made with) and, for a gaussian-fit, "source/mean",
-// "source/factor", "source/diagonal". The metadata's "otnfm" is a JSON object: {"version": 1, "data", "source",
-// "dimension", "image": [C, H, W] or null, "flow": {...}, "training": {...}, "steps_done"}.
+// "source/factor", "source/diagonal"; of a semidiscrete coupling, "coupling/potentials" [N], in the order of the data
+// or of the bank, and where its cost takes some axes only, "coupling/axes" and "coupling/mean". The metadata's "otnfm"
+// is a JSON object: {"version": 1, "data", "source", "dimension", "image": [C, H, W] or null, "flow": {...},
+// "training": {...}, "steps_done"}.
 #pragma once
 
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "engine/data/source.h"
 #include "engine/io/safetensors.h"
@@ -33,8 +36,9 @@ Model load_model(const std::filesystem::path& path, Device device, Weights weigh
 /// Only the configuration, for `otnfm info`.
 nlohmann::json read_model_configuration(const SafetensorsFile& file);
 
-/// Writes atomically. `configuration` needs "data", "training" and "steps_done"; the rest is filled in here.
+/// Writes atomically. `configuration` needs "data", "training" and "steps_done"; the rest is filled in
+/// here. `more` are tensors to be kept beside it ("coupling/NAME"), which load_model() passes over.
 void save_model(const std::filesystem::path& path, const Flow& flow, const Source& source, const Dataset& data,
-                Stream& stream, nlohmann::json configuration);
+                Stream& stream, nlohmann::json configuration, std::span<const NamedTensor> more = {});
 
 }  // namespace otnfm

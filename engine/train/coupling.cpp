@@ -3,22 +3,50 @@
 #include "engine/metrics/collapse.h"
 #include "engine/train/couplings.h"
 #include "engine/train/random_streams.h"
+#include "kernels/error.h"
 
 namespace otnfm {
 namespace {
 
 constexpr CouplingEntry kCouplings[] = {
-    {"independent", "no pairing at all: the map collapses to the data's mean (the baseline that shows it)",
+    {"independent", "no pairing at all: the map collapses to the data's mean (the baseline that shows it)", false,
      make_independent_coupling},
-    {"minibatch", "optimal transport inside each batch", make_minibatch_coupling},
-    {"global", "one optimal assignment between a fixed bank of noise and the data, solved once", make_global_coupling},
-    {"online", "a bank's pairing, improved by each step's batch and kept (LOOM)", make_online_coupling},
+    {"minibatch", "optimal transport inside each batch", false, make_minibatch_coupling},
+    {"global", "one optimal assignment between a fixed bank of noise and the data, solved once", true,
+     make_global_coupling},
+    {"online", "a bank's pairing, improved by each step's batch and kept (LOOM)", true, make_online_coupling},
+    {"semidiscrete", "optimal transport from all noise to the data, by potentials that are fitted once", true,
+     make_semidiscrete_coupling},
 };
 
 }  // namespace
 
 std::span<const CouplingEntry> couplings() {
   return kCouplings;
+}
+
+const std::vector<std::int64_t>& CouplingState::integers_of(const std::string& name) const {
+  const auto found = integers.find(name);
+  if (found == integers.end()) throw InputError("the saved coupling has no \"" + name + "\"");
+  return found->second;
+}
+
+const std::vector<float>& CouplingState::floats_of(const std::string& name) const {
+  const auto found = floats.find(name);
+  if (found == floats.end()) throw InputError("the saved coupling has no \"" + name + "\"");
+  return found->second;
+}
+
+void check_permutation(const char* what, const std::vector<std::int64_t>& numbers, std::int64_t size) {
+  if (static_cast<std::int64_t>(numbers.size()) != size)
+    throw InputError("the saved " + std::string(what) + " has " + std::to_string(numbers.size()) +
+                     " pairs, the bank has " + std::to_string(size));
+  std::vector<bool> taken(numbers.size(), false);
+  for (std::int64_t number : numbers) {
+    if (number < 0 || number >= size || taken[number])
+      throw InputError("the saved " + std::string(what) + " is not a permutation");
+    taken[number] = true;
+  }
 }
 
 double total_variance(const Dataset& dataset, std::uint64_t seed) {

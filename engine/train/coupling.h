@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -21,22 +22,39 @@ struct Pairs {
 /// What every coupling is made from.
 struct CouplingOptions {
   std::int64_t batch = 256;
-  std::int64_t bank = 16384;  ///< pairs of a global coupling; data of an online one where the target is endless
-  std::int64_t caches = 1;    ///< noises that an online coupling keeps for each datum
+  std::int64_t bank =
+      16384;  ///< pairs of a global coupling; data of an online or semidiscrete one where the target is endless
+  std::int64_t caches = 1;  ///< noises that an online coupling keeps for each datum
+  std::int64_t axes = 0;    ///< principal axes of the data that a semidiscrete coupling's cost is taken on; 0: all
   std::string solver = "exact";
   std::uint64_t seed = 0;
+  Device device = Device::cpu;  ///< that the training runs on
 };
 
 /// Its costs and its quality so far.
 struct CouplingStatistics {
-  double seconds = 0;                                           ///< spent on pairing since the start of this run
+  double seconds = 0;       ///< spent on pairing since the start of this run, by whichever thread
+  double wait_seconds = 0;  ///< that steps waited for their pairs
   double mean_cost = std::numeric_limits<double>::quiet_NaN();  ///< mean ||x0 - x1||^2 of the pairs; NaN: not known
   /// E tr Var[x1 | x0], the collapse that the loss cannot undercut; NaN: not known.
   double conditional_variance = std::numeric_limits<double>::quiet_NaN();
 };
 
-/// What has to be kept to go on bit for bit: a list of numbers (a permutation), empty where seed and step are enough.
-using CouplingState = std::vector<std::int64_t>;
+/// What has to be kept to go on bit for bit: named lists of numbers, none where seed and step are enough.
+struct CouplingState {
+  std::map<std::string, std::vector<std::int64_t>> integers = {};
+  std::map<std::string, std::vector<float>> floats = {};
+
+  bool empty() const { return integers.empty() && floats.empty(); }
+  bool operator==(const CouplingState&) const = default;
+
+  /// InputError where there is none of this name.
+  const std::vector<std::int64_t>& integers_of(const std::string& name) const;
+  const std::vector<float>& floats_of(const std::string& name) const;
+};
+
+/// "the saved X" is a permutation of {0 .. size-1}, or InputError says what it is.
+void check_permutation(const char* what, const std::vector<std::int64_t>& numbers, std::int64_t size);
 
 class Coupling {
  public:
@@ -54,11 +72,14 @@ class Coupling {
 
   virtual CouplingStatistics statistics() const = 0;
   virtual CouplingState state() const { return {}; }
+  /// What of the state makes pairs of new noise, to be kept with the model; none for most.
+  virtual CouplingState map() const { return {}; }
 };
 
 struct CouplingEntry {
   const char* name;
   const char* about;
+  bool consistent;  ///< x1 is a function of x0, or becomes one; otherwise the map learns means, and blurs
   std::unique_ptr<Coupling> (*make)(const Source& source, const Dataset& target, const CouplingOptions& options);
 };
 

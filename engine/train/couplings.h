@@ -13,5 +13,7 @@ std::unique_ptr<Coupling> make_global_coupling(const Source& source, const Datas
                                                const CouplingOptions& options);
 std::unique_ptr<Coupling> make_online_coupling(const Source& source, const Dataset& target,
                                                const CouplingOptions& options);
+std::unique_ptr<Coupling> make_semidiscrete_coupling(const Source& source, const Dataset& target,
+                                                     const CouplingOptions& options);
 
 }  // namespace otnfm

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "engine/train/conditional_variance.h"
 #include "engine/train/couplings.h"
 #include "engine/train/random_streams.h"
 #include "engine/train/record_draw.h"
@@ -15,7 +16,8 @@ namespace {
 class GlobalCoupling : public Coupling {
  public:
   GlobalCoupling(const Source& source, const Dataset& target, const CouplingOptions& options)
-      : options_(options),
+      : source_(source),
+        options_(options),
         n_(target.endless() ? options.bank : std::min(options.bank, target.count())),
         d_(target.dimension()) {
     if (n_ < 1)
@@ -27,8 +29,10 @@ class GlobalCoupling : public Coupling {
   }
 
   void prepare(const CouplingState& state) override {
-    sigma_ = state;
-    if (sigma_.empty()) {
+    if (!state.empty()) {
+      sigma_ = state.integers_of("sigma");
+      check_permutation("global coupling", sigma_, n_);
+    } else {
       const Assignment assignment = solve_exact(Problem::from_points(View<const float>(x0()), View<const float>(x1())));
       statistics_.seconds = assignment.seconds;
       if (!assignment.certificate.is_permutation)
@@ -36,16 +40,10 @@ class GlobalCoupling : public Coupling {
                        " pairs was not solved: " + name_of(assignment.status));
       sigma_ = assignment.sigma;
     }
-    if (static_cast<std::int64_t>(sigma_.size()) != n_)
-      throw InputError("the saved global coupling has " + std::to_string(sigma_.size()) + " pairs, the bank has " +
-                       std::to_string(n_));
-    std::vector<bool> taken(n_, false);
     std::vector<float> paired(n_ * d_);
     double cost = 0;
     for (std::int64_t i = 0; i < n_; ++i) {
       const std::int64_t j = sigma_[i];
-      if (j < 0 || j >= n_ || taken[j]) throw InputError("the saved global coupling is not a permutation");
-      taken[j] = true;
       for (std::int64_t k = 0; k < d_; ++k) {
         paired[i * d_ + k] = x1_[j * d_ + k];
         const double difference = static_cast<double>(x0_[i * d_ + k]) - x1_[j * d_ + k];
@@ -54,7 +52,8 @@ class GlobalCoupling : public Coupling {
     }
     x1_ = std::move(paired);
     statistics_.mean_cost = cost / static_cast<double>(n_);
-    statistics_.conditional_variance = 0;
+    statistics_.conditional_variance =
+        bank_conditional_variance(View<const float>(x0()), View<const float>(x1()), source_, options_.seed);
   }
 
   Pairs record(Tape& tape, View<const std::uint64_t> step) override {
@@ -64,16 +63,17 @@ class GlobalCoupling : public Coupling {
   }
 
   CouplingStatistics statistics() const override { return statistics_; }
-  CouplingState state() const override { return sigma_; }
+  CouplingState state() const override { return {.integers = {{"sigma", sigma_}}}; }
 
  private:
   View<float> x0() { return {x0_.data(), {n_, d_}}; }
   View<float> x1() { return {x1_.data(), {n_, d_}}; }
 
+  Source source_;
   CouplingOptions options_;
   std::int64_t n_, d_;
   std::vector<float> x0_, x1_;  // after prepare(): row i of one belongs to row i of the other
-  CouplingState sigma_;
+  std::vector<std::int64_t> sigma_;
   CouplingStatistics statistics_;
   HeldMemory held_;
 };

@@ -7,15 +7,18 @@
 // heart, but a pass over the bank, and so convergence, takes C times as many steps.
 //
 // A pass takes the places in an order of its own, a function of (seed, pass) alone; the last N C mod B of it are left
-// out, so that no batch reaches over its end. Batches of one pass share no place: they can be solved in blocks, ahead
-// of their steps, one assignment a thread. tau is written only when a step is fed, hence always that of the last step
-// fed, and where blocks begin changes nothing.
+// out, so that no batch reaches over its end. Batches of one pass share no place: they can be solved in blocks, one
+// assignment a thread, while earlier steps train (engine/train/pairs_ahead.h). There are two tau: the one that blocks
+// are made from has all blocks written back; the state is that of the last step fed, so when blocks are made and where
+// they begin changes nothing.
 #include <algorithm>
-#include <chrono>
+#include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "engine/data/sampler.h"
 #include "engine/train/couplings.h"
+#include "engine/train/pairs_ahead.h"
 #include "engine/train/random_streams.h"
 #include "ot/exact.h"
 
@@ -48,117 +51,104 @@ class OnlineCoupling : public Coupling {
     if (B_ < 1 || B_ > places_)
       throw InputError("the online coupling takes batches of 1 to " + std::to_string(places_) +
                        " pairs, as many as its bank has, not " + std::to_string(B_));
-    // Some 16 MB of points at a time.
-    block_ = std::min(std::clamp<std::int64_t>((4 << 20) / (2 * B_ * d_), 2, 32), places_ / B_);
     if (target.endless()) {
       bank_.resize(data_ * d_);
       target.draw({.seed = seed_, .stream = kTargetBankStream}, {bank_.data(), {data_, d_}});
     }
     tau_.resize(places_);
     std::iota(tau_.begin(), tau_.end(), std::int64_t{0});
-    x0_.resize(block_ * B_ * d_);
+    // Some 16 MB of points at a time.
+    block_ = std::min(std::clamp<std::int64_t>((4 << 20) / (2 * B_ * d_), 2, 32), places_ / B_);
     x1_.resize(block_ * B_ * d_);
-    paired_.resize(B_ * d_);
     place_.resize(block_ * B_);
-    noise_.resize(block_ * B_);
     sigma_.resize(block_ * B_);
+    ahead_.emplace(options.device, B_, d_, block_, [this](PairBlock& block, bool anew) { make(block, anew); });
   }
 
   void prepare(const CouplingState& state) override {
     if (state.empty()) return;
-    if (static_cast<std::int64_t>(state.size()) != places_)
-      throw InputError("the saved online coupling has " + std::to_string(state.size()) + " pairs, the bank has " +
-                       std::to_string(places_));
-    std::vector<bool> taken(places_, false);
-    for (std::int64_t noise : state) {
-      if (noise < 0 || noise >= places_ || taken[noise])
-        throw InputError("the saved online coupling is not a permutation");
-      taken[noise] = true;
-    }
-    tau_ = state;
-    filled_ = 0;
+    check_permutation("online coupling", state.integers_of("tau"), places_);
+    ahead_->forget();
+    tau_ = state.integers_of("tau");
   }
 
-  Pairs record(Tape& tape, View<const std::uint64_t>) override {
-    const std::size_t bytes = static_cast<std::size_t>(B_ * d_) * sizeof(float);
-    feed_ = Memory(tape.device(), 2 * bytes, "a batch of pairs");
-    fed_x0_ = View<float>(reinterpret_cast<float*>(feed_.data()), {B_, d_});
-    fed_x1_ = View<float>(reinterpret_cast<float*>(feed_.data() + bytes), {B_, d_});
-    return {tape.external(fed_x0_), tape.external(fed_x1_)};
-  }
+  Pairs record(Tape& tape, View<const std::uint64_t>) override { return ahead_->record(tape); }
 
   void feed(Stream& stream, std::uint64_t step) override {
-    if (step < first_ || step >= first_ + filled_) make_block(step);
-    const std::int64_t at = static_cast<std::int64_t>(step - first_) * B_;
-    for (std::int64_t i = at; i < at + B_; ++i) {
-      const std::int64_t partner = at + sigma_[i];
-      tau_[place_[partner]] = noise_[i];
-      std::copy_n(&x1_[partner * d_], d_, &paired_[(i - at) * d_]);
-    }
-    // On CUDA a copy from memory that is not pinned has left the host's when it returns, so both buffers may be written
-    // again.
-    copy_bytes(stream, fed_x0_.data, &x0_[at * d_], fed_x0_.size() * sizeof(float));
-    copy_bytes(stream, fed_x1_.data, paired_.data(), fed_x1_.size() * sizeof(float));
+    const PairBlock& block = ahead_->feed(stream, step);
+    const std::int64_t at = static_cast<std::int64_t>(step - block.first) * B_;
+    for (std::int64_t i = at; i < at + B_; ++i) tau_[block.place[i]] = block.noise[i];
+    statistics_.mean_cost = block.mean_cost;
+    if (!std::isnan(block.conditional_variance)) statistics_.conditional_variance = block.conditional_variance;
+    statistics_.seconds = ahead_->seconds();
+    statistics_.wait_seconds = ahead_->wait_seconds();
   }
 
   CouplingStatistics statistics() const override { return statistics_; }
-  CouplingState state() const override { return tau_; }
+  CouplingState state() const override { return {.integers = {{"tau", tau_}}}; }
 
  private:
-  // The steps from `step` on, as far as its pass goes.
-  void make_block(std::uint64_t step) {
-    const auto start = std::chrono::steady_clock::now();
-    const std::uint64_t pass_steps = static_cast<std::uint64_t>(places_ / B_), pass = step / pass_steps;
-    first_ = step;
-    filled_ = std::min(static_cast<std::uint64_t>(block_), (pass + 1) * pass_steps - step);
-    const std::int64_t steps = static_cast<std::int64_t>(filled_), pairs = steps * B_;
+  // The steps from block.first on, as far as their pass goes.
+  void make(PairBlock& block, bool anew) {
+    if (anew) ahead_tau_ = tau_;  // the thread that feeds is waiting
+    const std::uint64_t pass_steps = static_cast<std::uint64_t>(places_ / B_), pass = block.first / pass_steps;
+    block.steps = std::min(static_cast<std::uint64_t>(block_), (pass + 1) * pass_steps - block.first);
+    const std::int64_t steps = static_cast<std::int64_t>(block.steps), pairs = steps * B_;
 
     const RandomPermutation order(places_, {.seed = seed_, .stream = kPairStream, .step = pass});
-    const std::int64_t begin = static_cast<std::int64_t>(step - pass * pass_steps) * B_, caches = places_ / data_;
+    const std::int64_t begin = static_cast<std::int64_t>(block.first - pass * pass_steps) * B_,
+                       caches = places_ / data_;
     const float* bank = target_.endless() ? bank_.data() : target_.rows().data;
+    block.place.resize(static_cast<std::size_t>(pairs));
+    block.noise.resize(static_cast<std::size_t>(pairs));
     for (std::int64_t i = 0; i < pairs; ++i) {
       place_[i] = order(begin + i);
-      noise_[i] = tau_[place_[i]];
+      block.noise[i] = ahead_tau_[place_[i]];
       std::copy_n(bank + place_[i] / caches * d_, d_, &x1_[i * d_]);
     }
-    source_.draw_rows({.seed = seed_, .stream = kSourceBankStream}, {noise_.data(), {pairs}},
-                      {x0_.data(), {pairs, d_}});
-    solve_exact_batch({x0_.data(), {steps, B_, d_}}, {x1_.data(), {steps, B_, d_}}, {sigma_.data(), {steps, B_}},
+    source_.draw_rows({.seed = seed_, .stream = kSourceBankStream}, {block.noise.data(), {pairs}},
+                      block.x0.row_slice(0, pairs));
+    solve_exact_batch({block.x0.data, {steps, B_, d_}}, {x1_.data(), {steps, B_, d_}}, {sigma_.data(), {steps, B_}},
                       workspace_);
 
     double cost = 0, moved = 0;
     for (std::int64_t at = 0; at < pairs; at += B_) {
       double kept = 0, changed = 0;
       for (std::int64_t i = at; i < at + B_; ++i) {
-        kept += squared_distance(&x0_[i * d_], &x1_[i * d_], d_);
-        changed += squared_distance(&x0_[i * d_], &x1_[(at + sigma_[i]) * d_], d_);
+        kept += squared_distance(block.x0.row(i), &x1_[i * d_], d_);
+        changed += squared_distance(block.x0.row(i), &x1_[(at + sigma_[i]) * d_], d_);
       }
       // A tie changes nothing: rounding cannot raise the cost, nor equal data keep exchanging their noises.
       if (!(changed < kept)) std::iota(&sigma_[at], &sigma_[at] + B_, std::int64_t{0});
       cost += std::min(kept, changed);
       for (std::int64_t i = at; i < at + B_; ++i)
         moved += squared_distance(&x1_[i * d_], &x1_[(at + sigma_[i]) * d_], d_);
+      for (std::int64_t i = at; i < at + B_; ++i) {
+        const std::int64_t partner = at + sigma_[i];
+        std::copy_n(&x1_[partner * d_], d_, block.x1.row(i));
+        block.place[i] = place_[partner];
+        ahead_tau_[block.place[i]] = block.noise[i];
+      }
     }
-    statistics_.mean_cost = cost / static_cast<double>(pairs);
+    block.mean_cost = cost / static_cast<double>(pairs);
     // Half the mean squared distance between the data that a noise met in two passes: E tr Var[x1 | x0] on the bank if
     // both are draws from the coupling that the map sees. In the first pass there is no earlier meeting.
-    if (pass > 0) statistics_.conditional_variance = moved / 2 / static_cast<double>(pairs);
-    statistics_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (pass > 0) block.conditional_variance = moved / 2 / static_cast<double>(pairs);
   }
 
   Source source_;
   Dataset target_;
   std::uint64_t seed_;
   std::int64_t data_, places_, B_, d_, block_ = 1;
-  std::vector<float> bank_;                          // [data, d] of an endless target
-  CouplingState tau_;                                // [places]: the number of a place's noise, after the last step fed
-  std::uint64_t first_ = 0, filled_ = 0;             // steps first_ .. first_ + filled_ are solved
-  std::vector<float> x0_, x1_, paired_;              // [block, B, d] as tau had them, likewise; [B, d]
-  std::vector<std::int64_t> place_, noise_, sigma_;  // [block, B]
-  Memory feed_;
-  View<float> fed_x0_, fed_x1_;  // what the tape reads, on its device
-  ExactWorkspace workspace_;
+  std::vector<float> bank_;        // [data, d] of an endless target
+  std::vector<std::int64_t> tau_;  // [places]: the number of a place's noise, after the last step fed
   CouplingStatistics statistics_;
+  // The thread's, from the first feed() on.
+  std::vector<std::int64_t> ahead_tau_;      // tau after the last block made
+  std::vector<float> x1_;                    // [block, B, d] as tau had them
+  std::vector<std::int64_t> place_, sigma_;  // [block, B]
+  ExactWorkspace workspace_;
+  std::optional<PairsAhead> ahead_;  // last: its thread ends before what it uses
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/train/batch_solver.h"
 #include "engine/train/objective.h"
 #include "layers/configuration.h"
 #include "layers/flow.h"
@@ -37,8 +38,9 @@ Precision TrainingOptions::matmul_precision() const {
   return find_by_name(std::span<const NamedPrecision>(kPrecisions), precision, "precision").precision;
 }
 
-CouplingOptions TrainingOptions::coupling_options() const {
-  return {.batch = batch, .bank = bank, .caches = caches, .solver = solver, .seed = seed};
+CouplingOptions TrainingOptions::coupling_options(Device device) const {
+  return {
+      .batch = batch, .bank = bank, .caches = caches, .axes = axes, .solver = solver, .seed = seed, .device = device};
 }
 
 nlohmann::json TrainingOptions::to_json() const {
@@ -52,6 +54,7 @@ nlohmann::json TrainingOptions::to_json() const {
           {"batch", batch},
           {"bank", bank},
           {"caches", caches},
+          {"axes", axes},
           {"lr", lr},
           {"final_lr_fraction", final_lr_fraction},
           {"warmup", warmup},
@@ -69,7 +72,7 @@ void TrainingOptions::read(const nlohmann::json& configuration) {
   // Names are looked up here, so that a typing error costs nothing.
   find_by_name(couplings(), changed.coupling, "coupling");
   find_by_name(objectives(), changed.objective, "objective");
-  if (changed.solver != "exact") throw InputError("unknown solver '" + changed.solver + "': there is exact");
+  find_by_name(batch_solvers(), changed.solver, "solver");
   (void)changed.learning_rate_schedule();
   (void)changed.matmul_precision();
   nlohmann::json trial = changed.flow;
@@ -94,6 +97,7 @@ void TrainingOptions::read_unchecked(const nlohmann::json& configuration) {
   reader.integer("batch", batch, 1, 1 << 20);
   reader.integer("bank", bank, 1, std::int64_t{1} << 24);
   reader.integer("caches", caches, 1, 64);
+  reader.integer("axes", axes, 0, 1 << 20);
   reader.number("lr", lr, 0, 10);
   reader.number("final_lr_fraction", final_lr_fraction, 0, 1);
   reader.integer("warmup", warmup, 0, std::int64_t{1} << 31);
@@ -121,6 +125,7 @@ TrainingOptions default_options(const Dataset& dataset) {
     options.flow.update({{"blocks", 4}, {"width", 512}, {"depth", 2}});
     options.lr = 1e-3;
     options.steps = 8000;
+    options.axes = 64;
   } else {
     options.flow.update({{"blocks", 4}, {"width", 64}, {"depth", 3}});
     // A bank's own sampling noise is in every sample of the model: 16384 pairs cost 12% of W2 at n = 4096, these 3%.

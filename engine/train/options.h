@@ -23,8 +23,10 @@ struct TrainingOptions {
 
   std::int64_t steps = 20000;
   std::int64_t batch = 256;
-  std::int64_t bank = 16384;  ///< pairs of a global coupling; data of an online one where the target is endless
-  std::int64_t caches = 1;    ///< noises that an online coupling keeps for each datum
+  std::int64_t bank =
+      16384;  ///< pairs of a global coupling; data of an online or semidiscrete one where the target is endless
+  std::int64_t caches = 1;  ///< noises that an online coupling keeps for each datum
+  std::int64_t axes = 0;    ///< principal axes that a semidiscrete coupling's cost is taken on; 0: all
   double lr = 2e-3;
   double final_lr_fraction = 0.0;  ///< the cosine ends there
   std::int64_t warmup = 200;       ///< steps; at most a tenth of them all
@@ -37,7 +39,7 @@ struct TrainingOptions {
 
   Schedule learning_rate_schedule() const;
   Precision matmul_precision() const;
-  CouplingOptions coupling_options() const;
+  CouplingOptions coupling_options(Device device = Device::cpu) const;
 
   nlohmann::json to_json() const;
   /// Overwrites what `configuration` has keys for. InputError for unknown keys, wrong types, values out of range.

@@ -18,6 +18,7 @@ enum RandomStream : std::uint32_t {
   kEvaluationStream,      ///< fresh targets in eval
   kProbeSourceStream,     ///< x0 and
   kProbeTargetStream,     ///< x1 of the batches that a coupling's conditional variance is estimated from
+  kPotentialStream,       ///< noise that the potentials of a semidiscrete coupling are fitted to
 };
 
 }  // namespace otnfm

@@ -35,8 +35,9 @@ Trainer::Trainer(Flow& flow, Coupling& coupling, const TrainingOptions& options,
   if (!parameters.allocated()) parameters.allocate(device, options.seed);
   flow.precision = options.matmul_precision();
 
-  tape_.begin_phase("forward");
+  tape_.begin_phase("coupling");
   const Pairs pairs = coupling.record(tape_, device_step_);
+  tape_.begin_phase("forward");
   const RandomKey time_key{.seed = options.seed, .stream = kTimeStream, .step = device_step_};
   const Tensor t = uniform(tape_, {pairs.x0.rows(), 1}, time_key);
   loss_ = find_by_name(objectives(), options.objective, "objective").loss(tape_, flow, pairs, t);
@@ -77,10 +78,16 @@ void Trainer::run_step() {
   if (stream_.on_cuda() && ran_once_ && !graph_ && !debug_.finite) graph_ = tape_.capture(stream_);
   if (graph_)
     graph_.launch(stream_);
-  else
+  else if (stream_.on_cuda() || debug_.finite)
     tape_.run(stream_);
+  else
+    tape_.run_timed(stream_, phase_seconds_);
   ran_once_ = true;
   ++step_;
+}
+
+double Trainer::coupling_seconds() const {
+  return coupling_.statistics().seconds + (phase_seconds_.empty() ? 0 : phase_seconds_.front());
 }
 
 StepReport Trainer::report() {
@@ -88,16 +95,18 @@ StepReport Trainer::report() {
   copy_bytes(stream_, &loss, tape_.view(loss_).data, sizeof(loss));
   copy_bytes(stream_, &norm, norm_.data, sizeof(norm));
   stream_.synchronize();
-  const double at = now(), coupling = coupling_.statistics().seconds;
+  const double at = now(), coupling = coupling_seconds(), wait = coupling_.statistics().wait_seconds;
   const double steps = std::max<double>(1, static_cast<double>(step_ - reported_step_));
   StepReport report{.step = step_,
                     .loss = loss,
                     .grad_norm = norm,
                     .lr = learning_rate(options_.learning_rate_schedule(), step_ == 0 ? 0 : step_ - 1),
                     .step_seconds = (at - reported_at_) / steps,
-                    .coupling_seconds = (coupling - reported_coupling_) / steps};
+                    .coupling_seconds = (coupling - reported_coupling_) / steps,
+                    .wait_seconds = (wait - reported_wait_) / steps};
   reported_step_ = step_;
   reported_coupling_ = coupling;
+  reported_wait_ = wait;
   reported_at_ = at;
   return report;
 }

@@ -20,7 +20,8 @@ struct StepReport {
   std::uint64_t step = 0;  ///< steps done
   double loss = 0, grad_norm = 0, lr = 0;
   double step_seconds = 0;      ///< mean of the steps since the last report, the coupling's work included
-  double coupling_seconds = 0;  ///< of it, mean a step
+  double coupling_seconds = 0;  ///< spent on pairing, mean a step; not of the step's time where another thread pairs
+  double wait_seconds = 0;      ///< of the step's time, waited for the pairs, mean a step
 };
 
 class Trainer {
@@ -45,8 +46,12 @@ class Trainer {
   /// The numbers of the step run last. Waits for it.
   StepReport report();
 
-  /// Runs one step with the clock around each part: {"forward", seconds}, {"backward", ...}, {"update", ...}.
+  /// Runs one step with the clock around each part: {"coupling", seconds}, {"forward", ...}, {"backward", ...},
+  /// {"update", ...}.
   std::vector<std::pair<std::string, double>> time_phases();
+
+  /// Spent on pairing since the start: by the coupling on the host and, on the CPU, by its ops on the tape.
+  double coupling_seconds() const;
 
   Stream& stream() { return stream_; }
   const Tape& tape() const { return tape_; }
@@ -64,11 +69,12 @@ class Trainer {
   View<float> norm_, clip_scale_;
   Graph graph_;
   bool ran_once_ = false;
+  std::vector<double> phase_seconds_;  // on the CPU
   std::uint64_t step_ = 0;
 
   // Since the last report.
   std::uint64_t reported_step_ = 0;
-  double reported_coupling_ = 0;
+  double reported_coupling_ = 0, reported_wait_ = 0;
   double reported_at_;
 };
 

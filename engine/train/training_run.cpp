@@ -47,6 +47,32 @@ constexpr FlatTensor kFlats[] = {{"values", &Parameters::values},
                                  {"second_moments", &Parameters::second_moments},
                                  {"averages", &Parameters::averages}};
 
+constexpr const char* kCouplingPrefix = "coupling/";
+
+/// The tensors refer to the state.
+void append(const CouplingState& state, std::vector<NamedTensor>& tensors) {
+  const auto each = [&](const auto& lists) {
+    for (const auto& [name, values] : lists)
+      tensors.push_back(
+          named_tensor(kCouplingPrefix + name, View(values.data(), {static_cast<std::int64_t>(values.size())})));
+  };
+  each(state.integers);
+  each(state.floats);
+}
+
+CouplingState coupling_state_of(const SafetensorsFile& file) {
+  CouplingState state;
+  for (const NamedTensor& tensor : file.tensors()) {
+    if (!tensor.name.starts_with(kCouplingPrefix)) continue;
+    const std::string name = tensor.name.substr(std::char_traits<char>::length(kCouplingPrefix));
+    if (tensor.dtype == DType::int64)
+      state.integers[name] = file.values<std::int64_t>(tensor.name, tensor.shape);
+    else
+      state.floats[name] = file.values<float>(tensor.name, tensor.shape);
+  }
+  return state;
+}
+
 void save_state(const fs::path& path, const Parameters& parameters, const Coupling& coupling, std::uint64_t step,
                 std::uint64_t data_checksum, Stream& stream, const TrainingOptions& options) {
   std::vector<std::vector<float>> copies;
@@ -63,8 +89,7 @@ void save_state(const fs::path& path, const Parameters& parameters, const Coupli
   tensors.push_back(named_tensor("step", View<const std::uint64_t>(&step, {1})));
   tensors.push_back(named_tensor("data_checksum", View<const std::uint64_t>(&data_checksum, {1})));
   const CouplingState state = coupling.state();
-  tensors.push_back(
-      named_tensor("coupling", View<const std::int64_t>(state.data(), {static_cast<std::int64_t>(state.size())})));
+  append(state, tensors);
   write_safetensors(path, tensors, {{kStateKey, options.to_json().dump()}});
 }
 
@@ -162,8 +187,7 @@ class Run {
     CouplingState coupling_state;
     if (run_.resume) {
       state.emplace(SafetensorsFile::load(file("state.safetensors")));
-      const NamedTensor& saved = state->tensor("coupling");
-      coupling_state = state->values<std::int64_t>("coupling", saved.shape);
+      coupling_state = coupling_state_of(*state);
     }
     const std::uint64_t step =
         state ? state->values<std::uint64_t>("step", std::vector<std::int64_t>{1})[0] : std::uint64_t{0};
@@ -173,14 +197,17 @@ class Run {
     if (state && state->values<std::uint64_t>("data_checksum", std::vector<std::int64_t>{1})[0] != data_checksum_)
       throw InputError("--resume: " + options_.data + " does not hold the data any more that the run was started with");
     metrics_.emplace(file("metrics.jsonl"), run_.resume, step);
-    coupling_ =
-        find_by_name(couplings(), options_.coupling, "coupling").make(source_, data_, options_.coupling_options());
-    listener_.note(fmt::format("training on {} from {}, {} coupling, {} flow, on {}", options_.data, source_.name(),
-                               options_.coupling, flow["family"].get<std::string>(), describe(run_.device)));
+    const CouplingEntry& entry = find_by_name(couplings(), options_.coupling, "coupling");
+    coupling_ = entry.make(source_, data_, options_.coupling_options(run_.device));
+    consistent_ = entry.consistent;
+    listener_.note(fmt::format("training on {} from {}, {} coupling{}, {} flow, on {}", options_.data, source_.name(),
+                               options_.coupling, entry.consistent ? "" : " (pairs are not consistent: outputs blur)",
+                               flow["family"].get<std::string>(), describe(run_.device)));
     const double start = now();
     coupling_->prepare(coupling_state);
-    solve_seconds_ = now() - start;
-    if (solve_seconds_ > 0.1) listener_.note(fmt::format("coupling prepared in {:.1f} s", solve_seconds_));
+    summary_.prepare_seconds = now() - start;
+    if (summary_.prepare_seconds > 0.1)
+      listener_.note(fmt::format("coupling prepared in {:.1f} s", summary_.prepare_seconds));
 
     trainer_.emplace(*flow_, *coupling_, options_, run_.device, run_.debug);
     if (state) {
@@ -200,7 +227,8 @@ class Run {
 
   void train() {
     const std::uint64_t total = static_cast<std::uint64_t>(options_.steps), first = trainer_->step();
-    const double start = now(), coupling_before = coupling_->statistics().seconds;
+    const CouplingStatistics before = coupling_->statistics();
+    const double start = now();
     double saved_at = now();
     trainer_->report();  // starts the clock
     while (trainer_->step() < total) {
@@ -217,7 +245,13 @@ class Run {
     }
     trainer_->stream().synchronize();
     summary_.training_seconds = now() - start;
-    summary_.coupling_seconds = solve_seconds_ + coupling_->statistics().seconds - coupling_before;
+    const CouplingStatistics after = coupling_->statistics();
+    const double pairing = trainer_->coupling_seconds() - before.seconds,
+                 steps = std::max(1.0, static_cast<double>(trainer_->step() - first));
+    summary_.coupling_seconds = summary_.prepare_seconds + pairing;
+    summary_.coupling_seconds_a_step = pairing / steps;
+    summary_.wait_seconds_a_step = (after.wait_seconds - before.wait_seconds) / steps;
+    summary_.conditional_variance = after.conditional_variance / target_variance_;
     summary_.steps_done = trainer_->step();
     summary_.finished = trainer_->step() == total;
     const double images = static_cast<double>((trainer_->step() - first) * static_cast<std::uint64_t>(options_.batch));
@@ -232,17 +266,20 @@ class Run {
           "the loss is {} and the gradient's norm {} at step {}: a smaller --lr may help; the last saved state is kept",
           report.loss, report.grad_norm, report.step));
     summary_.loss = report.loss;
-    const nlohmann::json line = {{"step", report.step},
-                                 {"loss", report.loss},
-                                 {"irreducible_loss", number_or_null(coupling.conditional_variance / 3)},
-                                 {"grad_norm", report.grad_norm},
-                                 {"lr", report.lr},
-                                 {"coupling_seconds", report.coupling_seconds},
-                                 {"step_seconds", report.step_seconds},
-                                 {"pair_cost", number_or_null(coupling.mean_cost)},
-                                 {"conditional_variance", number_or_null(coupling.conditional_variance)},
-                                 {"target_variance", target_variance_},
-                                 {"collapse_rho", number_or_null(collapse_rho_)}};
+    const nlohmann::json line = {
+        {"step", report.step},
+        {"loss", report.loss},
+        {"irreducible_loss", consistent_ ? nlohmann::json(nullptr) : number_or_null(coupling.conditional_variance / 3)},
+        {"grad_norm", report.grad_norm},
+        {"lr", report.lr},
+        {"coupling_seconds", report.coupling_seconds},
+        {"wait_seconds", report.wait_seconds},
+        {"step_seconds", report.step_seconds},
+        {"pair_cost", number_or_null(coupling.mean_cost)},
+        {"conditional_variance", number_or_null(coupling.conditional_variance)},
+        {"target_variance", target_variance_},
+        {"relative_conditional_variance", number_or_null(coupling.conditional_variance / target_variance_)},
+        {"collapse_rho", number_or_null(collapse_rho_)}};
     metrics_->write(line);
     listener_.logged(report, options_.steps, line);
   }
@@ -255,8 +292,11 @@ class Run {
   void checkpoint() {
     Stream& stream = trainer_->stream();
     save();
+    const CouplingState map = coupling_->map();
+    std::vector<NamedTensor> tensors;
+    append(map, tensors);
     save_model(file("model.safetensors"), *flow_, source_, data_, stream,
-               {{"data", options_.data}, {"training", options_.to_json()}, {"steps_done", trainer_->step()}});
+               {{"data", options_.data}, {"training", options_.to_json()}, {"steps_done", trainer_->step()}}, tensors);
     Generator generator = Generator::load(file("model.safetensors"), run_.device);
     const std::string title = fmt::format("{}, {} coupling, {} steps", options_.data.substr(0, options_.data.find(':')),
                                           options_.coupling, trainer_->step());
@@ -276,7 +316,8 @@ class Run {
   std::optional<MetricsFile> metrics_;
   std::uint64_t data_checksum_;
   double collapse_rho_ = std::numeric_limits<double>::quiet_NaN();  // of the last checkpoint
-  double target_variance_ = 0, solve_seconds_ = 0;
+  double target_variance_ = 0;
+  bool consistent_ = false;  // the estimate is then of how smooth the pairing is: no floor of the loss
   RunSummary summary_;
 };
 

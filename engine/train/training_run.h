@@ -26,9 +26,13 @@ struct RunOptions {
 struct RunSummary {
   std::uint64_t steps_done = 0;
   bool finished = false;  ///< false: interrupted; state.safetensors goes on from here
-  double training_seconds = 0, coupling_seconds = 0, images_per_second = 0;
-  double loss = 0;          ///< of the last log step
-  double collapse_rho = 0;  ///< tr Cov(F(1, x0)) / tr Cov(x1) of 4096 samples
+  double training_seconds = 0, images_per_second = 0;
+  double prepare_seconds = 0;   ///< of the coupling, before the first step
+  double coupling_seconds = 0;  ///< of all pairing, prepare_seconds included
+  double coupling_seconds_a_step = 0, wait_seconds_a_step = 0;
+  double conditional_variance = 0;  ///< of the coupling, over tr Cov(x1); NaN: not known
+  double loss = 0;                  ///< of the last log step
+  double collapse_rho = 0;          ///< tr Cov(F(1, x0)) / tr Cov(x1) of 4096 samples
   std::int64_t weight_count = 0;
   std::size_t activation_bytes = 0;
   std::size_t peak_bytes = 0;         ///< of host memory, the whole process

@@ -18,6 +18,19 @@ void deallocate(void* pointer) noexcept {
   cudaFree(pointer);
 }
 
+void* allocate_staging(std::size_t bytes) {
+  void* pointer = nullptr;
+  const cudaError_t status = cudaMallocHost(&pointer, bytes);
+  if (status == cudaSuccess) return pointer;
+  cudaGetLastError();
+  if (status != cudaErrorMemoryAllocation) require_success(status, "allocating page-locked memory");
+  return nullptr;
+}
+
+void deallocate_staging(void* pointer) noexcept {
+  cudaFreeHost(pointer);
+}
+
 std::size_t free_bytes() {
   std::size_t free = 0, total = 0;
   require_success(cudaMemGetInfo(&free, &total), "asking for the free memory");

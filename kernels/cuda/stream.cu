@@ -35,6 +35,24 @@ void synchronize(CUstream_st* stream) {
   require_success(cudaStreamSynchronize(stream), "waiting for a stream");
 }
 
+void* open_fence() {
+  cudaEvent_t event = nullptr;
+  require_success(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "creating an event");
+  return event;
+}
+
+void close_fence(void* fence) noexcept {
+  cudaEventDestroy(static_cast<cudaEvent_t>(fence));
+}
+
+void set_fence(void* fence, CUstream_st* stream) {
+  require_success(cudaEventRecord(static_cast<cudaEvent_t>(fence), stream), "recording an event");
+}
+
+void wait_for_fence(void* fence) {
+  require_success(cudaEventSynchronize(static_cast<cudaEvent_t>(fence)), "waiting for an event");
+}
+
 void begin_capture(CUstream_st* stream) {
   require_success(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "beginning a graph capture");
 }

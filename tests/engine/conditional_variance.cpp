@@ -10,6 +10,12 @@
 namespace otnfm {
 namespace {
 
+double minibatch_conditional_variance(const Source& source, const Dataset& target, std::int64_t batch,
+                                      std::uint64_t seed) {
+  const std::unique_ptr<BatchSolver> exact = batch_solvers().front().make();
+  return otnfm::minibatch_conditional_variance(source, target, batch, seed, *exact);
+}
+
 TEST(ConditionalVariance, OfABatchOfOneIsTheVarianceOfTheData) {
   const Dataset data = open_dataset("8gaussians");
   const double variance = total_variance(data, 3);

@@ -57,7 +57,7 @@ std::vector<float> weights_after(const TrainingOptions& options, Device device, 
   configuration["dimension"] = data.dimension();
   const std::unique_ptr<Flow> flow = make_flow(configuration);
   const auto coupling =
-      find_by_name(couplings(), options.coupling, "coupling").make(source, data, options.coupling_options());
+      find_by_name(couplings(), options.coupling, "coupling").make(source, data, options.coupling_options(device));
   coupling->prepare({});
   Trainer trainer(*flow, *coupling, options, device, debug);
   for (int k = 0; k < steps; ++k) trainer.run_step();
@@ -69,7 +69,7 @@ std::vector<float> weights_after(const TrainingOptions& options, Device device, 
 
 TEST(Training, TenStepsAreTheSameOnCudaAsOnTheCpu) {
   OTNFM_NEEDS_CUDA();
-  for (const char* coupling : {"independent", "minibatch", "global", "online"}) {
+  for (const char* coupling : {"independent", "minibatch", "global", "online", "semidiscrete"}) {
     const TrainingOptions options = small_options(coupling);
     const std::vector<float> cpu = weights_after(options, Device::cpu, 10),
                              cuda = weights_after(options, Device::cuda, 10);
@@ -91,7 +91,7 @@ TEST(Training, DebugMemoryChangesNothing) {
 }
 
 TEST(Training, AResumedRunGivesTheSameBitsAsAnUndisturbedOne) {
-  for (const char* coupling : {"independent", "minibatch", "global", "online"}) {
+  for (const char* coupling : {"independent", "minibatch", "global", "online", "semidiscrete"}) {
     Folder folder;
     const TrainingOptions options = small_options(coupling);
     Silent silent;
