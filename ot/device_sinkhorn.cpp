@@ -227,7 +227,7 @@ bool DeviceSinkhorn::State::stage(double at, bool last, const SolveLimits& limit
   leave();
   result->rounding = plan.rounding() * ratio + kLog2 * std::ldexp(largest_size(u) + largest_size(v), -24) +
                      std::ldexp(largest_size(f) + largest_size(g), -53) * scale * kLog2;
-  if (!std::isfinite(found[0]) || (last && !(result->rounding <= kFailAbove))) {
+  if (!std::isfinite(found[0]) || !(result->rounding <= kFailAbove)) {  // smaller epsilons round more
     fail_by_rounding(at, *result);
     return false;
   }

@@ -113,7 +113,7 @@ Case points_case(const Variant& v, PairForm form) {
 }
 
 template <class T, class Arguments, class Run>
-Case stored_case(const Variant& v, bool transposed, const char* op, const Run& run) {
+Case stored_case(const Variant& v, bool transposed, const Run& run) {
   constexpr bool kFixed = sizeof(T) == 2;
   std::vector<Buffer> buffers = sides(v);
   const std::vector<std::int64_t> shape =
@@ -123,7 +123,7 @@ Case stored_case(const Variant& v, bool transposed, const char* op, const Run& r
     return values["s"][static_cast<std::size_t>(transposed ? j * v.n + i : i * v.m + j)];
   };
   const double pairs = static_cast<double>(v.n * v.m);
-  return {.op = op,
+  return {.op = kFixed ? "soft_transform_fixed" : "soft_transform_stored",
           .variant = name(v, transposed ? "columns" : "rows"),
           .buffers = buffers,
           .run =
@@ -168,19 +168,19 @@ std::vector<Case> cases() {
                              {.n = 72, .m = 1031},
                              {.n = 67, .m = 264, .mean = true, .zero_weights = true}}) {
       list.push_back(stored_case<float, SoftTransformStored>(
-          v, transposed, "soft_transform_stored", [](Stream& s, const auto& a) { soft_transform_stored(s, a); }));
+          v, transposed, [](Stream& s, const auto& a) { soft_transform_stored(s, a); }));
       Variant fixed = v;
       fixed.scale *= -3e-4;
       list.push_back(stored_case<std::uint16_t, SoftTransformFixed>(
-          fixed, transposed, "soft_transform_fixed", [](Stream& s, const auto& a) { soft_transform_fixed(s, a); }));
+          fixed, transposed, [](Stream& s, const auto& a) { soft_transform_fixed(s, a); }));
     }
     const Variant large{.n = 4096, .m = 4096, .bench = true};
     list.push_back(stored_case<float, SoftTransformStored>(
-        large, transposed, "soft_transform_stored", [](Stream& s, const auto& a) { soft_transform_stored(s, a); }));
+        large, transposed, [](Stream& s, const auto& a) { soft_transform_stored(s, a); }));
     Variant fixed = large;
     fixed.scale = -3e-4;
     list.push_back(stored_case<std::uint16_t, SoftTransformFixed>(
-        fixed, transposed, "soft_transform_fixed", [](Stream& s, const auto& a) { soft_transform_fixed(s, a); }));
+        fixed, transposed, [](Stream& s, const auto& a) { soft_transform_fixed(s, a); }));
   }
   return list;
 }

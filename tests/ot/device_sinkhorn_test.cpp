@@ -15,6 +15,11 @@ class DeviceSinkhornOn : public testing::TestWithParam<Device> {};
 #define OTNFM_NEEDS_ITS_DEVICE() \
   if (GetParam() == Device::cuda) OTNFM_NEEDS_CUDA()
 
+// The shim takes a thousand times the time of a device: smaller problems do there.
+bool is_slow(Device device) {
+  return device == Device::cuda && OTNFM_SIMT;
+}
+
 std::vector<double> weights(Random& random, std::int64_t n) {
   std::vector<double> values(static_cast<std::size_t>(n));
   for (double& value : values) value = std::uniform_real_distribution<double>(0.1, 2)(random);
@@ -59,11 +64,13 @@ TEST_P(DeviceSinkhornOn, EqualsTheSolverOfTheCpu) {
   Random random(std::random_device{}());
   Stream stream(GetParam());
   DeviceSinkhorn solver(stream);
-  for (const auto& [n, m, d] : {std::tuple{1, 1, 1}, {40, 33, 2}, {17, 72, 19}})
+  const bool slow = is_slow(GetParam());
+  for (const auto& [n, m, d] : {std::tuple{1, 1, 1}, slow ? std::tuple{13, 17, 2} : std::tuple{40, 33, 2},
+                                slow ? std::tuple{9, 24, 19} : std::tuple{17, 72, 19}})
     for (const Cost cost : {Cost::squared_euclidean, Cost::euclidean, Cost::negative_dot})
       for (const SinkhornRegime regime :
            {SinkhornRegime::streaming, SinkhornRegime::stored, SinkhornRegime::stored_16}) {
-        const bool weighted = random() % 2 == 0, mixing = random() % 2 == 0;
+        const bool weighted = random() % 2 == 0, mixing = slow || random() % 2 == 0;
         SCOPED_TRACE(std::to_string(n) + " x " + std::to_string(m) + ", d " + std::to_string(d) + " " + name_of(cost) +
                      " " + name_of(regime) + (weighted ? " weighted" : "") + (mixing ? " mixing" : ""));
         const Matrix<float> x = gaussian<float>(random, n, d, 1, 5), y = gaussian<float>(random, m, d, 0.7, 3);
@@ -88,7 +95,7 @@ TEST_P(DeviceSinkhornOn, MatricesAndUnbalanced) {
   Stream stream(GetParam());
   DeviceSinkhorn solver(stream);
   SinkhornResult result;
-  const Matrix<double> c = gaussian<double>(random, 33, 41);
+  const Matrix<double> c = is_slow(GetParam()) ? gaussian<double>(random, 9, 16) : gaussian<double>(random, 33, 41);
   const Problem problem = Problem::from_matrix(c.view());
   EXPECT_THROW(solver.solve(problem, {}, result, SinkhornRegime::streaming), InputError);
   for (const double rho : {0.5, 20.0, std::numeric_limits<double>::infinity()})
@@ -107,21 +114,28 @@ TEST_P(DeviceSinkhornOn, SmallEpsilonAndBelow) {
   Stream stream(GetParam());
   DeviceSinkhorn solver(stream);
   SinkhornResult result;
+  const std::int64_t n = is_slow(GetParam()) ? 7 : 50;
   for (const std::int64_t d : {2, 20}) {
     SCOPED_TRACE(d);
-    const Matrix<float> x = gaussian<float>(random, 50, d), y = gaussian<float>(random, 50, d, 1, 0.5);
+    const Matrix<float> x = gaussian<float>(random, n, d), y = gaussian<float>(random, n, d, 1, 0.5);
     const Problem problem = Problem::from_points(x.view(), y.view());
-    const double optimum = reference_total(cost_matrix(x, y, Cost::squared_euclidean)) / 50;
+    const double optimum = reference_total(cost_matrix(x, y, Cost::squared_euclidean)) / static_cast<double>(n);
     for (const SinkhornRegime regime : {SinkhornRegime::streaming, SinkhornRegime::stored}) {
       SCOPED_TRACE(name_of(regime));
-      solver.solve(problem, {.epsilon = 1e-4, .unit = EpsilonUnit::mean_cost, .tolerance = 0.01}, result, regime);
+      solver.solve(problem,
+                   {.epsilon = is_slow(GetParam()) ? 1e-3 : 1e-4,
+                    .unit = EpsilonUnit::mean_cost,
+                    .tolerance = 0.01,
+                    .max_iterations = 50000},
+                   result, regime);
       for (const double value : result.f) ASSERT_TRUE(std::isfinite(value));
       for (const double value : result.g) ASSERT_TRUE(std::isfinite(value));
       EXPECT_EQ(result.status, SolveStatus::converged) << result.message;
       EXPECT_TRUE(result.row_error + result.column_error <= 0.02 + 2 * result.rounding);
-      EXPECT_TRUE(std::fabs(result.transport_cost - optimum) <= 0.1 * optimum) << result.transport_cost;
+      EXPECT_TRUE(std::fabs(result.transport_cost - optimum) <= 0.1 * optimum)
+          << result.transport_cost << " for " << optimum;
       EXPECT_TRUE(transport_dual_bound(problem, result.g) <= optimum * (1 + 1e-9));
-      solver.solve(problem, {.epsilon = 1e-8, .unit = EpsilonUnit::mean_cost, .max_iterations = 200}, result, regime);
+      solver.solve(problem, {.epsilon = 1e-8, .unit = EpsilonUnit::mean_cost, .max_iterations = 500}, result, regime);
       EXPECT_EQ(result.status, SolveStatus::numerical_failure);
       EXPECT_NE(result.message.find("epsilon"), std::string::npos) << result.message;
     }
