@@ -48,7 +48,8 @@ void DevicePlan::reset(const Problem& problem, double epsilon, SinkhornRegime re
   rounding_ = 0;
   form_ = PairForm::product;
   const bool square = problem.cost == Cost::squared_euclidean;
-  if (regime == SinkhornRegime::streaming && (problem.cost == Cost::euclidean || (square && d_ <= kDirectDimension)))
+  const bool direct = problem.cost == Cost::euclidean || (square && d_ <= kDirectDimension);
+  if (regime == SinkhornRegime::resident || (regime == SinkhornRegime::streaming && direct))
     return direct_points(problem, epsilon);
   host_.reset(problem, epsilon, 0);
   alpha_.assign(host_.alpha().begin(), host_.alpha().end());
@@ -92,10 +93,7 @@ void DevicePlan::direct_points(const Problem& problem, double epsilon) {
 void DevicePlan::store() {
   reserve(stream_, exponents_, static_cast<std::size_t>(n_ * m_) * sizeof(float), "Sinkhorn's exponents");
   if (host_.is_product()) {
-    matmul(stream_, {.a = View<const float>(reinterpret_cast<const float*>(source_.data()), {n_, d_}),
-                     .b = View<const float>(reinterpret_cast<const float*>(target_.data()), {m_, d_}),
-                     .c = View<float>(device_floats(), {n_, m_}),
-                     .transpose_b = true});
+    matmul(stream_, {.a = x(), .b = y(), .c = View<float>(device_floats(), {n_, m_}), .transpose_b = true});
     return;
   }
   host_.for_blocks(1, [&](std::int64_t first, std::int64_t count, const float* k) {
@@ -139,11 +137,9 @@ void DevicePlan::store_fixed() {
 
 void DevicePlan::transform(bool columns, double ratio, const SoftSource& source, const SoftTarget& target) {
   const auto scale = static_cast<float>(unit_ * ratio);
-  if (regime_ == SinkhornRegime::streaming) {
-    const View<const float> x(reinterpret_cast<const float*>(source_.data()), {n_, d_});
-    const View<const float> y(reinterpret_cast<const float*>(target_.data()), {m_, d_});
-    soft_transform_points(stream_, {.x = columns ? y : x,
-                                    .y = columns ? x : y,
+  if (regime_ == SinkhornRegime::streaming || regime_ == SinkhornRegime::resident) {
+    soft_transform_points(stream_, {.x = columns ? y() : x(),
+                                    .y = columns ? x() : y(),
                                     .form = form_,
                                     .scale = scale,
                                     .source = source,

@@ -15,13 +15,18 @@ class DevicePlan {
  public:
   explicit DevicePlan(Stream& stream) : stream_(stream) {}
 
-  /// Takes the problem over, at this epsilon; `regime` is not automatic.
+  /// Takes the problem over, at this epsilon; `regime` is not automatic. Resident: points by differences, s = -|x -
+  /// y|^2.
   void reset(const Problem& problem, double epsilon, SinkhornRegime regime);
 
   // C_ij = alpha_i + beta_j - K_ij epsilon / log2(e), and K_ij = unit() s_ij with s of kernels/soft_transform.h.
   std::span<const double> alpha() const { return alpha_; }
   std::span<const double> beta() const { return beta_; }
   double unit() const { return unit_; }
+  View<const float> x() const {
+    return {reinterpret_cast<const float*>(source_.data()), {n_, d_}};
+  }  ///< where streaming
+  View<const float> y() const { return {reinterpret_cast<const float*>(target_.data()), {m_, d_}}; }
   double rounding() const { return rounding_; }  ///< of K, relative to 1, beyond float32's
 
   /// The update of the rows from the columns, or of the columns from the rows, with K multiplied by `ratio`.

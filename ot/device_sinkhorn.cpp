@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "kernels/error.h"
 #include "kernels/fixed_point_step.h"
+#include "kernels/sinkhorn_resident.h"
 #include "ot/device_plan.h"
 #include "ot/sinkhorn_setup.h"
 #include "ot/solve_limits.h"
@@ -99,6 +101,7 @@ struct DeviceSinkhorn::State {
   void leave();
   void iterate(double damping, double tolerance);
   bool stage(double at, bool last, const SolveLimits& limits);
+  void run_resident(double first);
   void report();
 };
 
@@ -112,6 +115,8 @@ const char* name_of(SinkhornRegime regime) {
       return "stored";
     case SinkhornRegime::stored_16:
       return "stored_16";
+    case SinkhornRegime::resident:
+      return "resident";
   }
   return "unknown";
 }
@@ -234,6 +239,54 @@ bool DeviceSinkhorn::State::stage(double at, bool last, const SolveLimits& limit
   return result->status == SolveStatus::converged;
 }
 
+// In exponents at the last epsilon throughout: there epsilon is log2(e), and C is -s.
+void DeviceSinkhorn::State::run_resident(double first) {
+  const auto n = static_cast<std::int64_t>(a.size()), m = static_cast<std::int64_t>(b.size());
+  DeviceVector<float> on_rows, on_columns, error;
+  DeviceVector<std::int32_t> iterations;
+  on_rows.reset(stream, n);
+  on_columns.reset(stream, m);
+  error.reset(stream, 1);
+  iterations.reset(stream, 1);
+  scale = kLog2E / epsilon;
+  ratio = 1;
+  sinkhorn_resident(stream, {.x = plan.x(),
+                             .y = plan.y(),
+                             .f = {on_rows.view().data, {1, n}},
+                             .g = {on_columns.view().data, {1, m}},
+                             .error = error.view(),
+                             .iterations = iterations.view(),
+                             .epsilon = static_cast<float>(kLog2E),
+                             .first_epsilon = options->annealing ? static_cast<float>(first * scale) : 0.0f,
+                             .factor = static_cast<float>(options->annealing_factor),
+                             .tolerance = static_cast<float>(options->tolerance),
+                             .max_iterations = static_cast<std::int32_t>(std::clamp<std::int64_t>(
+                                 options->max_iterations, 1, std::numeric_limits<std::int32_t>::max()))});
+  std::vector<float> row_values(a.size()), column_values(b.size());
+  float reached = 0;
+  std::int32_t taken = 0;
+  on_rows.read(stream, row_values);
+  on_columns.read(stream, column_values);
+  error.read(stream, {&reached, 1});
+  iterations.read(stream, {&taken, 1});
+  u.assign(row_values.begin(), row_values.end());
+  v.assign(column_values.begin(), column_values.end());
+  std::vector<float> weight(a.begin(), a.end());
+  rows.potential.write(stream, u);
+  rows.rounded.write(stream, row_values);
+  rows.weight.write(stream, weight);
+  write_columns();
+  leave();
+  result->iterations = taken;
+  result->rounding = kLog2 * std::ldexp(largest_size(u) + largest_size(v), -23);
+  if (!std::isfinite(reached) || !(result->rounding <= kFailAbove)) {
+    fail_by_rounding(epsilon, *result);
+  } else if (!(reached <= static_cast<float>(options->tolerance))) {
+    result->status = SolveStatus::iteration_limit;
+    result->message = fmt::format("stopped after {} iterations, at an L1 error of {:.3g}", taken, reached);
+  }
+}
+
 // One more pass each way, whose sums say what the plan costs and how far its marginals are off.
 void DeviceSinkhorn::State::report() {
   std::vector<double> row_sums(a.size()), column_sums(b.size()), exponents(a.size());
@@ -289,6 +342,14 @@ void DeviceSinkhorn::solve(const Problem& problem, const SinkhornOptions& option
   state.regime = regime == SinkhornRegime::automatic ? plan_sinkhorn(problem, room) : regime;
   if (state.regime == SinkhornRegime::streaming && problem.has_matrix)
     throw InputError("streaming computes costs from points: a cost matrix must be stored");
+  const bool plain = options.source_weights.empty() && options.target_weights.empty() && options.initial_g.empty() &&
+                     std::isinf(options.marginal_penalty) && !problem.has_matrix &&
+                     problem.cost == Cost::squared_euclidean;
+  if (state.regime == SinkhornRegime::resident && !(plain && fits_resident(n, m)))
+    throw InputError(
+        fmt::format("a resident problem has squared Euclidean costs that fit in shared memory (n = m: up to "
+                    "237), uniform marginals and no warm start, unlike these {}",
+                    describe(problem)));
   state.a = marginal_of(options.source_weights, n, "source_weights");
   state.b = marginal_of(options.target_weights, m, "target_weights");
   const CostSpread spread = cost_spread(problem);
@@ -308,8 +369,12 @@ void DeviceSinkhorn::solve(const Problem& problem, const SinkhornOptions& option
   state.g.assign(state.b.size(), 0.0);
   const bool warm = !options.initial_g.empty();
   if (warm) state.g.assign(options.initial_g.begin(), options.initial_g.end());
-  anneal(options.annealing && !warm ? first_epsilon(spread) : result.epsilon, result.epsilon, options.annealing_factor,
-         state.g, [&](double epsilon, bool last) { return state.stage(epsilon, last, limits); });
+  if (state.regime == SinkhornRegime::resident)
+    state.run_resident(first_epsilon(spread));
+  else
+    anneal(options.annealing && !warm ? first_epsilon(spread) : result.epsilon, result.epsilon,
+           options.annealing_factor, state.g,
+           [&](double epsilon, bool last) { return state.stage(epsilon, last, limits); });
   result.epsilon /= state.ratio;
   result.f = state.f;
   result.g = state.g;

@@ -5,6 +5,10 @@
 //     streaming    from points, n m (2 d + 6) FLOPs an update and nothing of size n m in memory
 //     stored       exponents K_ij in float32, 4 n m bytes, read once an update
 //     stored_16    in 16-bit fixed point, 2 n m bytes; all errors alike, half of range(K) / 65535
+//     resident     small problems of uniform marginals and squared Euclidean costs: the whole solve in one launch, one
+//     block
+//                  with the costs in its shared memory, without mixing; kernels/sinkhorn_resident.h takes a batch of
+//                  them
 // Exponents of stored and streaming costs round to about 2^-24 of the largest potential over epsilon: there is no
 // taking of the costs relative to the potentials as on the CPU, so it ends a decade or two of epsilon before that, and
 // says so.
@@ -17,13 +21,14 @@
 
 namespace otnfm {
 
-enum class SinkhornRegime : std::uint8_t { automatic, streaming, stored, stored_16 };
+enum class SinkhornRegime : std::uint8_t { automatic, streaming, stored, stored_16, resident };
 
 const char* name_of(SinkhornRegime regime);
 
 /// What `automatic` means, from the sizes and the free bytes of the device's memory: streaming for points of a low
 /// dimension, where computing a cost takes less than reading it, and where nothing else fits; else stored, in 16 bits
-/// where float32 takes more than half of the free memory.
+/// where float32 takes more than half of the free memory. Resident is only by choice: a lone problem leaves all but one
+/// multiprocessor idle.
 SinkhornRegime plan_sinkhorn(const Problem& problem, std::size_t free_bytes);
 
 class DeviceSinkhorn {
@@ -32,8 +37,8 @@ class DeviceSinkhorn {
   ~DeviceSinkhorn();
 
   /// As SinkhornSolver::solve, errors too; `most_bytes` bounds what the exponents may take of the device's memory. The
-  /// problem is in host memory. Throws InputError for streaming of a matrix, and for costs that do not fit where they
-  /// must be stored.
+  /// problem is in host memory. Throws InputError for streaming of a matrix, for costs that do not fit where they must
+  /// be stored, and for a resident problem that is not of its kind; that regime looks at no clock.
   void solve(const Problem& problem, const SinkhornOptions& options, SinkhornResult& result,
              SinkhornRegime regime = SinkhornRegime::automatic);
 

@@ -12,6 +12,7 @@ namespace {
 
 // Sums within these bounds have lost nothing that counts to the limits of float32.
 constexpr double kLeastSum = 1e-18, kMostSum = 1e10;
+constexpr std::int64_t kExponentialGrain = 4 * cpu::kElementGrain;  // some 20 us of a thread
 constexpr std::int64_t kChunkRows = 64, kMostChunks = 64;
 constexpr std::int64_t kSegment = 1024;  // columns whose sum is kept in float32
 
@@ -95,7 +96,7 @@ void SinkhornPass::for_rows(GibbsExponents& exponents, double ratio, std::span<c
   const auto scale = static_cast<float>(ratio);
   exponents.for_blocks(chunk_rows, [&](std::int64_t first, std::int64_t count, const float* k) {
     const std::int64_t first_chunk = first / chunk_rows, chunks = (count + chunk_rows - 1) / chunk_rows;
-    const std::int64_t grain = std::max<std::int64_t>(1, cpu::kElementGrain / (chunk_rows * stride));
+    const std::int64_t grain = std::max<std::int64_t>(1, kExponentialGrain / (chunk_rows * stride));
     cpu::parallel_ranges(chunks, grain, [&](std::int64_t begin, std::int64_t end) {
       std::vector<float> e(static_cast<std::size_t>(kHeight * stride));
       for (std::int64_t chunk = begin; chunk < end; ++chunk)

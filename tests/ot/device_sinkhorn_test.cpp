@@ -69,8 +69,10 @@ TEST_P(DeviceSinkhornOn, EqualsTheSolverOfTheCpu) {
                                 slow ? std::tuple{9, 24, 19} : std::tuple{17, 72, 19}})
     for (const Cost cost : {Cost::squared_euclidean, Cost::euclidean, Cost::negative_dot})
       for (const SinkhornRegime regime :
-           {SinkhornRegime::streaming, SinkhornRegime::stored, SinkhornRegime::stored_16}) {
-        const bool weighted = random() % 2 == 0, mixing = slow || random() % 2 == 0;
+           {SinkhornRegime::streaming, SinkhornRegime::stored, SinkhornRegime::stored_16, SinkhornRegime::resident}) {
+        const bool resident = regime == SinkhornRegime::resident;
+        if (resident && cost != Cost::squared_euclidean) continue;
+        const bool weighted = !resident && random() % 2 == 0, mixing = slow || random() % 2 == 0;
         SCOPED_TRACE(std::to_string(n) + " x " + std::to_string(m) + ", d " + std::to_string(d) + " " + name_of(cost) +
                      " " + name_of(regime) + (weighted ? " weighted" : "") + (mixing ? " mixing" : ""));
         const Matrix<float> x = gaussian<float>(random, n, d, 1, 5), y = gaussian<float>(random, m, d, 0.7, 3);
@@ -164,6 +166,10 @@ TEST_P(DeviceSinkhornOn, WarmCappedEmptyAndInvalid) {
   EXPECT_EQ(result.status, SolveStatus::converged);
   EXPECT_EQ(result.g.size(), 70u);
   EXPECT_THROW(solver.solve(problem, {.epsilon = -1}, result), InputError);
+  solver.solve(problem, {.epsilon = 1e-3, .tolerance = 1e-9, .max_iterations = 5}, result, SinkhornRegime::resident);
+  EXPECT_EQ(result.status, SolveStatus::iteration_limit);
+  EXPECT_EQ(result.iterations, 5);
+  EXPECT_THROW(solver.solve(problem, {.initial_g = cold.g}, result, SinkhornRegime::resident), InputError);
   x(3, 2) = std::numeric_limits<float>::quiet_NaN();
   EXPECT_THROW(solver.solve(problem, {}, result), InputError);
 }

@@ -248,8 +248,10 @@ TEST(Sinkhorn, DuplicatesAndIdenticalClouds) {
     for (std::int64_t k = 0; k < 3; ++k) x(32 + i, k) = x(i, k);
   SinkhornSolver solver;
   SinkhornResult result;
-  for (const double epsilon : {0.2, 1e-4}) {
-    solver.solve(Problem::from_points(x.view(), x.view()), {.epsilon = epsilon}, result);
+  // Below the gaps between costs the updates are as slow as an auction's bids where two points are near: one problem in
+  // some hundred then takes thousands.
+  for (const double epsilon : {0.2, 1e-3}) {
+    solver.solve(Problem::from_points(x.view(), x.view()), {.epsilon = epsilon, .max_iterations = 100000}, result);
     EXPECT_EQ(result.status, SolveStatus::converged) << result.message;
     const Assignment pairs = solver.round_to_permutation();
     EXPECT_TRUE(pairs.certificate.is_permutation);
