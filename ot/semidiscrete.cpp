@@ -17,7 +17,7 @@ namespace {
 constexpr std::int64_t kMostCoarse = 8;       // dimensions up to which coarse levels help
 constexpr std::int64_t kFewest = 8;           // points of the coarsest level, at least
 constexpr std::int64_t kWindow = 50;          // steps over which chi^2 is counted together
-constexpr std::int64_t kEvaluated = 1 << 16;  // draws that the result is evaluated with, at least
+constexpr std::int64_t kEvaluated = 1 << 15;  // draws that the result is evaluated with, at least
 constexpr std::int64_t kBatch = 1 << 14;      // of draws outside of steps
 
 double now() {
@@ -288,7 +288,7 @@ SemidiscreteStage default_stage(std::int64_t points, std::int64_t dimension, boo
   return {.first_rate = from_nothing ? std::max(0.2, 2 * cell) : 2 * cell,
           .last_rate = 0.02 * cell,
           .steps = from_nothing ? 400 : 200,
-          .batch = std::clamp<std::int64_t>(4 * points, 4096, 32768)};
+          .batch = std::clamp<std::int64_t>(4 * points, 1024, 32768)};
 }
 
 Semidiscrete solve_semidiscrete(View<const float> points, const DrawSource& draw, const SemidiscreteOptions& options) {

@@ -53,7 +53,7 @@ struct SemidiscreteOptions {
 struct Semidiscrete {
   std::vector<float> potentials;  ///< [N], mean 0
   /// N sum_j P(j)^2 - 1, P(j) the share of fresh x that goes to y_j: 0 where all points get the same, 1 where each gets
-  /// as much as an exponential variable says. Unbiased, of 65,536 or more x that no step has seen.
+  /// as much as an exponential variable says. Unbiased, of 32,768 or more x that no step has seen.
   double chi_squared = 0;
   double dual = 0;  ///< D(g) of the same x
   std::int64_t steps = 0;

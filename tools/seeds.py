@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains and evaluates over several seeds, with the program's defaults, and prints mean and standard deviation.
 
-    tools/seeds.py --seeds 5 --tasks 8gaussians moons@8gaussians checkerboard --couplings independent minibatch global
+    tools/seeds.py --seeds 5 --tasks 8gaussians moons@8gaussians checkerboard --couplings independent minibatch global online semidiscrete
 
 A task is DATA or DATA@SOURCE. Each run is `otnfm train` into OUT/DATA@SOURCE-COUPLING-SEED and `otnfm eval --json`, one thread each, as many at once
 as there are cores (--jobs). A run that is already there is not repeated, so that an interrupted table can be gone on with. Writes OUT/seeds.json and OUT/seeds.md.
@@ -18,7 +18,8 @@ import sys
 from pathlib import Path
 
 COLUMNS = [("w2", "W2", 3), ("w2_floor", "floor", 3), ("w2_ratio", "ratio", 3), ("collapse_rho", "collapse_rho", 3),
-           ("training_seconds", "training s", 1), ("coupling_seconds", "coupling s", 1)]
+           ("conditional_variance", "conditional variance / tr Cov", 4), ("training_seconds", "training s", 1),
+           ("prepare_seconds", "prepare s", 1), ("coupling_milliseconds_a_step", "coupling ms a step", 3)]
 
 
 def run(program, task, coupling, seed, out, more):
@@ -40,6 +41,7 @@ def run(program, task, coupling, seed, out, more):
         if done.returncode != 0:
             raise SystemExit(f"seeds.py: error: {' '.join(command)}: {done.stderr.strip().splitlines()[-1]}")
         record.update({key: value for key, value in json.loads(done.stdout).items() if isinstance(value, (int, float))})
+    record["coupling_milliseconds_a_step"] = 1e3 * record["coupling_seconds_a_step"]
     record_file.write_text(json.dumps(record))
     return record
 
@@ -50,7 +52,10 @@ def table(records):
         group = [r for r in records if (r["task"], r["coupling"]) == key]
         cells = []
         for name, _, digits in COLUMNS:
-            values = [r[name] for r in group]
+            values = [r[name] for r in group if name in r]
+            if not values:
+                cells.append("")
+                continue
             spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
             cells.append(f"{statistics.mean(values):.{digits}f}{spread}")
         lines.append(f"| {group[0]['source']} → {group[0]['data']} | {key[1]} | {len(group)} | " + " | ".join(cells) + " |")
@@ -62,7 +67,7 @@ def main():
     parser.add_argument("--program", default=str(Path(__file__).resolve().parents[1] / "build" / "otnfm"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--tasks", nargs="+", default=["8gaussians", "moons@8gaussians", "checkerboard"])
-    parser.add_argument("--couplings", nargs="+", default=["independent", "minibatch", "global"])
+    parser.add_argument("--couplings", nargs="+", default=["independent", "minibatch", "global", "online", "semidiscrete"])
     parser.add_argument("--out", type=Path, default=Path("out-seeds"))
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--train-flags", default="", help="more flags for otnfm train, as one string")
