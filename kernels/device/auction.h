@@ -67,9 +67,9 @@ inline constexpr std::uint64_t kMostRaise = (std::uint64_t{1} << (64 - kBidRowBi
 inline constexpr std::uint64_t kBidRows = (std::uint64_t{1} << kBidRowBits) - 1;
 
 OTNFM_HD std::uint64_t pack_bid(std::int64_t first, std::int64_t second, std::int64_t epsilon, std::int32_t row) {
-  const std::uint64_t difference = static_cast<std::uint64_t>(second) - static_cast<std::uint64_t>(first);
-  const std::uint64_t wanted =
-      second == kNoValue || difference >= kMostRaise ? kMostRaise : difference + static_cast<std::uint64_t>(epsilon);
+  const std::uint64_t difference =
+      second == kNoValue ? 0 : static_cast<std::uint64_t>(second) - static_cast<std::uint64_t>(first);
+  const std::uint64_t wanted = difference < kMostRaise ? difference + static_cast<std::uint64_t>(epsilon) : kMostRaise;
   const std::uint64_t raise = wanted < kMostRaise ? wanted : kMostRaise;
   return raise << kBidRowBits | (kBidRows - static_cast<std::uint64_t>(row));
 }
