@@ -232,14 +232,33 @@ class Solver {
     owner_.upload(none.data());
     column_of_.upload(none.data());
     bids_.upload(no_bids.data());
-    std::vector<std::int64_t> price(size, 0);
+    prices_.assign(size, 0);
+    price_.upload(prices_.data());
     // Beyond 2^40 of a cost's 2^30 a warm start says nothing.
     constexpr double kMostPrice = 1099511627776.0;
+    std::vector<std::int64_t> warm(size, 0);
     for (std::size_t j = 0; j < options_.warm_start.size(); ++j)
-      price[j] = static_cast<std::int64_t>(std::clamp(-options_.warm_start[j] * scale_, -kMostPrice, kMostPrice));
-    price_.upload(price.data());
+      warm[j] = static_cast<std::int64_t>(std::clamp(-options_.warm_start[j] * scale_, -kMostPrice, kMostPrice));
     stream_.synchronize();
     free_ = n_;
+    if (options_.warm_start.empty()) return;
+    // One that proves less than no potentials at all is worse than none.
+    const double without = dual();
+    price_.upload(warm.data());
+    prices_.swap(warm);
+    if (dual() > without) return;
+    prices_.swap(warm);
+    price_.upload(prices_.data());
+    stream_.synchronize();
+  }
+
+  // The sum of the rows' least values less the prices.
+  double dual() {
+    scan(all_rows_.view(), all_count_.view());
+    long double sum = 0;
+    for (const std::int64_t least : first_.download()) sum += static_cast<long double>(least);
+    for (const std::int64_t price : prices_) sum -= static_cast<long double>(price);
+    return static_cast<double>(sum);
   }
 
   // A first epsilon: the median over some rows of how far the nearest 40 of n columns are spread, from a sample.

@@ -55,7 +55,7 @@ void ShortListAssignment::set_list(std::int64_t i, std::span<const Arc> arcs, do
 }
 
 void ShortListAssignment::relist(std::int64_t i, std::int64_t k) {
-  const double bound = source_->nearest(i, std::min(k, m_), near_);
+  const double bound = source_->nearest(i, std::min(std::max(k, list_length_), m_), near_);
   set_list(i, near_, bound);
 }
 
