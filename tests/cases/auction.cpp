@@ -148,6 +148,93 @@ void add_bid(std::vector<Case>& list, std::int64_t k, std::int64_t count, std::i
                   .bytes = 28.0 * static_cast<double>(count) + 8.0 * static_cast<double>(m)});
 }
 
+// One bid, so that any column and row are legal; several are in tests/kernels/auction.cpp.
+void add_assign(std::vector<Case>& list, std::int64_t n, std::int64_t m) {
+  list.push_back({.op = "auction_assign",
+                  .variant = label({n, m}),
+                  .buffers = {input("rows", {1}, DType::int32, Fill::integers(0, static_cast<double>(n))),
+                              input("count", {1}, DType::int32, Fill::integers(1, 2)),
+                              input("column", {1}, DType::int32, Fill::integers(0, static_cast<double>(m))),
+                              input("first", {1}, DType::int64, Fill::integers(-20, 0)),
+                              input("second", {1}, DType::int64, Fill::integers(0, 20)),
+                              {"bids", Role::in_out, {m}, DType::uint64, Fill::zeros()},
+                              {"price", Role::in_out, {m}, DType::int64, Fill::integers(0, 40)},
+                              {"owner", Role::in_out, {m}, DType::int32, Fill::integers(-1, 0)},
+                              {"column_of", Role::in_out, {n}, DType::int32, Fill::integers(-1, 0)}},
+                  .run =
+                      [](Stream& s, const Buffers& b) {
+                        auction_bid(s, {b.view<std::int32_t>("rows"), b.view<std::int32_t>("count"),
+                                        b.view<std::int32_t>("column"), b.view<std::int64_t>("first"),
+                                        b.view<std::int64_t>("second"), 3, b.view<std::uint64_t>("bids")});
+                        auction_assign(s, {b.view<std::uint64_t>("bids"), b.view<std::int64_t>("price"),
+                                           b.view<std::int32_t>("owner"), b.view<std::int32_t>("column_of")});
+                      },
+                  .reference =
+                      [](Values& v) {
+                        const auto row = static_cast<std::size_t>(v["rows"][0]),
+                                   column = static_cast<std::size_t>(v["column"][0]);
+                        v["price"][column] += v["second"][0] - v["first"][0] + 3;
+                        v["owner"][column] = v["rows"][0];
+                        v["column_of"][row] = v["column"][0];
+                      },
+                  .tolerance = 0,
+                  .same_on_every_backend = true,
+                  .bytes = 28.0 * static_cast<double>(m)});
+}
+
+constexpr std::int64_t kDear = 30;
+
+Reference check_reference(CostOf cost) {
+  return [cost = std::move(cost)](Values& v) {
+    for (std::size_t i = 0; i < v["column_of"].size(); ++i) {
+      v["value"][i] = 0;
+      if (v["column_of"][i] < 0) continue;
+      const auto j = static_cast<std::size_t>(v["column_of"][i]);
+      v["value"][i] = kScale * cost(v, static_cast<std::int64_t>(i), static_cast<std::int64_t>(j)) + v["price"][j];
+      if (v["value"][i] - v["first"][i] <= kDear) continue;
+      v["column_of"][i] = v["owner"][j] = -1;
+    }
+  };
+}
+
+void add_checks(std::vector<Case>& list, std::int64_t n, std::int64_t m, std::int64_t d) {
+  const auto add = [&](Case c) {
+    c.buffers.push_back(input("price", {m}, DType::int64, Fill::integers(0, 40)));
+    c.buffers.push_back(input("first", {n}, DType::int64, Fill::integers(-20, 60)));
+    c.buffers.push_back({"column_of", Role::in_out, {n}, DType::int32, Fill::integers(-1, static_cast<double>(m))});
+    c.buffers.push_back({"owner", Role::in_out, {m}, DType::int32, Fill::integers(0, static_cast<double>(n + 1))});
+    c.buffers.push_back(output("value", {n}, DType::int64));
+    c.tolerance = 0;
+    c.same_on_every_backend = true;
+    list.push_back(std::move(c));
+  };
+  const auto own = [](const Buffers& b) {
+    return AuctionCheck{
+        b.view<std::int64_t>("price"),     b.view<std::int64_t>("first"), kDear,
+        b.view<std::int32_t>("column_of"), b.view<std::int32_t>("owner"), b.view<std::int64_t>("value")};
+  };
+  const Fill whole = Fill::integers(-3, 3);
+  add({.op = "auction_check_points",
+       .variant = label({n, m, d}),
+       .buffers = {input("x", {n, d}, DType::float32, whole), input("y", {m, d}, DType::float32, whole)},
+       .run =
+           [own](Stream& s, const Buffers& b) {
+             auction_check_points(s, {b.in("x"), b.in("y"), kScale, own(b)});
+           },
+       .reference = check_reference(point_cost(d)),
+       .bytes = static_cast<double>(n) * (8.0 * static_cast<double>(d) + 28),
+       .flops = 3.0 * static_cast<double>(n * d)});
+  add({.op = "auction_check_stored",
+       .variant = label({n, m}),
+       .buffers = {input("costs", {n, m}, DType::float32, Fill::integers(-20, 20))},
+       .run =
+           [own](Stream& s, const Buffers& b) {
+             auction_check_stored(s, {b.in("costs"), kScale, own(b)});
+           },
+       .reference = check_reference(stored_cost(m)),
+       .bytes = 32.0 * static_cast<double>(n)});
+}
+
 void add_list(std::vector<Case>& list, std::int64_t n, bool bench) {
   list.push_back({.op = "auction_list",
                   .variant = label({n}),
@@ -193,6 +280,9 @@ std::vector<Case> cases() {
   add_scans(list, 4096, 4096, 64, 4096, 4096, true);
   for (const auto& [k, count, m] : {std::tuple{0, 0, 3}, {1, 1, 1}, {33, 33, 7}, {300, 257, 40}, {300, 0, 40}})
     add_bid(list, k, count, m);
+  for (const auto& [n, m] : {std::pair{1, 1}, {31, 33}, {5, 300}, {300, 5}}) add_assign(list, n, m);
+  for (const auto& [n, m, d] : {std::tuple{1, 1, 1}, {0, 3, 2}, {31, 33, 2}, {257, 40, 17}, {33, 7, 5}})
+    add_checks(list, n, m, d);
   for (const std::int64_t n : {0, 1, 31, 33, 1023, 1025, 2077}) add_list(list, n, false);
   add_list(list, 65536, true);
   return list;
