@@ -9,7 +9,7 @@ namespace {
 constexpr double kEpsilonRatio = 0.2;
 // How far beyond the plan's phases a gap that can be foreseen is still pursued.
 constexpr int kMorePhases = 2;
-constexpr std::int64_t kTrialBidsPerRow = 10;
+constexpr std::int64_t kTrialBidsPerRow = 30;
 constexpr int kMostPhases = 60;  // of whole costs: 0.2^60 spans what double does
 
 }  // namespace

@@ -50,10 +50,18 @@ void with_type(DType dtype, const Body& body) {
 void FloatCosts::reset(const Problem& problem, bool exchanged, CostColumns& costs, int threads) {
   const std::int64_t rows = std::min(problem.n(), problem.m()), columns = std::max(problem.n(), problem.m());
   matrix_.resize(static_cast<std::size_t>(rows * columns));
+  if (!problem.has_matrix && problem.cost != Cost::euclidean && problem.dimension() >= kLeastDimension) {
+    prepare(problem, exchanged);
+    if (!stream_) stream_.emplace(Device::cpu);
+    const std::int64_t d = problem.dimension();
+    return matmul(*stream_, {.a = View<const float>(source_.data(), {rows, d}),
+                             .b = View<const float>(target_.data(), {columns, d}),
+                             .c = View<float>(matrix_.data(), {rows, columns}),
+                             .transpose_b = true,
+                             .bias = View<const float>(bias_.data(), {columns})});
+  }
   offsets_.clear();
   offset_sum_ = rounding_ = 0;
-  if (!problem.has_matrix && problem.cost != Cost::euclidean && problem.dimension() >= kLeastDimension)
-    return multiply(problem, exchanged);
   costs.reset(problem, exchanged, 0, threads);
   const auto fill = [&](std::int64_t begin, std::int64_t end) {
     std::vector<double> wide(static_cast<std::size_t>(kTile * columns));
@@ -70,7 +78,9 @@ void FloatCosts::reset(const Problem& problem, bool exchanged, CostColumns& cost
     cpu::parallel_ranges(rows, kTile, fill);
 }
 
-void FloatCosts::multiply(const Problem& problem, bool exchanged) {
+void FloatCosts::prepare(const Problem& problem, bool exchanged) {
+  offsets_.clear();
+  offset_sum_ = 0;
   const AnyMatrix& x = exchanged ? problem.target : problem.source;
   const AnyMatrix& y = exchanged ? problem.source : problem.target;
   const std::int64_t d = problem.dimension();
@@ -110,12 +120,6 @@ void FloatCosts::multiply(const Problem& problem, bool exchanged) {
     if (squared) bias_[static_cast<std::size_t>(j)] = static_cast<float>(square);
   }
   rounding_ = kProductRounding * std::numeric_limits<float>::epsilon() * (source_size + target_size);
-  if (!stream_) stream_.emplace(Device::cpu);
-  matmul(*stream_, {.a = View<const float>(source_.data(), {x.rows, d}),
-                    .b = View<const float>(target_.data(), {y.rows, d}),
-                    .c = View<float>(matrix_.data(), {x.rows, y.rows}),
-                    .transpose_b = true,
-                    .bias = View<const float>(bias_.data(), {y.rows})});
 }
 
 }  // namespace otnfm

@@ -19,6 +19,13 @@ class FloatCosts {
   /// Takes the problem over; `costs` is used where no product serves, and set to the problem then.
   void reset(const Problem& problem, bool exchanged, CostColumns& costs, int threads);
 
+  /// The factors of the product alone, for a device that multiplies itself: matrix() = source target^T + bias. Squared
+  /// distances or dot products.
+  void prepare(const Problem& problem, bool exchanged);
+  std::span<const float> source() const { return source_; }  ///< [rows, d]
+  std::span<const float> target() const { return target_; }  ///< [columns, d]
+  std::span<const float> bias() const { return bias_; }      ///< [columns]
+
   std::span<const float> matrix() const { return matrix_; }     ///< [rows, columns], without the offsets
   std::span<const double> offsets() const { return offsets_; }  ///< [rows], or empty
   double offset_sum() const { return offset_sum_; }
@@ -26,8 +33,6 @@ class FloatCosts {
   double rounding() const { return rounding_; }
 
  private:
-  void multiply(const Problem& problem, bool exchanged);
-
   std::vector<float> matrix_, source_, target_, bias_;
   std::vector<double> offsets_;
   double offset_sum_ = 0, rounding_ = 0;

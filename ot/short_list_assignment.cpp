@@ -55,7 +55,7 @@ void ShortListAssignment::set_list(std::int64_t i, std::span<const Arc> arcs, do
 }
 
 void ShortListAssignment::relist(std::int64_t i, std::int64_t k) {
-  const double bound = source_->nearest(i, std::min(k, m_), near_);
+  const double bound = source_->nearest(i, std::min(std::max(k, list_length_), m_), near_);
   set_list(i, near_, bound);
 }
 
@@ -181,6 +181,23 @@ void ShortListAssignment::initialise(const SolveLimits& limits) {
     const auto row = static_cast<std::size_t>(i);
     f_[row] = column_of_[row] >= 0 ? matched_cost_[row] - g_[static_cast<std::size_t>(column_of_[row])]
                                    : two_best(i).first_reduced;
+  }
+}
+
+void ShortListAssignment::adopt(std::span<const std::int32_t> column_of, std::span<const double> matched_cost) {
+  std::copy(column_of.begin(), column_of.end(), column_of_.begin());
+  std::copy(matched_cost.begin(), matched_cost.end(), matched_cost_.begin());
+  std::fill(row_of_.begin(), row_of_.end(), -1);
+  free_rows_.clear();
+  for (std::int32_t i = 0; i < n_; ++i) {
+    const auto row = static_cast<std::size_t>(i);
+    if (column_of_[row] < 0) {
+      free_rows_.push_back(i);
+      f_[row] = two_best(i).first_reduced;
+      continue;
+    }
+    row_of_[static_cast<std::size_t>(column_of_[row])] = i;
+    f_[row] = matched_cost_[row] - g_[static_cast<std::size_t>(column_of_[row])];
   }
 }
 

@@ -53,6 +53,11 @@ class ShortListAssignment : public AuctionPhases {
   /// Unmatches everything, then matches at zero reduced cost what augmenting row reduction can.
   void initialise(const SolveLimits& limits);
 
+  /// In place of initialise(): takes over the matches of an auction that was held elsewhere, -1 where there is none,
+  /// and what they cost. solve() then matches the rest by what are shortest paths up to the auction's epsilon, and
+  /// leaves the others within it.
+  void adopt(std::span<const std::int32_t> column_of, std::span<const double> matched_cost);
+
   /// Matches every row, optimally. False at a limit.
   bool solve(const SolveLimits& limits);
 

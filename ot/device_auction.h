@@ -1,0 +1,36 @@
+// The auction on a stream's device: all free rows bid at once (Jacobi), with whole-number prices (kernels/auction.h),
+// in phases of falling epsilon. Launches follow one another without waiting; how many rows are free is read every few
+// rounds. The last few rows of a phase, whose rounds cost as much as they are few, may be left to shortest augmenting
+// paths on the host.
+//
+//   matrices, and points in more than 16 dimensions while n m float32 fit   costs stored: 4 n m bytes a full round
+//   else                                                                    costs computed in each scan
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <span>
+
+#include "kernels/stream.h"
+#include "ot/assignment.h"
+#include "ot/cost.h"
+
+namespace otnfm {
+
+struct DeviceAuctionOptions {
+  double max_gap = 1e-3;    ///< relative, as Certificate::gap
+  bool certify = true;      ///< fill in Assignment::certificate: a pass over all pairs, on the host
+  bool check_input = true;  ///< refuse NaN and infinite entries; without it they are undefined behaviour
+  double max_seconds = std::numeric_limits<double>::infinity();
+  std::int64_t max_iterations = std::numeric_limits<std::int64_t>::max();  ///< rounds
+  std::int64_t max_stored_bytes = std::int64_t{8} << 30;                   ///< of a cost matrix made from points
+  std::span<const double> warm_start = {};                                 ///< column potentials [m], any finite values
+};
+
+/// Solves a problem whose views are in host memory: n = m, float32 points of squared Euclidean cost or a float32
+/// matrix. Feasible potentials up to the rounding of float32 costs; sigma within max_gap where status is converged.
+/// Where float32 or whole numbers cannot tell a gap that small, the host's auction (ot/auction.h) ends it from the
+/// device's potentials. Throws InputError for another problem, NaN or infinite entries, or bad options.
+Assignment solve_auction(Stream& stream, const Problem& problem, const DeviceAuctionOptions& options = {});
+
+}  // namespace otnfm
