@@ -216,7 +216,7 @@ class Solver {
     std::int64_t summed = 0;
     bool goes_on = true;
     for (std::int64_t step = 0; step < stage.steps && goes_on; ++step) {
-      if (result_.steps >= options_.max_steps || now() - began_ > options_.max_seconds) {
+      if (stopped_ || result_.steps >= options_.max_steps || now() - began_ > options_.max_seconds) {
         result_.status = SolveStatus::iteration_limit;
         goes_on = false;
         break;
@@ -237,7 +237,7 @@ class Solver {
         ++summed;
       }
       if ((step + 1) % kWindow == 0 || step + 1 == stage.steps) {
-        if (options_.progress) options_.progress({n, result_.steps, window.value(), now() - began_});
+        if (options_.watch) stopped_ = !options_.watch({n, result_.steps, window.value(), now() - began_});
         goes_on = !(options_.chi_squared > 0 && window.value() < options_.chi_squared);
         window = {};
       }
@@ -268,6 +268,7 @@ class Solver {
   const DrawSource& draw_;
   const SemidiscreteOptions& options_;
   double began_, scale_ = 0;
+  bool stopped_ = false;  // by the watch
   std::uint64_t drawn_ = 0;
   std::vector<double> mean_;
   std::vector<std::int32_t> order_;

@@ -69,7 +69,7 @@ nlohmann::json report_of(const Problem& problem, const Pairing& pairing, const C
                          {"marginal_error", pairing.marginal_error},
                          {"iterations", assignment.iterations},
                          {"seconds", assignment.seconds},
-                         {"device", "cpu"},
+                         {"device", name_of(pairing.device)},
                          {"status", name_of(assignment.status)}};
   if (is_lap) json["total_cost"] = pairing.primal_cost * static_cast<double>(std::min(problem.n(), problem.m()));
   if (!pairing.message.empty()) json["message"] = pairing.message;
@@ -137,6 +137,7 @@ void couple(const CoupleFlags& flags) {
 
   SolveFlags asked = flags.solve;
   asked.seed = flags.common.seed;
+  asked.device = flags.common.chosen_device();
   std::signal(SIGINT, [](int) { interrupted = 1; });
   std::vector<Pairing> pairings;
   const auto start = std::chrono::steady_clock::now();
@@ -190,7 +191,8 @@ void add_couple(CLI::App& program) {
       ->capture_default_str();
   command
       ->add_option("--regime", solve.regime,
-                   "what the solver's planner would choose: for exact dense, screened or multilevel")
+                   "what the solver's planner would choose: for exact dense, screened or multilevel; for sinkhorn "
+                   "streaming, stored, stored_16 or resident")
       ->capture_default_str();
   command
       ->add_option("--max-gap", solve.max_gap, "stop at this relative gap (auction 1e-6, sinkhorn's permutation 1e-3)")
@@ -221,6 +223,7 @@ void add_couple(CLI::App& program) {
   command->add_option("--out", flags->out, "SIGMA.npy [n] int64: the column of each row, -1 where it is unmatched");
   command->add_option("--potentials-out", flags->potentials_out, "G.npy [m] float64");
   command->add_option("--plan-out", flags->plan_out, "PLAN.npy [n, m] float32, for small problems");
+  flags->common.add_device(*command);
   flags->common.add_seed(*command);
   flags->common.add_json(*command);
   command->callback([flags] { couple(*flags); });

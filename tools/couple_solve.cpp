@@ -11,6 +11,8 @@
 #include "kernels/error.h"
 #include "ot/auction.h"
 #include "ot/cost_rows.h"
+#include "ot/device_auction.h"
+#include "ot/device_sinkhorn.h"
 #include "ot/exact.h"
 #include "ot/sinkhorn.h"
 
@@ -98,6 +100,19 @@ std::vector<Pairing> by_auction(const OpenedProblems& opened, const SolveFlags& 
   refuse_sinkhorn_flags(opened, flags);
   refuse(flags.regime != "automatic", "--regime", flags, "exact or sinkhorn");
   const std::vector<double> warm_start = read_warm_start(flags.warm_start);
+  std::vector<Assignment> results(opened.problems().size());
+  if (flags.device == Device::cuda) {
+    Stream stream(flags.device);
+    DeviceAuctionOptions options;
+    options.warm_start = warm_start;
+    options.max_gap = flags.max_gap.value_or(1e-6);
+    if (flags.max_seconds) options.max_seconds = *flags.max_seconds;
+    if (flags.max_iterations) options.max_iterations = *flags.max_iterations;
+    for (std::size_t b = 0; b < results.size(); ++b) results[b] = solve_auction(stream, opened.problems()[b], options);
+    std::vector<Pairing> pairings = of_assignments(std::move(results));
+    for (Pairing& pairing : pairings) pairing.device = flags.device;
+    return pairings;
+  }
   AuctionOptions options;
   options.threads = flags.threads;
   options.watch = watch;
@@ -106,7 +121,6 @@ std::vector<Pairing> by_auction(const OpenedProblems& opened, const SolveFlags& 
   if (flags.max_seconds) options.max_seconds = *flags.max_seconds;
   if (flags.max_iterations) options.max_iterations = *flags.max_iterations;
   AuctionWorkspace workspace;
-  std::vector<Assignment> results(opened.problems().size());
   if (results.size() == 1)
     solve_auction(opened.problems().front(), options, workspace, results.front());
   else
@@ -143,7 +157,11 @@ std::function<double(std::int64_t, std::int64_t)> plan_of(const Problem& problem
 
 std::vector<Pairing> by_sinkhorn(const OpenedProblems& opened, const SolveFlags& flags, const SolveWatch& watch) {
   const std::vector<double> warm_start = read_warm_start(flags.warm_start);
-  refuse(flags.regime != "automatic", "--regime", flags, "exact");
+  const SinkhornRegime regime =
+      regime_of(flags, {SinkhornRegime::automatic, SinkhornRegime::streaming, SinkhornRegime::stored,
+                        SinkhornRegime::stored_16, SinkhornRegime::resident});
+  // The host's own solver is the best of the CPU's; the device's regimes run there only when they are asked for.
+  const bool by_regime = flags.device == Device::cuda || regime != SinkhornRegime::automatic;
   SinkhornOptions options;
   if (flags.epsilon) options.epsilon = *flags.epsilon;
   options.unit = unit_of(flags.epsilon_unit);
@@ -158,18 +176,31 @@ std::vector<Pairing> by_sinkhorn(const OpenedProblems& opened, const SolveFlags&
   options.watch = watch;
   const bool weighted = !opened.source_weights().empty() || !opened.target_weights().empty();
   SinkhornSolver solver;
+  Stream stream(flags.device);
+  DeviceSinkhorn device_solver(stream);
   std::vector<Pairing> pairings;
   for (const Problem& problem : opened.problems()) {
     const bool one_to_one = problem.n() == problem.m() && !weighted && !flags.marginal_penalty;
     const std::string pairs = !flags.pairs.empty() ? flags.pairs : one_to_one ? "permutation" : "argmax";
     SinkhornResult result;
-    solver.solve(problem, options, result);
+    if (by_regime && pairs != "permutation")
+      throw InputError("--pairs " + pairs + " is read from the host's plan: leave out --regime and --device cuda");
+    if (by_regime)
+      device_solver.solve(problem, options, result, regime);
+    else
+      solver.solve(problem, options, result);
     const double left = options.max_seconds - result.seconds;
     Pairing pairing;
     if (result.status == SolveStatus::numerical_failure) {
       pairing.assignment.sigma.assign(static_cast<std::size_t>(problem.n()), -1);
       pairing.assignment.f = result.f;
       pairing.assignment.g = result.g;
+    } else if (by_regime) {
+      pairing = of_assignment(solve_auction(problem, {.max_gap = flags.max_gap.value_or(1e-3),
+                                                      .threads = flags.threads,
+                                                      .max_seconds = std::max(0.0, left),
+                                                      .watch = watch,
+                                                      .warm_start = result.g}));
     } else if (pairs == "permutation") {
       pairing = of_assignment(solver.round_to_permutation(flags.max_gap.value_or(1e-3), std::max(0.0, left)));
     } else if (pairs == "argmax") {
@@ -189,7 +220,8 @@ std::vector<Pairing> by_sinkhorn(const OpenedProblems& opened, const SolveFlags&
         pairing.dual_bound = pairing.gap = std::numeric_limits<double>::quiet_NaN();
       pairing.more["pairs_cost"] = assignment.certificate.primal_cost;
     }
-    pairing.regime = "stored";
+    pairing.regime = by_regime ? name_of(device_solver.regime()) : "stored";
+    pairing.device = flags.device;
     pairing.marginal_error = result.row_error + result.column_error;
     pairing.message = result.message;
     assignment.iterations = result.iterations;

@@ -10,6 +10,7 @@
 
 #include "tools/couple_problem.h"
 
+#include "kernels/stream.h"
 #include "ot/assignment.h"
 #include "ot/solve_limits.h"
 
@@ -22,6 +23,7 @@ struct SolveFlags {
   std::optional<double> max_seconds;
   std::string warm_start;
   int threads = 0;
+  Device device = Device::cpu;
   std::uint64_t seed = 0;
 };
 
@@ -29,6 +31,7 @@ struct SolveFlags {
 struct Pairing {
   Assignment assignment;
   std::string regime;
+  Device device = Device::cpu;                      ///< that solved it
   double primal_cost = 0, dual_bound = 0, gap = 0;  ///< of the plan where it is no permutation
   double marginal_error = 0;
   std::string message;  ///< one line where the status is not converged

@@ -98,6 +98,7 @@ TrainingOptions options_of(const TrainFlags& flags) {
 class TrainListener : public RunListener {
  public:
   void note(const std::string& line) override { progress_.note(line); }
+  void preparing(const std::string& doing) override { progress_.running(doing); }
   void logged(const StepReport& report, std::int64_t total_steps, const nlohmann::json& metrics) override {
     const nlohmann::json& floor = metrics["irreducible_loss"];
     progress_.update(
@@ -152,6 +153,7 @@ void train(const TrainFlags& flags) {
     fmt::print("{}\n", result.dump());
     return;
   }
+  if (summary.picture.empty()) return;  // it has said why
   fmt::print(
       "{} {} steps in {:.1f} s ({:.0f} pairs/s; coupling {:.1f} s); loss {:.4g}; collapse_rho {:.3f} (0: every sample "
       "is the mean, 1: none is lost)\n",

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cmath>
+#include <exception>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -19,6 +21,16 @@ struct Pairs {
   Tensor x0, x1;
 };
 
+/// Called now and then while a coupling is prepared, with what it is doing: to show it, and to end it by returning
+/// false.
+using PreparationWatch = std::function<bool(const std::string& doing)>;
+
+/// What prepare() throws where its watch ended it.
+class PreparationStopped : public std::exception {
+ public:
+  const char* what() const noexcept override { return "stopped while the coupling was prepared"; }
+};
+
 /// What every coupling is made from.
 struct CouplingOptions {
   std::int64_t batch = 256;
@@ -29,6 +41,7 @@ struct CouplingOptions {
   std::string solver = "exact";
   std::uint64_t seed = 0;
   Device device = Device::cpu;  ///< that the training runs on
+  PreparationWatch watch = {};
 };
 
 /// Its costs and its quality so far.

@@ -33,7 +33,17 @@ class GlobalCoupling : public Coupling {
       sigma_ = state.integers_of("sigma");
       check_permutation("global coupling", sigma_, n_);
     } else {
-      const Assignment assignment = solve_exact(Problem::from_points(View<const float>(x0()), View<const float>(x1())));
+      ExactOptions exact;
+      bool stopped = false;
+      if (options_.watch)
+        exact.watch = [&](std::int64_t paths, double seconds) {
+          stopped = !options_.watch("assigning " + std::to_string(n_) + " pairs: " + std::to_string(paths) +
+                                    " paths, " + std::to_string(static_cast<std::int64_t>(seconds)) + " s");
+          return !stopped;
+        };
+      const Assignment assignment =
+          solve_exact(Problem::from_points(View<const float>(x0()), View<const float>(x1())), exact);
+      if (stopped) throw PreparationStopped();
       statistics_.seconds = assignment.seconds;
       if (!assignment.certificate.is_permutation)
         throw RunError("the global coupling of " + std::to_string(n_) +

@@ -49,12 +49,20 @@ class SemidiscreteCoupling : public Coupling {
       place();
       SemidiscreteOptions fit;
       fit.device = options_.device;
+      bool stopped = false;
+      if (options_.watch)
+        fit.watch = [&](const SemidiscreteProgress& at) {
+          stopped = !options_.watch("fitting potentials of " + std::to_string(at.points) + " points: step " +
+                                    std::to_string(at.step) + ", chi^2 " + std::to_string(at.chi_squared));
+          return !stopped;
+        };
       const Semidiscrete result = solve_semidiscrete(
           matrix(points_, cost_dimension_),
           [this](std::uint64_t batch, View<float> out) {
             draw({.seed = options_.seed, .stream = kPotentialStream, .step = batch}, out);
           },
           fit);
+      if (stopped) throw PreparationStopped();
       set_potentials(result.potentials);
     } else {
       if (cost_dimension_ < d_) set_axes(state.floats_of("mean"), state.floats_of("axes"));

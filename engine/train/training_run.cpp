@@ -154,7 +154,12 @@ class Run {
         data_checksum_(checksum(data_)) {}
 
   RunSummary operator()() {
-    prepare();
+    try {
+      prepare();
+    } catch (const PreparationStopped&) {
+      listener_.note("interrupted while the coupling was prepared: there is nothing yet to go on from");
+      return summary_;
+    }
     train();
     checkpoint();
     rusage usage{};
@@ -198,7 +203,12 @@ class Run {
       throw InputError("--resume: " + options_.data + " does not hold the data any more that the run was started with");
     metrics_.emplace(file("metrics.jsonl"), run_.resume, step);
     const CouplingEntry& entry = find_by_name(couplings(), options_.coupling, "coupling");
-    coupling_ = entry.make(source_, data_, options_.coupling_options(run_.device));
+    CouplingOptions coupling_options = options_.coupling_options(run_.device);
+    coupling_options.watch = [this](const std::string& doing) {
+      listener_.preparing(doing);
+      return !(run_.stop && run_.stop->load());
+    };
+    coupling_ = entry.make(source_, data_, coupling_options);
     consistent_ = entry.consistent;
     listener_.note(fmt::format("training on {} from {}, {} coupling{}, {} flow, on {}", options_.data, source_.name(),
                                options_.coupling, entry.consistent ? "" : " (pairs are not consistent: outputs blur)",

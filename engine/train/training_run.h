@@ -37,7 +37,7 @@ struct RunSummary {
   std::size_t activation_bytes = 0;
   std::size_t peak_bytes = 0;         ///< of host memory, the whole process
   std::size_t device_peak_bytes = 0;  ///< of the GPU's memory; 0 on the CPU
-  std::string picture;         ///< path of samples.png
+  std::string picture;                ///< path of samples.png
 };
 
 /// Who wants to know how it goes.
@@ -46,6 +46,8 @@ class RunListener {
   virtual ~RunListener() = default;
   /// A line for people: what is being done.
   virtual void note(const std::string& line) = 0;
+  /// Now and then while the coupling is prepared.
+  virtual void preparing(const std::string& doing) { (void)doing; }
   /// After every log step. `metrics` is the line of metrics.jsonl.
   virtual void logged(const StepReport& report, std::int64_t total_steps, const nlohmann::json& metrics) = 0;
 };

@@ -170,7 +170,10 @@ TEST(Semidiscrete, IsTheSameForTheSameDrawsAndReportsItsProgress) {
   const SemidiscreteOptions options{
       .stages = {{.steps = 60, .batch = 1000}, {.first_rate = 0.1, .steps = 70, .batch = 500}},
       .chi_squared = 0,
-      .progress = [&](const SemidiscreteProgress& p) { sizes.push_back(p.points); }};
+      .watch = [&](const SemidiscreteProgress& p) {
+        sizes.push_back(p.points);
+        return true;
+      }};
   const Semidiscrete first = solve_semidiscrete(matrix(points, 2), normal_source(3), options),
                      second = solve_semidiscrete(matrix(points, 2), normal_source(3), options);
   EXPECT_EQ(first.potentials, second.potentials);

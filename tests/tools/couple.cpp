@@ -72,6 +72,12 @@ TEST_F(Couple, AllSolversAgreeWithinTheirGaps) {
     EXPECT_EQ(result["regime"], regime);
     EXPECT_NEAR(result["primal_cost"].get<double>(), optimum, 1e-12 * optimum);
   }
+  for (const char* regime : {"streaming", "stored", "stored_16", "resident"}) {
+    const nlohmann::json result = couple(points + " --solver sinkhorn --regime " + regime);
+    EXPECT_EQ(result["regime"], regime);
+    EXPECT_LE(result["marginal_error"].get<double>(), 1e-3);
+    EXPECT_LE(result["gap"].get<double>(), 1e-3);
+  }
   for (const double gap : {1e-1, 1e-4})
     for (const char* solver : {"auction", "sinkhorn"}) {
       const nlohmann::json result = couple(points + " --solver " + solver + " --max-gap " + std::to_string(gap));

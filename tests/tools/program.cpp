@@ -138,6 +138,20 @@ TEST_F(Program, GoesOnBitForBitAfterAKill) {
   EXPECT_EQ(read(folder_ / "whole" / "model.safetensors"), read(folder_ / "killed" / "model.safetensors"));
 }
 
+TEST_F(Program, EndsAtOnceWhenInterruptedWhileItsCouplingIsPrepared) {
+  for (const char* coupling : {"global", "semidiscrete"}) {
+    const std::string out = path(coupling);
+    const auto began = std::chrono::steady_clock::now();
+    const int status =
+        run_until("train --data 8gaussians --coupling " + std::string(coupling) + " --bank 400000 --out " + out, SIGINT,
+                  [&] { return fs::exists(fs::path(out) / "metrics.jsonl"); });
+    EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(60));  // the solve takes minutes
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+    EXPECT_FALSE(fs::exists(fs::path(out) / "model.safetensors"));
+  }
+}
+
 TEST_F(Program, SavesAndEndsCleanlyWhenInterrupted) {
   const int status = run_until(small_run("run", "--steps 1000000 --checkpoint-every 20"), SIGINT,
                                [&] { return fs::exists(folder_ / "run" / "model.safetensors"); });
