@@ -11,6 +11,8 @@ namespace {
 
 // Where an auction needs more bids than this, augmenting paths are the better way on.
 constexpr std::int64_t kBidsPerRow = 200;
+// Some 60 us of a core: waking another, once a phase, is worth it from there.
+constexpr std::int64_t kElementsAThread = std::int64_t{1} << 20;
 
 template <class T>
 constexpr T kInfinity = std::numeric_limits<T>::infinity();
@@ -168,7 +170,7 @@ AuctionBounds DenseAuction<T>::bounds() {
   if (threads_ == 1)
     find(0, n_);
   else
-    cpu::parallel_ranges(n_, std::max<std::int64_t>(1, cpu::kElementGrain / std::max<std::int64_t>(1, m_)), find);
+    cpu::parallel_ranges(n_, std::max<std::int64_t>(1, kElementsAThread / std::max<std::int64_t>(1, m_)), find);
   f_is_current_ = true;
   long double primal = 0, dual = 0, size = 0;
   AuctionBounds result;

@@ -224,7 +224,8 @@ inline ShortListAssignment::Event ShortListAssignment::pop() {
 
 // Relaxes the listed columns of a row at distance `reached`, in a search that has come to `level`; those beyond the
 // nearest free one so far are of no use. What is off the list waits in the heap as one event, at the least distance it
-// could have. No distance is below the level, by rounding: a column would be scanned, and its potential changed, twice.
+// could have. A column at or below the level has been scanned, or is as good as: rounding must not bring it nearer, or
+// it would be scanned, and its potential changed, twice.
 inline void ShortListAssignment::scan(std::int32_t i, double reached, double level) {
   const auto row = static_cast<std::size_t>(i);
   const double offset = reached - f_[row];
@@ -232,8 +233,8 @@ inline void ShortListAssignment::scan(std::int32_t i, double reached, double lev
     const auto column = static_cast<std::size_t>(arc.column);
     double through = arc.cost - g_[column] + offset;
     if (through >= sink_distance_) continue;
-    if (through < level) through = level;
-    if (stamp_[column] == search_ && distance_[column] <= through) continue;
+    if (through < reached) through = reached;  // rounding
+    if (stamp_[column] == search_ && distance_[column] <= std::max(through, level)) continue;
     stamp_[column] = search_;
     distance_[column] = through;
     predecessor_[column] = i;
@@ -245,7 +246,7 @@ inline void ShortListAssignment::scan(std::int32_t i, double reached, double lev
       push({through, arc.column});
     }
   }
-  if (bound_[row] + offset < sink_distance_) push({std::max(level, bound_[row] + offset), -1 - i});
+  if (bound_[row] + offset < sink_distance_) push({std::max(reached, bound_[row] + offset), -1 - i});
 }
 
 bool ShortListAssignment::augment(std::int32_t root, const SolveLimits& limits) {
@@ -258,20 +259,21 @@ bool ShortListAssignment::augment(std::int32_t root, const SolveLimits& limits) 
   sink_ = -1;
   sink_distance_ = kInfinity;
   scan(root, 0.0, 0.0);
+  double level = 0;
   while (!heap_.empty() && heap_.front().distance < sink_distance_) {
     const Event event = pop();
+    level = std::max(level, event.distance);
     if ((++steps_ & 255) == 0 && limits.reached(paths_)) return false;
     if (event.column < 0) {
       const std::int32_t i = -1 - event.column;
       relist(i, 2 * static_cast<std::int64_t>(count_[static_cast<std::size_t>(i)]));
-      scan(i, i == root ? 0.0 : distance_[static_cast<std::size_t>(column_of_[static_cast<std::size_t>(i)])],
-           event.distance);
+      scan(i, i == root ? 0.0 : distance_[static_cast<std::size_t>(column_of_[static_cast<std::size_t>(i)])], level);
       continue;
     }
     const auto column = static_cast<std::size_t>(event.column);
     if (event.distance > distance_[column]) continue;  // reached on a shorter way since
     scanned_.push_back(event.column);
-    scan(row_of_[column], event.distance, event.distance);
+    scan(row_of_[column], event.distance, level);
   }
   f_[static_cast<std::size_t>(root)] += sink_distance_;
   for (const std::int32_t j : scanned_) {
