@@ -1,11 +1,11 @@
 // The auction on the CPU: an assignment within a relative gap of the optimum, and the potentials that prove it. It is
 // for pairings that need not be optimal: the looser the gap, the sooner it ends. Gauss-Seidel bidding with
-// epsilon-scaling (Bertsekas 1988; ot/epsilon_scaling.h); what a small gap leaves over is ended by shortest augmenting
-// paths, so that it never does much worse than the exact solver. How a bid finds its column:
+// epsilon-scaling (Bertsekas 1988; ot/matching/epsilon_scaling.h); what a small gap leaves over is ended by shortest
+// augmenting paths, so that it never does much worse than the exact solver. How a bid finds its column:
 //   points in few dimensions, n = m   short lists by a search of blocks, coarse to fine: O(n k) memory
-//   (ot/multilevel.h) costs that fit in memory          a pass over the row; in float32 while the gap allows it
-//   (ot/dense_auction.h) else                              short lists from rows that are computed anew
-//   (ot/cost_columns.h)
+//   (ot/matching/multilevel.h) costs that fit in memory          a pass over the row; in float32 while the gap allows
+//   it (ot/matching/dense_auction.h) else                              short lists from rows that are computed anew
+//   (ot/costs/cost_columns.h)
 // Where n != m there is one phase from potentials 0, since a column that stays free must keep 0. For whole costs and
 // max_gap = 0 epsilon falls below 1 / (n + 1), in steps that double holds exactly; then the potentials are made whole:
 // optimal, and proved so with gap 0.

@@ -13,7 +13,7 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
-#include "ot/lanes.h"
+#include "ot/costs/lanes.h"
 
 namespace otnfm {
 namespace {

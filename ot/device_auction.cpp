@@ -12,9 +12,9 @@
 #include "kernels/memory.h"
 #include "ot/auction.h"
 #include "ot/certificate.h"
-#include "ot/cost_columns.h"
-#include "ot/float_costs.h"
-#include "ot/short_list_assignment.h"
+#include "ot/costs/cost_columns.h"
+#include "ot/costs/float_costs.h"
+#include "ot/matching/short_list_assignment.h"
 #include "ot/solve_limits.h"
 
 namespace otnfm {

@@ -10,10 +10,10 @@
 #include "kernels/error.h"
 #include "kernels/fixed_point_step.h"
 #include "kernels/sinkhorn_resident.h"
-#include "ot/device_plan.h"
-#include "ot/sinkhorn_setup.h"
+#include "ot/entropic/device_plan.h"
+#include "ot/entropic/sinkhorn_setup.h"
+#include "ot/entropic/thread_limit.h"
 #include "ot/solve_limits.h"
-#include "ot/thread_limit.h"
 
 namespace otnfm {
 namespace {

@@ -12,10 +12,10 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
 #include "ot/certificate.h"
-#include "ot/cost_rows.h"
-#include "ot/dense_assignment.h"
-#include "ot/multilevel.h"
-#include "ot/screened_assignment.h"
+#include "ot/costs/cost_rows.h"
+#include "ot/matching/dense_assignment.h"
+#include "ot/matching/multilevel.h"
+#include "ot/matching/screened_assignment.h"
 #include "ot/solve_limits.h"
 
 namespace otnfm {

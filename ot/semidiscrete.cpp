@@ -9,7 +9,7 @@
 #include "kernels/biased_argmin.h"
 #include "kernels/check.h"
 #include "kernels/memory.h"
-#include "ot/spatial_order.h"
+#include "ot/costs/spatial_order.h"
 
 namespace otnfm {
 namespace {

@@ -6,10 +6,10 @@
 #include <cmath>
 
 #include "kernels/fixed_point_step.h"
-#include "ot/sinkhorn_setup.h"
-#include "ot/sinkhorn_state.h"
+#include "ot/entropic/sinkhorn_setup.h"
+#include "ot/entropic/sinkhorn_state.h"
+#include "ot/entropic/thread_limit.h"
 #include "ot/solve_limits.h"
-#include "ot/thread_limit.h"
 
 namespace otnfm {
 namespace {

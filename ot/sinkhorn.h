@@ -1,10 +1,10 @@
 // Entropic optimal transport by Sinkhorn's algorithm in the log domain, on the CPU:
 //     min over plans P of  sum_ij P_ij C_ij + epsilon KL(P | a b^T),    P 1 = a, P^T 1 = b,
 // whose solution is P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon). Alternating updates of f and g, one exponential a
-// pair and iteration (ot/sinkhorn_pass.h); epsilon falls in stages from the spread of the costs, with g extrapolated
-// along them; Anderson's mixing (kernels/fixed_point_step.h) takes a third to an eighth of the plain iterations, which
-// over-relaxation at its best rate does not. With `marginal_penalty` rho, the marginals are free at the price rho KL(P
-// 1 | a) + rho KL(P^T 1 | b).
+// pair and iteration (ot/entropic/sinkhorn_pass.h); epsilon falls in stages from the spread of the costs, with g
+// extrapolated along them; Anderson's mixing (kernels/fixed_point_step.h) takes a third to an eighth of the plain
+// iterations, which over-relaxation at its best rate does not. With `marginal_penalty` rho, the marginals are free at
+// the price rho KL(P 1 | a) + rho KL(P^T 1 | b).
 //
 // Potentials are the dual solution of unregularised transport up to about epsilon: pairs rounded from them come with
 // the certificate of ot/certificate.h.

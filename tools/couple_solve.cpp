@@ -10,7 +10,7 @@
 #include "engine/io/npy.h"
 #include "kernels/error.h"
 #include "ot/auction.h"
-#include "ot/cost_rows.h"
+#include "ot/costs/cost_rows.h"
 #include "ot/device_auction.h"
 #include "ot/device_sinkhorn.h"
 #include "ot/exact.h"

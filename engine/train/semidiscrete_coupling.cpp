@@ -18,8 +18,8 @@
 #include "kernels/biased_argmin.h"
 #include "kernels/gather.h"
 #include "kernels/matmul.h"
+#include "ot/costs/spatial_order.h"
 #include "ot/semidiscrete.h"
-#include "ot/spatial_order.h"
 
 namespace otnfm {
 namespace {

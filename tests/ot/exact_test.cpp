@@ -346,6 +346,30 @@ TEST(Exact, CapsEndTheSolveAndTheBoundHolds) {
     }
 }
 
+TEST(Exact, AWatchSeesTheSolveAndEndsIt) {
+  Random random(std::random_device{}());
+  const Matrix<float> x = gaussian<float>(random, 3000, 2), y = eight_gaussians<float>(random, 3000);
+  const Problem problem = Problem::from_points(x.view(), y.view());
+  for (const ExactAlgorithm algorithm : {ExactAlgorithm::dense, ExactAlgorithm::screened, ExactAlgorithm::multilevel}) {
+    SCOPED_TRACE(name_of(algorithm));
+    double seen = -1;
+    ExactOptions options;
+    options.algorithm = algorithm;
+    options.certify = false;
+    options.watch = [&](std::int64_t, double seconds) {
+      EXPECT_GE(seconds, seen);
+      seen = seconds;
+      return false;
+    };
+    const Assignment result = solve_exact(problem, options);
+    // A solve of less than a tenth of a second is not watched.
+    if (seen >= 0) {
+      EXPECT_EQ(result.status, SolveStatus::iteration_limit);
+    }
+    EXPECT_TRUE(seen >= 0 || result.seconds < 1) << result.seconds;
+  }
+}
+
 TEST(ExactBatch, EqualsOneByOneAndReusesItsWorkspace) {
   Random random(std::random_device{}());
   ExactWorkspace workspace;

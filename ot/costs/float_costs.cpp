@@ -1,0 +1,125 @@
+#include "ot/costs/float_costs.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "kernels/cpu/parallel.h"
+#include "kernels/matmul.h"
+
+namespace otnfm {
+namespace {
+
+constexpr std::int64_t kLeastDimension = 8;
+constexpr std::int64_t kTile = 8;
+// Rounding of a product in units of the last place of |x|^2 + |y|^2: its terms are added in many partial sums.
+constexpr double kProductRounding = 4;
+
+double widen(double value) {
+  return value;
+}
+double widen(float value) {
+  return value;
+}
+double widen(bfloat16 value) {
+  return static_cast<float>(value);
+}
+
+template <class T>
+void copy_points(const AnyMatrix& points, const double* centre, double scale, float* out) {
+  for (std::int64_t i = 0; i < points.rows; ++i) {
+    const T* row = static_cast<const T*>(points.data) + i * points.row_stride;
+    for (std::int64_t k = 0; k < points.columns; ++k)
+      out[i * points.columns + k] = static_cast<float>(scale * (widen(row[k]) - centre[k]));
+  }
+}
+
+template <class Body>
+void with_type(DType dtype, const Body& body) {
+  switch (dtype) {
+    case DType::float32:
+      return body(float{});
+    case DType::bfloat16:
+      return body(bfloat16{});
+    default:
+      return body(double{});
+  }
+}
+
+}  // namespace
+
+void FloatCosts::reset(const Problem& problem, bool exchanged, CostColumns& costs, int threads) {
+  const std::int64_t rows = std::min(problem.n(), problem.m()), columns = std::max(problem.n(), problem.m());
+  matrix_.resize(static_cast<std::size_t>(rows * columns));
+  if (!problem.has_matrix && problem.cost != Cost::euclidean && problem.dimension() >= kLeastDimension) {
+    prepare(problem, exchanged);
+    if (!stream_) stream_.emplace(Device::cpu);
+    const std::int64_t d = problem.dimension();
+    return matmul(*stream_, {.a = View<const float>(source_.data(), {rows, d}),
+                             .b = View<const float>(target_.data(), {columns, d}),
+                             .c = View<float>(matrix_.data(), {rows, columns}),
+                             .transpose_b = true,
+                             .bias = View<const float>(bias_.data(), {columns})});
+  }
+  offsets_.clear();
+  offset_sum_ = rounding_ = 0;
+  costs.reset(problem, exchanged, 0, threads);
+  const auto fill = [&](std::int64_t begin, std::int64_t end) {
+    std::vector<double> wide(static_cast<std::size_t>(kTile * columns));
+    for (std::int64_t i = begin; i < end; i += kTile) {
+      const std::int64_t count = std::min(kTile, end - i);
+      costs.tile(i, count, wide.data());
+      float* out = matrix_.data() + i * columns;
+      for (std::int64_t k = 0; k < count * columns; ++k) out[k] = static_cast<float>(wide[static_cast<std::size_t>(k)]);
+    }
+  };
+  if (threads == 1)
+    fill(0, rows);
+  else
+    cpu::parallel_ranges(rows, kTile, fill);
+}
+
+void FloatCosts::prepare(const Problem& problem, bool exchanged) {
+  offsets_.clear();
+  offset_sum_ = 0;
+  const AnyMatrix& x = exchanged ? problem.target : problem.source;
+  const AnyMatrix& y = exchanged ? problem.source : problem.target;
+  const std::int64_t d = problem.dimension();
+  const bool squared = problem.cost == Cost::squared_euclidean;
+  std::vector<double> centre(static_cast<std::size_t>(d), 0.0);
+  source_.resize(static_cast<std::size_t>(x.rows * d));
+  target_.resize(static_cast<std::size_t>(y.rows * d));
+  with_type(problem.dtype(), [&](auto element) {
+    using T = decltype(element);
+    if (squared)
+      for (std::int64_t j = 0; j < y.rows; ++j)
+        for (std::int64_t k = 0; k < d; ++k)
+          centre[static_cast<std::size_t>(k)] +=
+              widen(static_cast<const T*>(y.data)[j * y.row_stride + k]) / static_cast<double>(y.rows);
+    copy_points<T>(x, centre.data(), squared ? -2 : -1, source_.data());
+    copy_points<T>(y, centre.data(), 1, target_.data());
+  });
+  const auto square_of = [&](const std::vector<float>& points, std::int64_t i) {
+    double sum = 0;
+    for (std::int64_t k = 0; k < d; ++k) {
+      const double value = points[static_cast<std::size_t>(i * d + k)];
+      sum += value * value;
+    }
+    return sum;
+  };
+  bias_.assign(static_cast<std::size_t>(y.rows), 0.0f);
+  if (squared) offsets_.resize(static_cast<std::size_t>(x.rows));
+  double source_size = 0, target_size = 0;
+  for (std::int64_t i = 0; i < x.rows; ++i) {
+    const double square = square_of(source_, i) / (squared ? 4 : 1);
+    source_size += square;
+    if (squared) offset_sum_ += offsets_[static_cast<std::size_t>(i)] = square;
+  }
+  for (std::int64_t j = 0; j < y.rows; ++j) {
+    const double square = square_of(target_, j);
+    target_size += square / static_cast<double>(y.rows) * static_cast<double>(x.rows);
+    if (squared) bias_[static_cast<std::size_t>(j)] = static_cast<float>(square);
+  }
+  rounding_ = kProductRounding * std::numeric_limits<float>::epsilon() * (source_size + target_size);
+}
+
+}  // namespace otnfm

@@ -1,0 +1,241 @@
+// Pairs from the plan of the last solve, and what only needs the problem and g: c-transform, bound, spread of costs.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "kernels/cpu/parallel.h"
+#include "kernels/device/philox.h"
+#include "kernels/error.h"
+#include "ot/certificate.h"
+#include "ot/costs/cost_columns.h"
+#include "ot/costs/cost_rows.h"
+#include "ot/costs/pair_cost.h"
+#include "ot/costs/screened_columns.h"
+#include "ot/entropic/sinkhorn_state.h"
+#include "ot/entropic/thread_limit.h"
+#include "ot/matching/short_list_assignment.h"
+#include "ot/solve_limits.h"
+
+namespace otnfm {
+namespace {
+
+constexpr std::int64_t kTile = 8;
+constexpr std::uint32_t kSampleStream = 0x51a4, kSpreadStream = 0x5b7ead;  // of Philox
+constexpr std::int64_t kFewestPairs = 4096, kMostPairs = 16384;            // looked at for a spread
+constexpr std::int64_t kListLength = 24;
+// Auction phases before augmenting paths, from this part of Sinkhorn's epsilon down.
+constexpr double kFirstPhase = 0.5, kPhaseRatio = 0.2;
+constexpr int kPhases = 3;
+
+// body(first_row, count, costs [count, m]) over tiles of rows, in parallel.
+template <class Body>
+void for_tiles(const CostRows& costs, const Body& body) {
+  const std::int64_t n = costs.rows(), m = costs.columns(), tiles = (n + kTile - 1) / kTile;
+  cpu::parallel_ranges(tiles, std::max<std::int64_t>(1, cpu::kElementGrain / (kTile * std::max<std::int64_t>(1, m))),
+                       [&](std::int64_t begin, std::int64_t end) {
+                         std::vector<double> tile(static_cast<std::size_t>(kTile * m));
+                         for (std::int64_t i = begin * kTile; i < std::min(n, end * kTile); i += kTile) {
+                           const std::int64_t count = std::min(kTile, n - i);
+                           costs.tile(i, count, tile.data(), m);
+                           body(i, count, static_cast<const double*>(tile.data()));
+                         }
+                       });
+}
+
+void check_length(std::span<const double> g, std::int64_t m) {
+  if (g.size() != static_cast<std::size_t>(m))
+    throw InputError(fmt::format("g has {} entries for {} columns", g.size(), m));
+}
+
+SinkhornSolver::State& solved(SinkhornSolver::State& state) {
+  if (!state.solved) throw InputError("no plan: solve() has not been called, or ended in a numerical failure");
+  return state;
+}
+
+Assignment pairs(const SinkhornSolver::State& state, std::vector<std::int64_t> sigma, const char* algorithm,
+                 bool with_certificate) {
+  Assignment result;
+  result.sigma = std::move(sigma);
+  result.g = state.g;
+  result.algorithm = algorithm;
+  if (with_certificate) {
+    result.f = c_transform(state.problem, result.g);
+    result.certificate = certify(state.problem, result.sigma, result.g);
+  }
+  return result;
+}
+
+}  // namespace
+
+CostSpread cost_spread(const Problem& problem) {
+  const std::int64_t n = problem.n(), m = problem.m();
+  CostSpread spread;
+  if (n == 0 || m == 0) return spread;
+  const bool all = n <= kFewestPairs / m;
+  const std::int64_t count = all ? n * m : n > kMostPairs / m * 16 ? kMostPairs : std::max(kFewestPairs, n * m / 16);
+  std::vector<double> values(static_cast<std::size_t>(count));
+  cpu::parallel_ranges(count, 4096, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t pair = begin; pair < end; ++pair) {
+      std::int64_t i = pair / m, j = pair % m;
+      if (!all) {
+        // Rows in turn, so that the memory is read in order; columns at random.
+        const PhiloxWords words = random_words(0, kSpreadStream, 0, static_cast<std::uint64_t>(pair));
+        i = n >= count ? pair * (n / count) : pair * n / count;
+        j = static_cast<std::int64_t>((std::uint64_t{words.word[0]} * static_cast<std::uint64_t>(m)) >> 32);
+      }
+      values[static_cast<std::size_t>(pair)] = pair_cost(problem, i, j);
+    }
+  });
+  double mean = 0, largest = 0;
+  const double part = 1 / static_cast<double>(count);
+  for (const double value : values) {
+    mean += value * part;
+    spread.mean_size += std::fabs(value) * part;
+    largest = std::max(largest, std::fabs(value));
+  }
+  if (largest == 0) return spread;
+  const auto median = [&] {
+    const auto middle = values.begin() + count / 2;
+    std::nth_element(values.begin(), middle, values.end());
+    return *middle;
+  };
+  double square = 0;
+  for (const double value : values) {
+    const double deviation = value / largest - mean / largest;
+    square += deviation * deviation;
+  }
+  const double relative = std::sqrt(square * part);
+  spread.standard_deviation = relative > 1e-12 ? relative * largest : 0;  // else rounding of the mean
+  spread.median = median();
+  for (double& value : values) value = std::fabs(value - spread.median);
+  spread.median_deviation = median();
+  return spread;
+}
+
+std::vector<double> c_transform(const Problem& problem, std::span<const double> g) {
+  const std::int64_t n = problem.n(), m = problem.m();
+  check_length(g, m);
+  std::vector<double> f(static_cast<std::size_t>(n), 0.0);
+  if (n == 0 || m == 0) return f;
+  CostRows costs;
+  costs.reset(problem, false);
+  for_tiles(costs, [&](std::int64_t first, std::int64_t count, const double* tile) {
+    for (std::int64_t r = 0; r < count; ++r) {
+      const double* row = tile + r * m;
+      double least = std::numeric_limits<double>::infinity();
+#pragma omp simd reduction(min : least)
+      for (std::int64_t j = 0; j < m; ++j) {
+        const double reduced = row[j] - g[static_cast<std::size_t>(j)];
+        least = reduced < least ? reduced : least;
+      }
+      f[static_cast<std::size_t>(first + r)] = least;
+    }
+  });
+  return f;
+}
+
+double transport_dual_bound(const Problem& problem, std::span<const double> g, std::span<const double> source_weights,
+                            std::span<const double> target_weights) {
+  const auto mean = [](std::span<const double> values, std::span<const double> weights, const char* name) {
+    if (!weights.empty() && weights.size() != values.size())
+      throw InputError(fmt::format("{} has {} entries for {} points", name, weights.size(), values.size()));
+    double sum = 0, mass = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double weight = weights.empty() ? 1 : weights[i];
+      sum += weight * values[i];
+      mass += weight;
+    }
+    return mass > 0 ? sum / mass : 0.0;
+  };
+  if (problem.n() == 0 || problem.m() == 0) return 0;
+  return mean(c_transform(problem, g), source_weights, "source_weights") + mean(g, target_weights, "target_weights");
+}
+
+Assignment SinkhornSolver::argmax_pairs(bool certify) {
+  const State& state = solved(*state_);
+  const ThreadLimit thread_limit(state.threads);
+  std::vector<std::int64_t> sigma(static_cast<std::size_t>(state.problem.n()), -1);
+  if (!state.a.empty()) sigma = state.argmax;
+  return pairs(state, std::move(sigma), "sinkhorn, argmax", certify);
+}
+
+Assignment SinkhornSolver::sample_pairs(std::uint64_t seed, std::uint64_t step, bool certify) {
+  State& state = solved(*state_);
+  const ThreadLimit thread_limit(state.threads);
+  std::vector<std::int64_t> sigma(static_cast<std::size_t>(state.problem.n()), -1);
+  if (!state.a.empty()) {
+    std::vector<float> uniform(sigma.size());
+    for (std::size_t i = 0; i < uniform.size(); ++i)
+      uniform[i] = uniform_of(random_words(seed, kSampleStream, step, i).word[0]);
+    state.pass.sample(state.exponents, state.ratio, state.u, state.v, uniform, sigma);
+  }
+  return pairs(state, std::move(sigma), "sinkhorn, sampled", certify);
+}
+
+Assignment SinkhornSolver::round_to_permutation(double max_gap, double max_seconds, bool certify) {
+  return round_to_permutation(max_gap, SolveLimits(std::numeric_limits<std::int64_t>::max(), max_seconds), certify);
+}
+
+Assignment SinkhornSolver::round_to_permutation(double max_gap, const SolveLimits& limits, bool certify) {
+  State& state = solved(*state_);
+  const ThreadLimit thread_limit(state.threads);
+  const std::int64_t n = state.problem.n(), m = state.problem.m();
+  if (n != m || !state.uniform)
+    throw InputError(fmt::format("a permutation takes as many rows as columns, each of the same mass, not {}{}",
+                                 describe(state.problem), n == m ? " with marginals" : ""));
+  if (!(max_gap >= 0)) throw InputError(fmt::format("max_gap is {}: it must not be negative", max_gap));
+  std::vector<std::int64_t> sigma(static_cast<std::size_t>(n), -1);
+  Assignment result = pairs(state, sigma, "sinkhorn, rounded", false);
+  if (n == 0) return result;
+  ShortListAssignment assignment;
+  const std::int64_t k = std::min(m, std::max<std::int64_t>(2, kListLength));
+  ScreenedColumns screened(state.problem, state.exponents, result.g);
+  CostColumns whole;
+  if (state.exponents.stored()) {
+    assignment.reset(n, result.g, screened, k);
+    screened.list_all(assignment, k, state.threads);
+  } else {
+    whole.reset(state.problem, false, 0, state.threads);
+    whole.use(result.g);
+    assignment.reset(n, result.g, whole, k);
+    whole.list_all(assignment, k);
+  }
+  const auto all_matched = [&] {
+    const auto column_of = assignment.column_of();
+    return std::find(column_of.begin(), column_of.end(), -1) == column_of.end();
+  };
+  // An auction that matches every row within e is within e of the optimal mean. Half of what is wanted is aimed at,
+  // since the cost that the gap is relative to changes from phase to phase; the plan's stands in for it at first.
+  double epsilon = std::max(0.5 * max_gap * std::fabs(state.transport_cost), kFirstPhase * state.epsilon);
+  bool within = false;
+  for (int phase = 0; max_gap > 0 && phase < kPhases && !within; ++phase) {
+    assignment.auction(epsilon, limits);
+    double wanted = 0;
+    if (all_matched()) {
+      for (std::int64_t i = 0; i < n; ++i)
+        wanted += pair_cost(state.problem, i, assignment.column_of()[static_cast<std::size_t>(i)]);
+      wanted = max_gap * std::fabs(wanted) / static_cast<double>(n);
+      within = epsilon <= wanted;
+    }
+    epsilon = std::max(0.5 * wanted, epsilon * kPhaseRatio);
+  }
+  if (!within) {
+    assignment.initialise(limits);
+    if (!assignment.solve(limits)) result.status = SolveStatus::iteration_limit;
+  }
+  result.iterations = assignment.paths();
+  result.sigma.assign(assignment.column_of().begin(), assignment.column_of().end());
+  result.seconds = limits.seconds();
+  if (within)
+    result.f = c_transform(state.problem, result.g);  // the auction's are feasible to epsilon alone
+  else
+    result.f.assign(assignment.f().begin(), assignment.f().end());
+  if (certify) {
+    result.certificate = otnfm::certify(state.problem, result.sigma, result.g);
+  }
+  return result;
+}
+
+}  // namespace otnfm

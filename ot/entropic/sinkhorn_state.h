@@ -1,0 +1,28 @@
+// What a SinkhornSolver keeps between calls: the last problem, its exponents, and the potentials of its plan.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ot/costs/gibbs_exponents.h"
+#include "ot/entropic/sinkhorn_pass.h"
+#include "ot/sinkhorn.h"
+
+namespace otnfm {
+
+struct SinkhornSolver::State {
+  Problem problem;
+  GibbsExponents exponents;
+  SinkhornPass pass;
+  std::vector<double> a, b;                // marginals, sum 1
+  std::vector<double> f, g;                // in the units of the cost
+  std::vector<double> u, v;                // the same as exponents, relative to alpha and beta
+  double ratio = 1;                        // of the last epsilon to that of u and v
+  double epsilon = 0, transport_cost = 0;  // of the last solve
+  std::vector<std::int64_t> argmax;
+  int threads = 0;  // of the last solve
+  bool solved = false;
+  bool uniform = true;  // balanced, without weights
+};
+
+}  // namespace otnfm

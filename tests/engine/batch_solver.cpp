@@ -1,0 +1,101 @@
+// The solvers of a minibatch coupling: what each promises of its pairs, and that they depend on their step alone.
+#include "engine/train/batch_solver.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+#include <string>
+
+#include "kernels/error.h"
+
+namespace otnfm {
+namespace {
+
+struct Stack {
+  std::int64_t S, B, d;
+  std::vector<float> source, target;
+
+  Stack(std::int64_t problems, std::int64_t rows, std::int64_t dimension)
+      : S(problems), B(rows), d(dimension), source(S * B * d), target(S * B * d) {
+    std::mt19937_64 random(std::random_device{}());
+    std::normal_distribution<float> normal;
+    for (float& value : source) value = normal(random);
+    for (float& value : target) value = 2 * normal(random) + 1;
+  }
+  View<const float> x() const { return {source.data(), {S, B, d}}; }
+  View<const float> y() const { return {target.data(), {S, B, d}}; }
+
+  double cost(std::int64_t s, std::int64_t i, std::int64_t j) const {
+    double sum = 0;
+    for (std::int64_t k = 0; k < d; ++k) {
+      const double difference = static_cast<double>(source[(s * B + i) * d + k]) - target[(s * B + j) * d + k];
+      sum += difference * difference;
+    }
+    return sum / static_cast<double>(B);
+  }
+  double mean_cost(const std::vector<std::int64_t>& sigma) const {
+    double sum = 0;
+    for (std::int64_t s = 0; s < S; ++s)
+      for (std::int64_t i = 0; i < B; ++i) sum += cost(s, i, sigma[s * B + i]) / static_cast<double>(S);
+    return sum;
+  }
+  double independent_cost() const {
+    double sum = 0;
+    for (std::int64_t s = 0; s < S; ++s)
+      for (std::int64_t i = 0; i < B; ++i)
+        for (std::int64_t j = 0; j < B; ++j) sum += cost(s, i, j) / static_cast<double>(S * B);
+    return sum;
+  }
+
+  std::vector<std::int64_t> solve(BatchSolver& solver, std::uint64_t seed, std::uint64_t first) const {
+    std::vector<std::int64_t> sigma(S * B, -7);
+    solver.solve(x(), y(), seed, first, {sigma.data(), {S, B}});
+    return sigma;
+  }
+};
+
+std::unique_ptr<BatchSolver> make(const std::string& name) {
+  for (const BatchSolverEntry& entry : batch_solvers())
+    if (entry.name == name) return entry.make();
+  throw InputError("no solver " + name);
+}
+
+TEST(BatchSolver, ExactPairsAreOneToOneAndCheapest) {
+  const Stack stack(3, 33, 2);
+  const std::vector<std::int64_t> exact = stack.solve(*make("exact"), 1, 5);
+  for (std::int64_t s = 0; s < stack.S; ++s)
+    EXPECT_EQ(std::set<std::int64_t>(exact.begin() + s * stack.B, exact.begin() + (s + 1) * stack.B).size(), 33u);
+  // Sampled pairs have the plan's cost, which no one-to-one pairing undercuts, up to the noise of so few.
+  const double optimum = stack.mean_cost(exact);
+  EXPECT_LT(optimum, stack.independent_cost());
+  EXPECT_GT(stack.mean_cost(stack.solve(*make("sinkhorn-sampled"), 1, 5)), 0.6 * optimum);
+}
+
+TEST(BatchSolver, PlansPairLikelyRows) {
+  const Stack stack(2, 61, 3);
+  for (const char* name : {"sinkhorn-argmax", "sinkhorn-sampled"}) {
+    SCOPED_TRACE(name);
+    const std::vector<std::int64_t> sigma = stack.solve(*make(name), 3, 0);
+    for (std::int64_t j : sigma) ASSERT_TRUE(j >= 0 && j < stack.B) << j;
+    EXPECT_LT(stack.mean_cost(sigma), 0.8 * stack.independent_cost());
+  }
+}
+
+TEST(BatchSolver, ChoicesAreAFunctionOfSeedAndStep) {
+  const Stack stack(3, 40, 2);
+  const std::vector<std::int64_t> sigma = stack.solve(*make("sinkhorn-sampled"), 3, 10);
+  EXPECT_EQ(sigma, stack.solve(*make("sinkhorn-sampled"), 3, 10));
+  EXPECT_NE(sigma, stack.solve(*make("sinkhorn-sampled"), 3, 11));
+  EXPECT_NE(sigma, stack.solve(*make("sinkhorn-sampled"), 4, 10));
+  // Problem 1 of a stack from step 10 is problem 0 of one from step 11.
+  Stack rest = stack;
+  rest.S = 2;
+  rest.source.erase(rest.source.begin(), rest.source.begin() + stack.B * stack.d);
+  rest.target.erase(rest.target.begin(), rest.target.begin() + stack.B * stack.d);
+  const std::vector<std::int64_t> later = rest.solve(*make("sinkhorn-sampled"), 3, 11);
+  EXPECT_EQ(later, std::vector<std::int64_t>(sigma.begin() + stack.B, sigma.end()));
+}
+
+}  // namespace
+}  // namespace otnfm
