@@ -17,6 +17,7 @@ constexpr std::int64_t kCoarsest = 64;
 // Found by measurement, n = 256 to 16384 in two dimensions. Longer lists are remade less often, but each step reads
 // them all.
 constexpr std::int64_t kListLength = 40;
+constexpr std::int64_t kRowsBetweenChecks = 16384;
 // Auction phases from epsilon = the mean spread of a list down: their start must reach the error of the extended
 // potentials, their end leave short augmenting paths.
 constexpr double kFirstEpsilon = 1.0, kEpsilonRatio = 0.2;
@@ -58,17 +59,22 @@ void in_order(const AnyMatrix& points, std::vector<std::int32_t>& order, std::ve
 }  // namespace
 
 template <class Body>
-void MultilevelAssignment::for_rows(std::int64_t n, int threads, const Body& body) {
+bool MultilevelAssignment::for_rows(std::int64_t n, const SolveLimits& limits, int threads, const Body& body) {
   const int wanted = threads > 0 ? threads : cpu::thread_count();
   if (scratch_.size() < static_cast<std::size_t>(wanted)) scratch_.resize(static_cast<std::size_t>(wanted));
+  for (std::int64_t begin = 0; begin < n; begin += kRowsBetweenChecks) {
+    if (begin > 0 && limits.reached(0)) return false;
+    const std::int64_t end = std::min(n, begin + kRowsBetweenChecks);
 #pragma omp parallel for schedule(dynamic, 64) num_threads(wanted) if (wanted > 1 && n >= 512)
-  for (std::int64_t i = 0; i < n; ++i) {
+    for (std::int64_t i = begin; i < end; ++i) {
 #if defined(_OPENMP)
-    body(i, static_cast<std::size_t>(omp_get_thread_num()));
+      body(i, static_cast<std::size_t>(omp_get_thread_num()));
 #else
-    body(i, std::size_t{0});
+      body(i, std::size_t{0});
 #endif
+    }
   }
+  return true;
 }
 
 void MultilevelAssignment::LevelColumns::reset(const Level& level, std::int64_t dimension, PointScan& scan) {
@@ -120,8 +126,8 @@ void MultilevelAssignment::solve_to_gap(const Problem& problem, double max_gap, 
 void MultilevelAssignment::solve_levels(std::size_t depth, const SolveLimits& limits, int threads, Assignment& result) {
   bool complete = true;
   for (std::size_t level = depth; level-- > 0 && complete;) {
-    if (level + 1 < depth) extend_potentials(levels_[level + 1], levels_[level], threads);
-    complete = solve_level(levels_[level], level == 0, limits.remaining(iterations_), threads);
+    if (level + 1 < depth) complete = extend_potentials(levels_[level + 1], levels_[level], limits, threads);
+    complete = complete && solve_level(levels_[level], level == 0, limits.remaining(iterations_), threads);
   }
   if (!complete) result.status = SolveStatus::iteration_limit;
   result.iterations = iterations_;
@@ -135,18 +141,19 @@ void MultilevelAssignment::solve_levels(std::size_t depth, const SolveLimits& li
   }
 }
 
-void MultilevelAssignment::extend_potentials(const Level& coarse, const Level& fine, int threads) {
+bool MultilevelAssignment::extend_potentials(const Level& coarse, const Level& fine, const SolveLimits& limits,
+                                             int threads) {
   scan_.reset(coarse.source, dimension_, cost_);
   std::copy(assignment_.f().begin(), assignment_.f().end(), scan_.g().begin());
   scan_.refresh_bounds();
   const std::int64_t n = static_cast<std::int64_t>(fine.target.size()) / dimension_;
   potentials_.resize(static_cast<std::size_t>(n));
-  for_rows(n, threads, [&](std::int64_t j, std::size_t thread) {
+  return for_rows(n, limits, threads, [&](std::int64_t j, std::size_t thread) {
     potentials_[static_cast<std::size_t>(j)] = scan_.least(fine.target.data() + j * dimension_, scratch_[thread].scan);
   });
 }
 
-void MultilevelAssignment::list_columns(const Level& level, int threads) {
+bool MultilevelAssignment::list_columns(const Level& level, const SolveLimits& limits, int threads) {
   const std::int64_t n = static_cast<std::int64_t>(level.source.size()) / dimension_;
   const std::int64_t k = std::min<std::int64_t>(n, kListLength);
   scan_.reset(level.target, dimension_, cost_);
@@ -155,7 +162,7 @@ void MultilevelAssignment::list_columns(const Level& level, int threads) {
   columns_.reset(level, dimension_, scan_);
   assignment_.reset(n, scan_.g(), columns_, k);
   spreads_.resize(static_cast<std::size_t>(n));
-  for_rows(n, threads, [&](std::int64_t i, std::size_t thread) {
+  return for_rows(n, limits, threads, [&](std::int64_t i, std::size_t thread) {
     auto& arcs = scratch_[thread].arcs;
     const double bound = scan_.nearest(level.source.data() + i * dimension_, k, scratch_[thread].scan, arcs);
     assignment_.set_list(i, arcs, bound);
@@ -170,7 +177,7 @@ void MultilevelAssignment::list_columns(const Level& level, int threads) {
 }
 
 bool MultilevelAssignment::solve_level(const Level& level, bool finest, const SolveLimits& limits, int threads) {
-  list_columns(level, threads);
+  if (!list_columns(level, limits, threads)) return false;
   double epsilon =
       kFirstEpsilon * std::accumulate(spreads_.begin(), spreads_.end(), 0.0) / static_cast<double>(spreads_.size());
   if (max_gap_ > 0) {
@@ -183,8 +190,10 @@ bool MultilevelAssignment::solve_level(const Level& level, bool finest, const So
     // What a coarse level leaves over is far below the error of its potentials for the next.
     if (end == AuctionEnd::within_gap || !finest) return true;
   } else {
-    for (int phase = 0; phase < kPhases; ++phase, epsilon *= kEpsilonRatio) assignment_.auction(epsilon, limits);
+    for (int phase = 0; phase < kPhases && !limits.reached(0); ++phase, epsilon *= kEpsilonRatio)
+      assignment_.auction(epsilon, limits);
   }
+  if (limits.reached(0)) return false;
   const SolveLimits rest = max_gap_ > 0 ? limits.remaining(assignment_.bids()) : limits;
   assignment_.initialise(rest);
   const bool complete = assignment_.solve(rest);

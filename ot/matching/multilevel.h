@@ -51,11 +51,12 @@ class MultilevelAssignment {
   void prepare(const Problem& problem, std::size_t depth);
   void solve_levels(std::size_t depth, const SolveLimits& limits, int threads, Assignment& result);
   bool solve_level(const Level& level, bool finest, const SolveLimits& limits, int threads);
-  void extend_potentials(const Level& coarse, const Level& fine, int threads);
-  void list_columns(const Level& level, int threads);
+  // These return false where a limit ended them.
+  bool extend_potentials(const Level& coarse, const Level& fine, const SolveLimits& limits, int threads);
+  bool list_columns(const Level& level, const SolveLimits& limits, int threads);
 
   template <class Body>
-  void for_rows(std::int64_t n, int threads, const Body& body);
+  bool for_rows(std::int64_t n, const SolveLimits& limits, int threads, const Body& body);
 
   std::int64_t dimension_ = 0;
   Cost cost_ = Cost::squared_euclidean;
