@@ -1,9 +1,10 @@
 // The next potentials of Sinkhorn's iteration v = T(v), without the host: T(v) itself, or Anderson's mixing, the
 // combination of the last few T(v) whose residuals T(v) - v, so combined, are least in a weighted sum of squares. For a
-// nearly linear T that is GMRES, and takes a third to an eighth of the plain steps. Where it leads astray, the step goes
-// back to T(v) of the v with the least error so far; there, and where it gets nowhere, plain steps follow, twice as many
-// every time: so it still arrives where T is far from linear, which is where epsilon is below the gaps between costs.
-// Once the error is within the tolerance v stays, and the iterations that follow before the host looks change nothing.
+// nearly linear T that is GMRES, and takes a third to an eighth of the plain steps. Where it leads astray, the step
+// goes back to T(v) of the v with the least error so far; there, and where it gets nowhere, plain steps follow, twice
+// as many every time: so it still arrives where T is far from linear, which is where epsilon is below the gaps between
+// costs. Once the error is within the tolerance v stays, and the iterations that follow before the host looks change
+// nothing.
 #pragma once
 
 #include "kernels/op.h"

@@ -1,7 +1,7 @@
 // Few dimensions: 2 d + 3 operations a pair if all were computed; 65,536 points would take 256 queries some 8 ms of one
-// core. But consecutive points that are near each other (ot/costs/spatial_order.h) let whole blocks of 64 be passed over.
-// Where g are potentials of a transport, they change over a block nearly as |x - y|^2 does, so a bound from the box
-// alone would be loose; with any s,
+// core. But consecutive points that are near each other (ot/costs/spatial_order.h) let whole blocks of 64 be passed
+// over. Where g are potentials of a transport, they change over a block nearly as |x - y|^2 does, so a bound from the
+// box alone would be loose; with any s,
 //     |x - y|^2 - g = |x + s - y|^2 - (g - 2 <s, y>) - 2 <s, x> - |s|^2
 //                  >= dist(x + s, box)^2 - max over the block of (g - 2 <s, y>) - 2 <s, x> - |s|^2,
 // and with 2 s the slope of g over the block (a regression) what is left is of second order in the block's size. The

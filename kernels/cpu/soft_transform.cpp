@@ -1,7 +1,7 @@
 // n m exponentials, and 2 n m d FLOPs from points or 4 (2) n m bytes stored. A row's exponents are made first, then
 // their largest, then the sum: each a loop that vectorises. Transposed, the same over blocks of 256 targets, so that
-// the matrix is read along its rows. (The CPU's own Sinkhorn, ot/entropic/sinkhorn_pass.h, takes one exponential a pair for both
-// updates; these are for programs that run on either device.)
+// the matrix is read along its rows. (The CPU's own Sinkhorn, ot/entropic/sinkhorn_pass.h, takes one exponential a pair
+// for both updates; these are for programs that run on either device.)
 #include "kernels/soft_transform.h"
 
 #include <algorithm>
