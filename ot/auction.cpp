@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
 #include <optional>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "ot/costs/cost_columns.h"
 #include "ot/costs/float_costs.h"
 #include "ot/exact.h"
+#include "ot/matching/batch.h"
 #include "ot/matching/dense_assignment.h"
 #include "ot/matching/dense_auction.h"
 #include "ot/matching/epsilon_scaling.h"
@@ -347,8 +347,7 @@ void solve_one(const Problem& problem, const AuctionOptions& options, Scratch& s
 }  // namespace
 
 struct AuctionWorkspace::State {
-  std::vector<Scratch> scratch;            // one a thread
-  std::vector<std::exception_ptr> errors;  // one a problem
+  std::vector<Scratch> scratch;  // one a thread
 };
 
 AuctionWorkspace::AuctionWorkspace() : state_(std::make_unique<State>()) {}
@@ -372,33 +371,12 @@ Assignment solve_auction(const Problem& problem, const AuctionOptions& options) 
 
 void solve_auction_batch(std::span<const Problem> problems, const AuctionOptions& options, AuctionWorkspace& workspace,
                          std::span<Assignment> results) {
-  if (problems.size() != results.size())
-    throw InputError(
-        fmt::format("solve_auction_batch: {} problems, but room for {} results", problems.size(), results.size()));
-  const auto count = static_cast<std::int64_t>(problems.size());
-  const int threads = options.threads > 0 ? options.threads : cpu::thread_count();
-  auto& state = workspace.state();
-  if (state.scratch.size() < static_cast<std::size_t>(threads)) state.scratch.resize(static_cast<std::size_t>(threads));
-  state.errors.assign(problems.size(), nullptr);
   AuctionOptions each = options;
   each.threads = 1;
   each.watch = {};
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1 && count > 1)
-  for (std::int64_t b = 0; b < count; ++b) {
-    const auto index = static_cast<std::size_t>(b);
-#if defined(_OPENMP)
-    const auto thread = static_cast<std::size_t>(omp_get_thread_num());
-#else
-    const std::size_t thread = 0;
-#endif
-    try {
-      solve_one(problems[index], each, state.scratch[thread], results[index]);
-    } catch (...) {
-      state.errors[index] = std::current_exception();
-    }
-  }
-  for (const std::exception_ptr& error : state.errors)
-    if (error) std::rethrow_exception(error);
+  solve_batch(
+      "solve_auction_batch", problems, results, options.threads, workspace.state().scratch,
+      [&](const Problem& problem, Scratch& scratch, Assignment& result) { solve_one(problem, each, scratch, result); });
 }
 
 }  // namespace otnfm

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
 #include <optional>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include "kernels/error.h"
 #include "ot/certificate.h"
 #include "ot/costs/cost_rows.h"
+#include "ot/matching/batch.h"
 #include "ot/matching/dense_assignment.h"
 #include "ot/matching/multilevel.h"
 #include "ot/matching/screened_assignment.h"
@@ -168,10 +168,9 @@ ExactAlgorithm plan_exact(const Problem& problem) {
 }
 
 struct ExactWorkspace::State {
-  std::vector<Scratch> scratch;            // one a thread
-  std::vector<Assignment> results;         // of the trainer's form
-  std::vector<Problem> problems;           // likewise
-  std::vector<std::exception_ptr> errors;  // one a problem
+  std::vector<Scratch> scratch;     // one a thread
+  std::vector<Assignment> results;  // of the trainer's form
+  std::vector<Problem> problems;    // likewise
 };
 
 ExactWorkspace::ExactWorkspace() : state_(std::make_unique<State>()) {}
@@ -194,33 +193,12 @@ Assignment solve_exact(const Problem& problem, const ExactOptions& options) {
 
 void solve_exact_batch(std::span<const Problem> problems, const ExactOptions& options, ExactWorkspace& workspace,
                        std::span<Assignment> results) {
-  if (problems.size() != results.size())
-    throw InputError(
-        fmt::format("solve_exact_batch: {} problems, but room for {} results", problems.size(), results.size()));
-  const auto count = static_cast<std::int64_t>(problems.size());
-  const int threads = options.threads > 0 ? options.threads : cpu::thread_count();
-  auto& state = workspace.state();
-  if (state.scratch.size() < static_cast<std::size_t>(threads)) state.scratch.resize(static_cast<std::size_t>(threads));
-  state.errors.assign(problems.size(), nullptr);
   ExactOptions each = options;
   each.threads = 1;
   each.watch = {};
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1 && count > 1)
-  for (std::int64_t b = 0; b < count; ++b) {
-    const auto index = static_cast<std::size_t>(b);
-#if defined(_OPENMP)
-    const auto thread = static_cast<std::size_t>(omp_get_thread_num());
-#else
-    const std::size_t thread = 0;
-#endif
-    try {
-      solve_one(problems[index], each, state.scratch[thread], results[index]);
-    } catch (...) {
-      state.errors[index] = std::current_exception();
-    }
-  }
-  for (const std::exception_ptr& error : state.errors)
-    if (error) std::rethrow_exception(error);
+  solve_batch(
+      "solve_exact_batch", problems, results, options.threads, workspace.state().scratch,
+      [&](const Problem& problem, Scratch& scratch, Assignment& result) { solve_one(problem, each, scratch, result); });
 }
 
 void solve_exact_batch(View<const float> source, View<const float> target, View<std::int64_t> sigma,

@@ -211,7 +211,8 @@ TEST(AuctionPoints, DuplicatesTiesScalesAndOffsets) {
 
 TEST(AuctionPoints, PlantedOptimaAreReached) {
   Random random(std::random_device{}());
-  for (const auto& [n, d] : {std::pair{257, 1}, {1000, 2}, {1500, 3}, {1000, 64}, {300, 784}}) {
+  for (const auto& [rows, dimension] : {std::pair{257, 1}, {1000, 2}, {1500, 3}, {1000, 64}, {300, 784}}) {
+    const std::int64_t n = rows, d = dimension;  // a lambda must not capture the names of a pair's parts
     const Planted problem = planted(random, n, d);
     const Problem points = Problem::from_points(problem.source.view(), problem.target.view());
     const auto mean = [&](const std::vector<std::int64_t>& sigma) {

@@ -1,0 +1,48 @@
+// A stack of problems, a thread a problem: what every assignment solver's batch form does.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <exception>
+#include <span>
+#include <vector>
+
+#include "kernels/cpu/parallel.h"
+#include "kernels/error.h"
+#include "ot/assignment.h"
+#include "ot/cost.h"
+
+namespace otnfm {
+
+/// solve(problem, scratch of the thread, result) for each; `scratch` grows to a part a thread. An error in one problem
+/// is thrown after the others have finished. `threads` = 0 means OpenMP's default. Throws InputError where the spans
+/// have different lengths; `name` begins that message.
+template <class Scratch, class Solve>
+void solve_batch(const char* name, std::span<const Problem> problems, std::span<Assignment> results, int threads,
+                 std::vector<Scratch>& scratch, const Solve& solve) {
+  if (problems.size() != results.size())
+    throw InputError(fmt::format("{}: {} problems, but room for {} results", name, problems.size(), results.size()));
+  const auto count = static_cast<std::int64_t>(problems.size());
+  if (threads <= 0) threads = cpu::thread_count();
+  if (scratch.size() < static_cast<std::size_t>(threads)) scratch.resize(static_cast<std::size_t>(threads));
+  std::exception_ptr error;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1 && count > 1)
+  for (std::int64_t b = 0; b < count; ++b) {
+    const auto index = static_cast<std::size_t>(b);
+#if defined(_OPENMP)
+    const auto thread = static_cast<std::size_t>(omp_get_thread_num());
+#else
+    const std::size_t thread = 0;
+#endif
+    try {
+      solve(problems[index], scratch[thread], results[index]);
+    } catch (...) {
+#pragma omp critical(otnfm_solve_batch)
+      error = std::current_exception();
+    }
+  }
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace otnfm
