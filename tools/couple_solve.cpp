@@ -73,6 +73,7 @@ Pairing of_assignment(Assignment assignment) {
 
 std::vector<Pairing> of_assignments(std::vector<Assignment> assignments) {
   std::vector<Pairing> pairings;
+  pairings.reserve(assignments.size());
   for (Assignment& assignment : assignments) pairings.push_back(of_assignment(std::move(assignment)));
   return pairings;
 }

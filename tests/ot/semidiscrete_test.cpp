@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <random>
 
 #include "kernels/error.h"
@@ -148,8 +149,8 @@ TEST(Semidiscrete, FreshDrawsFallEvenlyAndTheDualRises) {
 }
 
 TEST(Semidiscrete, StopsAtACapAndSaysSo) {
-  std::vector<float> points;
-  for (int j = 0; j < 40; ++j) points.push_back(static_cast<float>(j));
+  std::vector<float> points(40);
+  std::iota(points.begin(), points.end(), 0.0F);
   Semidiscrete result = solve_semidiscrete(matrix(points, 2), normal_source(1), {.chi_squared = 0, .max_steps = 3});
   EXPECT_EQ(result.steps, 3);
   EXPECT_EQ(result.status, SolveStatus::iteration_limit);
@@ -163,9 +164,9 @@ TEST(Semidiscrete, StopsAtACapAndSaysSo) {
 }
 
 TEST(Semidiscrete, IsTheSameForTheSameDrawsAndReportsItsProgress) {
-  std::vector<float> points;
+  std::vector<float> points(2 * 700);
   std::mt19937_64 random(5);
-  for (int k = 0; k < 2 * 700; ++k) points.push_back(std::normal_distribution<float>()(random));
+  for (float& value : points) value = std::normal_distribution<float>()(random);
   std::vector<std::int64_t> sizes;
   const SemidiscreteOptions options{
       .stages = {{.steps = 60, .batch = 1000}, {.first_rate = 0.1, .steps = 70, .batch = 500}},
