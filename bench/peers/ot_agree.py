@@ -4,7 +4,10 @@
 Every stack goes through `otnfm couple --batch`. Of each problem the pairing must be one-to-one, its cost SciPy's to 1e-9 relative
 (exact) or within the gap asked for (auction, 1e-3), and the certificate's bound must not exceed SciPy's cost.
 
-    bench/peers/ot_agree.py [--program build/otnfm] [--count 1000] [--seed S]
+With --planted it checks point clouds instead whose optimum is known: x random, y = A x shuffled, A symmetric positive definite,
+n = 4096, d = 1, 2, 3, 64 and 784, by all three solvers.
+
+    bench/peers/ot_agree.py [--program build/otnfm] [--count 1000] [--seed S] [--planted]
 """
 import argparse
 import json
@@ -72,16 +75,43 @@ def check(args, random, name, generate, n, m, folder):
           f"{worst['auction']:.2g} (auction)", flush=True)
 
 
+def check_planted(args, random, n, d, folder):
+    x = random.normal(size=(n, d))
+    direction = (random.uniform(0.5, 2, d) - 1.25) / np.sqrt(d)
+    images = x * random.uniform(0.5, 2, d) + np.outer(x @ direction, direction)
+    shuffled = np.empty_like(images)
+    shuffled[random.permutation(n)] = images
+    best = ((x - images) ** 2).sum(1).mean()
+    np.save(folder / "a.npy", x)
+    np.save(folder / "b.npy", shuffled)
+    line = f"planted n = {n}, d = {d:3}:"
+    for solver, gap in (("exact", None), ("auction", 1e-3), ("auction", 1e-6), ("sinkhorn", 1e-3)):
+        command = [args.program, "couple", "--source", folder / "a.npy", "--target", folder / "b.npy", "--solver", solver, "--json"]
+        command += ["--max-gap", str(gap)] if gap else []
+        answer = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
+        excess = (answer["primal_cost"] - best) / best
+        assert answer["is_permutation"] and answer["status"] == "converged", f"{line} {solver}: {answer}"
+        assert abs(excess) <= (gap or 1e-9), f"{line} {solver}: {excess} above the optimum"
+        assert answer["gap"] <= (gap or 1e-9), f"{line} {solver}: gap {answer['gap']}"
+        line += f"  {solver} {gap or ''} {excess:.1e} (gap {answer['gap']:.1e})"
+    print(line, flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default="build/otnfm")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=None, help="fresh unless told")
+    parser.add_argument("--planted", action="store_true")
     args = parser.parse_args()
     seed = args.seed if args.seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
     print(f"seed {seed}")
     random = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as name:
+        for d in (1, 2, 3, 64, 784) if args.planted else ():
+            check_planted(args, random, 4096, d, pathlib.Path(name))
+        if args.planted:
+            return
         for generator, generate in GENERATORS.items():
             sizes = [(int(random.integers(1, 40)),) * 2, (64, 64), tuple(int(k) for k in random.integers(1, 40, 2))]
             for n, m in sizes:
