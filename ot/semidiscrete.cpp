@@ -285,7 +285,7 @@ SemidiscreteStage default_stage(std::int64_t points, std::int64_t dimension, boo
   // A cell that is 1/n of the whole has a diameter of n^(-1/d), and costs change over it by the square of that.
   const double cell = std::pow(static_cast<double>(points),
                                -2.0 / static_cast<double>(std::clamp<std::int64_t>(dimension, 1, kMostCoarse)));
-  if (dimension > kMostCoarse) return {.first_rate = cell, .last_rate = 0.02 * cell, .steps = 1500, .batch = 2048};
+  if (dimension > kMostCoarse) return {.first_rate = cell, .last_rate = 0.003 * cell, .steps = 1500, .batch = 2048};
   return {.first_rate = from_nothing ? std::max(0.2, 2 * cell) : 2 * cell,
           .last_rate = 0.02 * cell,
           .steps = from_nothing ? 400 : 200,

@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import pathlib
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -135,6 +136,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--limit", type=float, default=60, help="seconds for all runs of a peer on a problem")
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--peer-filter", default="", help="peers only on problems whose name matches this regular expression")
     parser.add_argument("--out", required=True, help="the rows, as JSON")
     parser.add_argument("--page", help="the page, as HTML")
     args = parser.parse_args()
@@ -145,6 +147,8 @@ def main():
         optimal = {row["problem"]: row["mean_cost"] for row in rows if row["solver"] == "exact"}
         left_out = set()
         for problem, best in optimal.items() if not args.no_peers else ():
+            if not re.search(args.peer_filter, problem):
+                continue
             template = {key: next(row for row in rows if row["problem"] == problem)[key] for key in ("problem", "data", "n", "d")}
 
             def add(solver, result, wanted):
