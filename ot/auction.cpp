@@ -308,12 +308,14 @@ class RowSolver {
   AuctionBounds found_;
 };
 
-// Searching blocks of points loses to whole rows of float32 costs in more dimensions than the exact solver's rows of
-// double, and only where those do not do or do not fit is it left to plan_exact().
+// Searching blocks of points wins over whole rows of costs in few dimensions, fewer where float32 rows serve the gap,
+// and is all there is where rows do not fit.
 bool coarse_to_fine(const Problem& problem, double max_gap) {
-  if (plan_exact(problem) != ExactAlgorithm::multilevel) return false;
-  const bool rows_serve = max_gap >= kFloatGap && problem.n() <= kMostStored / problem.n();
-  return !rows_serve || problem.dimension() < kRowsFromDimension;
+  constexpr std::int64_t kLeast = 128, kRowsPerDimension = 40;
+  const std::int64_t n = problem.n(), d = problem.dimension();
+  if (problem.has_matrix || n != problem.m() || d == 0 || n < kLeast) return false;
+  if (n > kMostStored / n) return true;
+  return d * kRowsPerDimension <= n && (max_gap < kFloatGap || d < kRowsFromDimension);
 }
 
 void solve_one(const Problem& problem, const AuctionOptions& options, Scratch& scratch, Assignment& result) {
