@@ -17,7 +17,9 @@ struct Variant {
 // The buffers of the source and the target.
 std::vector<Buffer> sides(const Variant& v) {
   const Fill weights = v.zero_weights ? Fill::integers(0, 3) : Fill::uniform(0.1, 2);
-  std::vector<Buffer> list = {{"source_rounded", Role::input, {v.m}},
+  // A lone result could be a difference that cancels to nothing.
+  const Fill exponents = v.n == 1 ? Fill::uniform(40, 41) : Fill::normal();
+  std::vector<Buffer> list = {{"source_rounded", Role::input, {v.m}, DType::float32, exponents},
                               {"source_weight", Role::input, {v.m}, DType::float32, weights},
                               {"before", Role::input, {v.n}, DType::float64},
                               {"marginal", Role::input, {v.n}, DType::float32, Fill::uniform(0.1, 2)},
