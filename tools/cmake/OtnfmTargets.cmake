@@ -35,7 +35,7 @@ function(otnfm_test folder)
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/..)
   target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} GTest::gtest GTest::gtest_main)
   add_test(NAME ${folder} COMMAND ${name})
-  set_tests_properties(${folder} PROPERTIES TIMEOUT 900)
+  set_tests_properties(${folder} PROPERTIES TIMEOUT 1800)
 endfunction()
 
 # otnfm_bench(FOLDER [DEPENDS ...]): bench/FOLDER/*.cpp as one Google Benchmark program, bench_<folder>; one of the files has main.
