@@ -129,6 +129,7 @@ class Solver {
       while (count(levels.back()) / kGroup >= kFewest) levels.push_back(coarser(levels.back()));
     std::vector<float> g(static_cast<std::size_t>(count(levels.back())), 0.0f);
     for (std::size_t level = levels.size(); level-- > 0;) {
+      if (stopped_) break;
       const std::int64_t n = count(levels[level]);
       if (level + 1 < levels.size()) g = transform(levels[level + 1], g, levels[level]);
       if (level > 0 || options_.stages.empty()) {
@@ -139,6 +140,11 @@ class Solver {
         if (!ascend(levels[level], stage, g)) break;
     }
     result_.potentials.resize(static_cast<std::size_t>(N_));
+    if (stopped_) {  // at once: what there is at a coarse level is of no use
+      result_.status = SolveStatus::iteration_limit;
+      result_.seconds = now() - began_;
+      return std::move(result_);
+    }
     evaluate(g);
     const double mean = std::accumulate(g.begin(), g.end(), 0.0) / static_cast<double>(N_);
     for (std::int64_t p = 0; p < N_; ++p) result_.potentials[order_[p]] = static_cast<float>(g[p] - mean);

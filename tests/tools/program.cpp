@@ -143,7 +143,7 @@ TEST_F(Program, EndsAtOnceWhenInterruptedWhileItsCouplingIsPrepared) {
     const std::string out = path(coupling);
     const auto began = std::chrono::steady_clock::now();
     const int status =
-        run_until("train --data 8gaussians --coupling " + std::string(coupling) + " --bank 150000 --out " + out, SIGINT,
+        run_until("train --data 8gaussians --coupling " + std::string(coupling) + " --bank 100000 --out " + out, SIGINT,
                   [&] { return fs::exists(fs::path(out) / "metrics.jsonl"); });
     EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(60));  // the solve takes minutes
     ASSERT_TRUE(WIFEXITED(status));
