@@ -17,7 +17,7 @@ namespace otnfm {
 enum class ExactAlgorithm : std::uint8_t {
   automatic,   ///< the planner chooses, see plan_exact()
   dense,       ///< shortest augmenting paths over all columns, vectorised; stores the costs while they fit
-  screened,    ///< dense in float, then exact on short lists; for points in many dimensions, n = m
+  screened,    ///< a start found in float, then exact on short lists with proven bounds; for points, n = m
   multilevel,  ///< coarse to fine over short lists of near columns, priced; for points in few dimensions, n = m
 };
 
@@ -36,7 +36,8 @@ struct ExactOptions {
 /// What `automatic` means for this problem; also printed by tools.
 ExactAlgorithm plan_exact(const Problem& problem);
 
-/// Memory that solves reuse: a second solve of a size already seen allocates nothing. One call at a time may use it (a
+/// Memory that solves reuse, above all that of the costs, n m of them: a second solve of a size already seen takes no
+/// more of it, only some lists of n and m. One call at a time may use it (a
 /// batch keeps one part a thread inside). Without one, a call makes its own.
 class ExactWorkspace {
  public:

@@ -97,6 +97,9 @@ class SinkhornSolver {
   /// are converged with cost 0.
   void solve(const Problem& problem, const SinkhornOptions& options, SinkhornResult& result);
 
+  /// Whether the last solve kept its costs, or computed them anew in every iteration.
+  bool stored() const;
+
   // Of the last solve's plan. sigma_i is a column for every row, several rows may have the same one.
 
   /// The column of the largest P_ij of each row.

@@ -221,7 +221,8 @@ std::vector<Pairing> by_sinkhorn(const OpenedProblems& opened, const SolveFlags&
         pairing.dual_bound = pairing.gap = std::numeric_limits<double>::quiet_NaN();
       pairing.more["pairs_cost"] = assignment.certificate.primal_cost;
     }
-    pairing.regime = by_regime ? name_of(device_solver.regime()) : "stored";
+    const SinkhornRegime host_regime = solver.stored() ? SinkhornRegime::stored : SinkhornRegime::streaming;
+    pairing.regime = name_of(by_regime ? device_solver.regime() : host_regime);
     pairing.device = flags.device;
     pairing.marginal_error = result.row_error + result.column_error;
     pairing.message = result.message;

@@ -11,7 +11,6 @@ to 1e-9.
 """
 import argparse
 import json
-import multiprocessing
 import os
 import pathlib
 import subprocess
@@ -19,6 +18,8 @@ import tempfile
 import time
 
 import numpy as np
+
+from limited import run_limited
 
 
 def squared_distances(x, y):
@@ -54,38 +55,20 @@ def solve_pot(costs):
 PEERS = {"scipy": solve_scipy, "lapx": solve_lapx, "pot": solve_pot}
 
 
-def time_peer(name, folder, problem, repeat, queue):
-    try:
-        source = np.load(folder / f"{problem}.source.npy")
-        target = np.load(folder / f"{problem}.target.npy")
-        PEERS[name](squared_distances(source[0, :8], target[0, :8]))  # imports and first-call costs are not counted
-        best = cpu = float("inf")
-        for _ in range(repeat):
-            start, cpu_start = time.perf_counter(), time.process_time()
-            pairings = [PEERS[name](squared_distances(x, y)) for x, y in zip(source, target)]
-            best, cpu = min(best, time.perf_counter() - start), min(cpu, time.process_time() - cpu_start)
-            if best > 1:  # a long run needs no repetition
-                break
-        x, y = source.astype(np.float64), target.astype(np.float64)
-        cost = np.mean([((a - b[s]) ** 2).sum(1).mean() for a, b, s in zip(x, y, pairings)])
-        queue.put({"seconds": best, "cpu_seconds": cpu, "mean_cost": float(cost)})
-    except ImportError as error:
-        queue.put({"missing": str(error)})
-    except Exception as error:  # a peer that fails on a problem is a result too
-        queue.put({"failed": repr(error)})
-
-
-def run_peer(name, folder, problem, repeat, limit):
-    queue = multiprocessing.Queue()
-    process = multiprocessing.Process(target=time_peer, args=(name, folder, problem, repeat, queue))
-    process.start()
-    try:
-        return queue.get(timeout=limit)
-    except Exception:
-        return {"over": limit}
-    finally:
-        process.terminate()
-        process.join()
+def time_peer(name, folder, problem, repeat):
+    source = np.load(folder / f"{problem}.source.npy")
+    target = np.load(folder / f"{problem}.target.npy")
+    PEERS[name](squared_distances(source[0, :8], target[0, :8]))  # imports and first-call costs are not counted
+    best = cpu = float("inf")
+    for _ in range(repeat):
+        start, cpu_start = time.perf_counter(), time.process_time()
+        pairings = [PEERS[name](squared_distances(x, y)) for x, y in zip(source, target)]
+        best, cpu = min(best, time.perf_counter() - start), min(cpu, time.process_time() - cpu_start)
+        if best > 1:  # a long run needs no repetition
+            break
+    x, y = source.astype(np.float64), target.astype(np.float64)
+    cost = np.mean([((a - b[s]) ** 2).sum(1).mean() for a, b, s in zip(x, y, pairings)])
+    return {"seconds": best, "cpu_seconds": cpu, "mean_cost": float(cost)}
 
 
 def main():
@@ -121,7 +104,7 @@ def main():
             row = {"problem": problem, "otnfm": own}
             line = f"{problem:44} {own['seconds']:9.4f} {own['certificate_s']:9.4f}"
             for peer in PEERS:
-                row[peer] = run_peer(peer, folder, problem, args.repeat, args.limit)
+                row[peer] = run_limited(time_peer, (peer, folder, problem, args.repeat), args.limit)
                 if "seconds" in row[peer]:
                     line += f" {row[peer]['seconds']:9.4f}"
                     if not abs(row[peer]["mean_cost"] / own["mean_cost"] - 1) <= 1e-9:

@@ -12,7 +12,6 @@ on GPUs only. What cannot be imported is left out and named.
 import argparse
 import datetime
 import json
-import multiprocessing
 import os
 import pathlib
 import platform
@@ -29,6 +28,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "ot"))
 import ot_exact
 import page
+from limited import run_limited
 
 EPSILONS = (0.5, 0.1, 0.02)  # times the costs' standard deviation
 MARGINAL_ERROR = 1e-3
@@ -74,38 +74,20 @@ def plan_geomloss(source, target, epsilon):
 PLANS = {"pot sinkhorn_log": plan_pot, "ott-jax": plan_ott, "geomloss": plan_geomloss}
 
 
-def time_plan(name, folder, problem, epsilon, queue):
-    try:
-        source = np.load(folder / f"{problem}.source.npy")[0]
-        target = np.load(folder / f"{problem}.target.npy")[0]
-        run = PLANS[name]
-        if name == "ott-jax":  # compilation is not counted
-            solve, arguments = run(source, target, epsilon)
-            float(solve(*arguments))
-            start = time.perf_counter()
-            cost = float(solve(*arguments))
-        else:
-            run(source[:8], target[:8], epsilon)
-            start = time.perf_counter()
-            cost = run(source, target, epsilon)
-        queue.put({"seconds": time.perf_counter() - start, "mean_cost": cost})
-    except ImportError as error:
-        queue.put({"missing": str(error)})
-    except Exception as error:
-        queue.put({"failed": repr(error)})
-
-
-def run_plan(name, folder, problem, epsilon, limit):
-    queue = multiprocessing.Queue()
-    process = multiprocessing.Process(target=time_plan, args=(name, folder, problem, epsilon, queue))
-    process.start()
-    try:
-        return queue.get(timeout=limit)
-    except Exception:
-        return {"over": limit}
-    finally:
-        process.terminate()
-        process.join()
+def time_plan(name, folder, problem, epsilon):
+    source = np.load(folder / f"{problem}.source.npy")[0]
+    target = np.load(folder / f"{problem}.target.npy")[0]
+    run = PLANS[name]
+    if name == "ott-jax":  # compilation is not counted
+        solve, arguments = run(source, target, epsilon)
+        float(solve(*arguments))
+        start = time.perf_counter()
+        cost = float(solve(*arguments))
+    else:
+        run(source[:8], target[:8], epsilon)
+        start = time.perf_counter()
+        cost = run(source, target, epsilon)
+    return {"seconds": time.perf_counter() - start, "mean_cost": cost}
 
 
 def own_rows(args, folder):
@@ -161,10 +143,10 @@ def main():
                 print(f"{problem:36} {solver:18} {result.get('seconds') or float('nan'):10.4f} s  gap {gap}", flush=True)
 
             for peer in ot_exact.PEERS:
-                add(peer, ot_exact.run_peer(peer, folder, problem, args.repeat, args.limit), None)
+                add(peer, run_limited(ot_exact.time_peer, (peer, folder, problem, args.repeat), args.limit), None)
             for peer in PLANS:
                 for epsilon in EPSILONS:
-                    result = run_plan(peer, folder, problem, epsilon, args.limit)
+                    result = run_limited(time_plan, (peer, folder, problem, epsilon), args.limit)
                     add(peer, result, None)
                     if "seconds" not in result:
                         break

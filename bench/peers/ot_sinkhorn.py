@@ -12,7 +12,6 @@ threads together: it is what to look at where other work has the machine.
 """
 import argparse
 import json
-import multiprocessing
 import os
 import pathlib
 import subprocess
@@ -20,6 +19,8 @@ import tempfile
 import time
 
 import numpy as np
+
+from limited import run_limited
 
 
 def marginal_error(x, y, f, g, epsilon):
@@ -96,40 +97,21 @@ def prepare_geomloss(x, y, epsilon):
 PEERS = {"pot": prepare_pot, "ott": prepare_ott, "geomloss": prepare_geomloss}
 
 
-def time_peer(name, folder, problem, epsilon, repeat, queue):
-    try:
-        x, y = (np.load(folder / f"{problem}.{side}.npy")[0] for side in ("source", "target"))
-        PEERS[name](x[:64], y[:64], epsilon)()  # imports and first-call costs
-        solve = PEERS[name](x, y, epsilon)
-        if name == "ott":
-            solve()  # compiles
-        best = cpu = float("inf")
-        for _ in range(repeat):
-            start, cpu_start = time.perf_counter(), time.process_time()
-            f, g, iterations = solve()
-            best, cpu = min(best, time.perf_counter() - start), min(cpu, time.process_time() - cpu_start)
-            if best > 5:  # a long run needs no repetition
-                break
-        error = marginal_error(x, y, f, g, epsilon)
-        queue.put({"seconds": best, "cpu_seconds": cpu, "iterations": iterations, "marginal_error": error})
-    except ImportError as error:
-        queue.put({"missing": str(error)})
-    except Exception as error:  # a peer that fails on a problem is a result too
-        queue.put({"failed": repr(error)})
-
-
-def run_peer(name, folder, problem, epsilon, repeat, limit):
-    context = multiprocessing.get_context("spawn")  # threads of one peer's libraries do not survive a fork
-    queue = context.Queue()
-    process = context.Process(target=time_peer, args=(name, folder, problem, epsilon, repeat, queue))
-    process.start()
-    try:
-        return queue.get(timeout=limit)
-    except Exception:
-        return {"over": limit}
-    finally:
-        process.terminate()
-        process.join()
+def time_peer(name, folder, problem, epsilon, repeat):
+    x, y = (np.load(folder / f"{problem}.{side}.npy")[0] for side in ("source", "target"))
+    PEERS[name](x[:64], y[:64], epsilon)()  # imports and first-call costs
+    solve = PEERS[name](x, y, epsilon)
+    if name == "ott":
+        solve()  # compiles
+    best = cpu = float("inf")
+    for _ in range(repeat):
+        start, cpu_start = time.perf_counter(), time.process_time()
+        f, g, iterations = solve()
+        best, cpu = min(best, time.perf_counter() - start), min(cpu, time.process_time() - cpu_start)
+        if best > 5:  # a long run needs no repetition
+            break
+    error = marginal_error(x, y, f, g, epsilon)
+    return {"seconds": best, "cpu_seconds": cpu, "iterations": iterations, "marginal_error": error}
 
 
 def main():

@@ -153,6 +153,10 @@ double transport_dual_bound(const Problem& problem, std::span<const double> g, s
   return mean(c_transform(problem, g), source_weights, "source_weights") + mean(g, target_weights, "target_weights");
 }
 
+bool SinkhornSolver::stored() const {
+  return state_->exponents.stored();
+}
+
 Assignment SinkhornSolver::argmax_pairs(bool certify) {
   const State& state = solved(*state_);
   const ThreadLimit thread_limit(state.threads);
@@ -189,7 +193,7 @@ Assignment SinkhornSolver::round_to_permutation(double max_gap, const SolveLimit
   std::vector<std::int64_t> sigma(static_cast<std::size_t>(n), -1);
   Assignment result = pairs(state, sigma, "sinkhorn, rounded", false);
   if (n == 0) return result;
-  ShortListAssignment assignment;
+  ShortListAssignment& assignment = state.lists;
   const std::int64_t k = std::min(m, std::max<std::int64_t>(2, kListLength));
   ScreenedColumns screened(state.problem, state.exponents, result.g);
   CostColumns whole;

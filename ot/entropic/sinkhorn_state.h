@@ -6,6 +6,7 @@
 
 #include "ot/costs/gibbs_exponents.h"
 #include "ot/entropic/sinkhorn_pass.h"
+#include "ot/matching/short_list_assignment.h"
 #include "ot/sinkhorn.h"
 
 namespace otnfm {
@@ -14,6 +15,7 @@ struct SinkhornSolver::State {
   Problem problem;
   GibbsExponents exponents;
   SinkhornPass pass;
+  ShortListAssignment lists;               // of a rounding; kept for its memory
   std::vector<double> a, b;                // marginals, sum 1
   std::vector<double> f, g;                // in the units of the cost
   std::vector<double> u, v;                // the same as exponents, relative to alpha and beta

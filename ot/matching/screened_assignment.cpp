@@ -18,7 +18,7 @@ constexpr std::int64_t kSweeps = 100;
 
 constexpr std::int64_t kAnyBytes = std::numeric_limits<std::int64_t>::max();
 
-// tr Cov of both clouds, from the first of its coordinates that float holds: the size of a cost.
+// The size of all costs together: what depends on a row or a column alone bounds the rest.
 double spread_of(const GibbsExponents& exponents) {
   double sum = 0;
   for (const double beta : exponents.beta()) sum += std::fabs(beta);

@@ -126,7 +126,7 @@ void bid_reference(Values& v) {
   }
 }
 
-void add_bid(std::vector<Case>& list, std::int64_t k, std::int64_t count, std::int64_t m) {
+void add_bid(std::vector<Case>& list, std::int64_t k, std::int64_t count, std::int64_t m, bool bench = false) {
   list.push_back({.op = "auction_bid",
                   .variant = label({k, m}) + " " + std::to_string(count),
                   .buffers = {input("rows", {k}, DType::int32, Fill::integers(0, 1000)),
@@ -145,11 +145,12 @@ void add_bid(std::vector<Case>& list, std::int64_t k, std::int64_t count, std::i
                   .reference = bid_reference,
                   .tolerance = 0,
                   .same_on_every_backend = true,
-                  .bytes = 28.0 * static_cast<double>(count) + 8.0 * static_cast<double>(m)});
+                  .bytes = 28.0 * static_cast<double>(count) + 8.0 * static_cast<double>(m),
+                  .bench = bench});
 }
 
 // One bid, so that any column and row are legal; several are in tests/kernels/auction.cpp.
-void add_assign(std::vector<Case>& list, std::int64_t n, std::int64_t m) {
+void add_assign(std::vector<Case>& list, std::int64_t n, std::int64_t m, bool bench = false) {
   list.push_back({.op = "auction_assign",
                   .variant = label({n, m}),
                   .buffers = {input("rows", {1}, DType::int32, Fill::integers(0, static_cast<double>(n))),
@@ -179,7 +180,8 @@ void add_assign(std::vector<Case>& list, std::int64_t n, std::int64_t m) {
                       },
                   .tolerance = 0,
                   .same_on_every_backend = true,
-                  .bytes = 28.0 * static_cast<double>(m)});
+                  .bytes = 28.0 * static_cast<double>(m),
+                  .bench = bench});
 }
 
 constexpr std::int64_t kDear = 30;
@@ -197,10 +199,12 @@ Reference check_reference(CostOf cost) {
   };
 }
 
-void add_checks(std::vector<Case>& list, std::int64_t n, std::int64_t m, std::int64_t d) {
+void add_checks(std::vector<Case>& list, std::int64_t n, std::int64_t m, std::int64_t d, bool bench = false) {
   const auto add = [&](Case c) {
     c.buffers.push_back(input("price", {m}, DType::int64, Fill::integers(0, 40)));
-    c.buffers.push_back(input("first", {n}, DType::int64, Fill::integers(-20, 60)));
+    // A bench keeps every match, so that each repetition checks as many.
+    const Fill first = bench ? Fill::integers(1000000, 1000001) : Fill::integers(-20, 60);
+    c.buffers.push_back(input("first", {n}, DType::int64, first));
     c.buffers.push_back({"column_of", Role::in_out, {n}, DType::int32, Fill::integers(-1, static_cast<double>(m))});
     c.buffers.push_back({"owner", Role::in_out, {m}, DType::int32, Fill::integers(0, static_cast<double>(n + 1))});
     c.buffers.push_back(output("value", {n}, DType::int64));
@@ -223,7 +227,8 @@ void add_checks(std::vector<Case>& list, std::int64_t n, std::int64_t m, std::in
            },
        .reference = check_reference(point_cost(d)),
        .bytes = static_cast<double>(n) * (8.0 * static_cast<double>(d) + 28),
-       .flops = 3.0 * static_cast<double>(n * d)});
+       .flops = 3.0 * static_cast<double>(n * d),
+       .bench = bench});
   add({.op = "auction_check_stored",
        .variant = label({n, m}),
        .buffers = {input("costs", {n, m}, DType::float32, Fill::integers(-20, 20))},
@@ -232,7 +237,8 @@ void add_checks(std::vector<Case>& list, std::int64_t n, std::int64_t m, std::in
              auction_check_stored(s, {b.in("costs"), kScale, own(b)});
            },
        .reference = check_reference(stored_cost(m)),
-       .bytes = 32.0 * static_cast<double>(n)});
+       .bytes = 32.0 * static_cast<double>(n),
+       .bench = bench});
 }
 
 void add_list(std::vector<Case>& list, std::int64_t n, bool bench) {
@@ -283,6 +289,9 @@ std::vector<Case> cases() {
   for (const auto& [n, m] : {std::pair{1, 1}, {31, 33}, {5, 300}, {300, 5}}) add_assign(list, n, m);
   for (const auto& [n, m, d] : {std::tuple{1, 1, 1}, {0, 3, 2}, {31, 33, 2}, {257, 40, 17}, {33, 7, 5}})
     add_checks(list, n, m, d);
+  add_bid(list, 65536, 65536, 65536, true);
+  add_assign(list, 65536, 65536, true);
+  add_checks(list, 16384, 4096, 64, true);
   for (const std::int64_t n : {0, 1, 31, 33, 1023, 1025, 2077}) add_list(list, n, false);
   add_list(list, 65536, true);
   return list;
