@@ -152,9 +152,12 @@ void couple(const CoupleFlags& flags) {
   }
   const double seconds = elapsed();
 
-  if (!flags.out.empty()) write_pairs(flags.out, pairings, flags.problem.batch);
-  if (!flags.potentials_out.empty()) write_potentials(flags.potentials_out, pairings, flags.problem.batch);
-  if (!flags.plan_out.empty()) write_plan(flags.plan_out, first, pairings.front());
+  const auto failed = std::ranges::find_if(
+      pairings, [](const Pairing& pairing) { return pairing.assignment.status == SolveStatus::numerical_failure; });
+  const bool answered = failed == pairings.end();
+  if (answered && !flags.out.empty()) write_pairs(flags.out, pairings, flags.problem.batch);
+  if (answered && !flags.potentials_out.empty()) write_potentials(flags.potentials_out, pairings, flags.problem.batch);
+  if (answered && !flags.plan_out.empty()) write_plan(flags.plan_out, first, pairings.front());
 
   std::vector<nlohmann::json> reports;
   for (std::size_t b = 0; b < pairings.size(); ++b)
@@ -162,8 +165,9 @@ void couple(const CoupleFlags& flags) {
   const nlohmann::json json = flags.problem.batch ? summary_of(reports, seconds) : reports.front();
   if (flags.common.json)
     fmt::print("{}\n", json.dump());
-  else
+  else if (answered)
     print(json, first, flags);
+  if (!answered) throw RunError(failed->message + "; nothing was written");
   if (interrupted != 0) throw RunError("interrupted: what was written is the state at that moment");
 }
 

@@ -32,12 +32,13 @@ void refuse_sinkhorn_flags(const OpenedProblems& opened, const SolveFlags& flags
   refuse(!opened.target_weights().empty(), "--target-weights", flags, "sinkhorn");
 }
 
-std::vector<double> read_warm_start(const std::string& path) {
+std::vector<double> read_warm_start(const std::string& path, const OpenedProblems& opened) {
   if (path.empty()) return {};
+  const std::int64_t columns = opened.problems().front().m();
   const NpyArray array = read_npy(path);
-  if (array.shape.size() != 1 || array.dtype != DType::float64)
-    throw InputError(fmt::format("--warm-start {}: holds {} of shape [{}], wanted column potentials, float64 [m]", path,
-                                 name_of(array.dtype), fmt::join(array.shape, ", ")));
+  if (array.shape.size() != 1 || array.shape[0] != columns || array.dtype != DType::float64)
+    throw InputError(fmt::format("--warm-start {}: holds {} of shape [{}], wanted column potentials, float64 [{}]",
+                                 path, name_of(array.dtype), fmt::join(array.shape, ", "), columns));
   const auto* values = reinterpret_cast<const double*>(array.bytes.data());
   return {values, values + array.size()};
 }
@@ -100,7 +101,7 @@ std::vector<Pairing> by_exact(const OpenedProblems& opened, const SolveFlags& fl
 std::vector<Pairing> by_auction(const OpenedProblems& opened, const SolveFlags& flags, const SolveWatch& watch) {
   refuse_sinkhorn_flags(opened, flags);
   refuse(flags.regime != "automatic", "--regime", flags, "exact or sinkhorn");
-  const std::vector<double> warm_start = read_warm_start(flags.warm_start);
+  const std::vector<double> warm_start = read_warm_start(flags.warm_start, opened);
   std::vector<Assignment> results(opened.problems().size());
   if (flags.device == Device::cuda) {
     Stream stream(flags.device);
@@ -157,7 +158,7 @@ std::function<double(std::int64_t, std::int64_t)> plan_of(const Problem& problem
 }
 
 std::vector<Pairing> by_sinkhorn(const OpenedProblems& opened, const SolveFlags& flags, const SolveWatch& watch) {
-  const std::vector<double> warm_start = read_warm_start(flags.warm_start);
+  const std::vector<double> warm_start = read_warm_start(flags.warm_start, opened);
   const SinkhornRegime regime =
       regime_of(flags, {SinkhornRegime::automatic, SinkhornRegime::streaming, SinkhornRegime::stored,
                         SinkhornRegime::stored_16, SinkhornRegime::resident});
@@ -192,7 +193,8 @@ std::vector<Pairing> by_sinkhorn(const OpenedProblems& opened, const SolveFlags&
       solver.solve(problem, options, result);
     const double left = options.max_seconds - result.seconds;
     Pairing pairing;
-    if (result.status == SolveStatus::numerical_failure) {
+    const bool failed = result.status == SolveStatus::numerical_failure;
+    if (failed) {
       pairing.assignment.sigma.assign(static_cast<std::size_t>(problem.n()), -1);
       pairing.assignment.f = result.f;
       pairing.assignment.g = result.g;
@@ -212,29 +214,31 @@ std::vector<Pairing> by_sinkhorn(const OpenedProblems& opened, const SolveFlags&
       throw InputError("--pairs " + pairs + ": wanted permutation, argmax or sampled");
     }
     Assignment& assignment = pairing.assignment;
-    if (pairs != "permutation") {
-      pairing.primal_cost = result.transport_cost;
+    if (failed || pairs != "permutation") {
+      pairing.primal_cost = failed ? std::numeric_limits<double>::quiet_NaN() : result.transport_cost;
       pairing.dual_bound = transport_dual_bound(problem, result.g, opened.source_weights(), opened.target_weights());
       pairing.gap = (pairing.primal_cost - pairing.dual_bound) /
                     std::max(std::fabs(pairing.primal_cost), std::numeric_limits<double>::min());
       if (flags.marginal_penalty)  // the bound is that of plans with the marginals
         pairing.dual_bound = pairing.gap = std::numeric_limits<double>::quiet_NaN();
-      pairing.more["pairs_cost"] = assignment.certificate.primal_cost;
+      if (!failed) pairing.more["pairs_cost"] = assignment.certificate.primal_cost;
     }
     const SinkhornRegime host_regime = solver.stored() ? SinkhornRegime::stored : SinkhornRegime::streaming;
     pairing.regime = name_of(by_regime ? device_solver.regime() : host_regime);
     pairing.device = flags.device;
-    pairing.marginal_error = result.row_error + result.column_error;
+    pairing.marginal_error = failed ? std::numeric_limits<double>::quiet_NaN() : result.row_error + result.column_error;
     pairing.message = result.message;
     assignment.iterations = result.iterations;
     assignment.seconds += result.seconds;
     if (result.status != SolveStatus::converged) assignment.status = result.status;
-    pairing.more["pairs"] = pairs;
     pairing.more["epsilon"] = result.epsilon;
-    pairing.more["transport_cost"] = result.transport_cost;
-    pairing.more["entropic_cost"] = result.entropic_cost;
-    pairing.more["mass"] = result.mass;
-    pairing.more["rounding"] = result.rounding;
+    if (!failed) {
+      pairing.more["pairs"] = pairs;
+      pairing.more["transport_cost"] = result.transport_cost;
+      pairing.more["entropic_cost"] = result.entropic_cost;
+      pairing.more["mass"] = result.mass;
+      pairing.more["rounding"] = result.rounding;
+    }
     pairing.plan = plan_of(problem, result, opened);
     pairings.push_back(std::move(pairing));
   }

@@ -164,6 +164,23 @@ TEST_F(Couple, AnUnbalancedPlanClaimsNoBound) {
   EXPECT_LT(result["mass"].get<double>(), 1);
 }
 
+TEST_F(Couple, ANumericalFailureClaimsNothingAndWritesNothing) {
+  const std::string command = "couple --solver sinkhorn --epsilon 1e-30 --source " + normal("a.npy", {40, 2}) +
+                              " --target " + normal("b.npy", {40, 2}) + " --out " + path("sigma.npy");
+  const Outcome plain = run(command), json = run(command + " --json");
+  for (const Outcome& outcome : {plain, json}) {
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_NE(outcome.err.find("epsilon"), std::string::npos) << outcome.err;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+  }
+  EXPECT_EQ(plain.out, "");
+  const nlohmann::json result = nlohmann::json::parse(json.out);
+  EXPECT_EQ(result["status"], "numerical failure");
+  EXPECT_EQ(result["is_permutation"], false);
+  for (const char* key : {"primal_cost", "gap", "marginal_error"}) EXPECT_TRUE(result[key].is_null()) << key;
+  EXPECT_FALSE(fs::exists(folder_ / "sigma.npy"));
+}
+
 TEST_F(Couple, SaysInOneLineWhatIsWrong) {
   std::ofstream(path("text.npy")) << "not an array";
   const std::string a = normal("a.npy", {6, 2}), b = normal("b.npy", {6, 2}), wide = normal("wide.npy", {6, 3}),
