@@ -12,6 +12,7 @@
 #include "ot/certificate.h"
 #include "ot/costs/cost_columns.h"
 #include "ot/costs/float_costs.h"
+#include "ot/costs/widen.h"
 #include "ot/exact.h"
 #include "ot/matching/batch.h"
 #include "ot/matching/dense_assignment.h"
@@ -101,12 +102,6 @@ void store(std::span<const Index> column_of, std::span<const T> row_potentials, 
 
 void add(std::vector<double>& values, double what) {
   for (double& value : values) value += what;
-}
-
-double largest_size(std::span<const double> values) {
-  double size = 0;
-  for (const double value : values) size = std::max(size, std::fabs(value));
-  return size;
 }
 
 // One problem, its smaller side as rows.

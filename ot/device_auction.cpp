@@ -14,6 +14,7 @@
 #include "ot/certificate.h"
 #include "ot/costs/cost_columns.h"
 #include "ot/costs/float_costs.h"
+#include "ot/costs/widen.h"
 #include "ot/matching/short_list_assignment.h"
 #include "ot/solve_limits.h"
 
@@ -77,12 +78,6 @@ std::vector<float> packed(const AnyMatrix& matrix) {
     std::copy_n(static_cast<const float*>(matrix.data) + i * matrix.row_stride, matrix.columns,
                 values.begin() + i * matrix.columns);
   return values;
-}
-
-double largest_size(std::span<const float> values) {
-  double size = 0;
-  for (const float value : values) size = std::max(size, std::fabs(static_cast<double>(value)));
-  return size;
 }
 
 /// The largest |row - centre|.

@@ -10,6 +10,7 @@
 #include "kernels/error.h"
 #include "kernels/fixed_point_step.h"
 #include "kernels/sinkhorn_resident.h"
+#include "ot/costs/widen.h"
 #include "ot/entropic/device_plan.h"
 #include "ot/entropic/sinkhorn_setup.h"
 #include "ot/entropic/thread_limit.h"
@@ -71,12 +72,6 @@ struct Side {
             .offset = offset.view()};
   }
 };
-
-double largest_size(std::span<const double> values) {
-  double largest = 0;
-  for (const double value : values) largest = std::max(largest, std::fabs(value));
-  return largest;
-}
 
 }  // namespace
 

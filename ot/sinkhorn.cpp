@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "kernels/fixed_point_step.h"
+#include "ot/costs/widen.h"
 #include "ot/entropic/sinkhorn_setup.h"
 #include "ot/entropic/sinkhorn_state.h"
 #include "ot/entropic/thread_limit.h"
@@ -15,12 +16,6 @@ namespace otnfm {
 namespace {
 
 constexpr double kAbsorbAbove = 2e-4;  // rounding of an exponent that makes the costs be taken relative to f and g
-
-double largest_size(std::span<const double> values) {
-  double largest = 0;
-  for (const double value : values) largest = std::max(largest, std::fabs(value));
-  return largest;
-}
 
 }  // namespace
 

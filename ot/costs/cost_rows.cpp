@@ -5,20 +5,13 @@
 #include <cstring>
 
 #include "ot/costs/lanes.h"
+#include "ot/costs/widen.h"
 
 namespace otnfm {
 namespace {
 
 constexpr int kBlock = CostRows::kColumnBlock;
 constexpr int kVectors = kBlock / kLanes;
-
-template <class T>
-double widen(T value) {
-  if constexpr (std::is_same_v<T, bfloat16>)
-    return static_cast<float>(value);
-  else
-    return static_cast<double>(value);
-}
 
 template <class T>
 void pack_rows(const AnyMatrix& points, double* out) {

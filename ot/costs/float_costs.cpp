@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/matmul.h"
+#include "ot/costs/widen.h"
 
 namespace otnfm {
 namespace {
@@ -13,16 +14,6 @@ constexpr std::int64_t kLeastDimension = 8;
 constexpr std::int64_t kTile = 8;
 // Rounding of a product in units of the last place of |x|^2 + |y|^2: its terms are added in many partial sums.
 constexpr double kProductRounding = 4;
-
-double widen(double value) {
-  return value;
-}
-double widen(float value) {
-  return value;
-}
-double widen(bfloat16 value) {
-  return static_cast<float>(value);
-}
 
 template <class T>
 void copy_points(const AnyMatrix& points, const double* centre, double scale, float* out) {

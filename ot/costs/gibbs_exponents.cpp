@@ -6,20 +6,12 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/matmul.h"
 #include "ot/costs/float_lanes.h"
+#include "ot/costs/widen.h"
 
 namespace otnfm {
 namespace {
 
-constexpr double kLog2E = 1.44269504088896340736;
 constexpr std::int64_t kBlockBytes = std::int64_t{16} << 20;  // of a computed block: it stays in the last cache
-
-template <class T>
-double widen(T value) {
-  if constexpr (std::is_same_v<T, bfloat16>)
-    return static_cast<float>(value);
-  else
-    return static_cast<double>(value);
-}
 
 template <class Body>
 void with_points(const AnyMatrix& points, const Body& body) {

@@ -25,6 +25,8 @@
 
 namespace otnfm {
 
+inline constexpr double kLog2E = 1.44269504088896340736;
+
 class GibbsExponents {
  public:
   GibbsExponents();

@@ -1,18 +1,11 @@
 #include "ot/costs/pair_cost.h"
 
 #include <cmath>
-#include <type_traits>
+
+#include "ot/costs/widen.h"
 
 namespace otnfm {
 namespace {
-
-template <class T>
-double widen(T value) {
-  if constexpr (std::is_same_v<T, bfloat16>)
-    return static_cast<float>(value);
-  else
-    return static_cast<double>(value);
-}
 
 template <class T>
 double of_points(const Problem& problem, std::int64_t i, std::int64_t j) {

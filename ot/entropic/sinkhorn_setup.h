@@ -7,11 +7,12 @@
 #include <span>
 #include <vector>
 
+#include "ot/costs/gibbs_exponents.h"
 #include "ot/sinkhorn.h"
 
 namespace otnfm {
 
-inline constexpr double kLog2E = 1.44269504088896340736, kLog2 = 0.693147180559945309417;
+inline constexpr double kLog2 = 0.693147180559945309417;
 // A stage that is not the last ends at this L1 error or after so many iterations: its potentials are only a start.
 inline constexpr double kStageTolerance = 0.1;
 inline constexpr std::int64_t kStageIterations = 12;

@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/parallel.h"
 #include "ot/costs/spatial_order.h"
+#include "ot/costs/widen.h"
 #include "ot/matching/epsilon_scaling.h"
 
 namespace otnfm {
@@ -28,12 +29,8 @@ void gather(const AnyMatrix& points, std::vector<double>& out) {
   out.resize(static_cast<std::size_t>(points.rows * points.columns));
   for (std::int64_t i = 0; i < points.rows; ++i) {
     const T* row = static_cast<const T*>(points.data) + i * points.row_stride;
-    for (std::int64_t k = 0; k < points.columns; ++k) {
-      if constexpr (std::is_same_v<T, bfloat16>)
-        out[static_cast<std::size_t>(i * points.columns + k)] = static_cast<float>(row[k]);
-      else
-        out[static_cast<std::size_t>(i * points.columns + k)] = row[k];
-    }
+    for (std::int64_t k = 0; k < points.columns; ++k)
+      out[static_cast<std::size_t>(i * points.columns + k)] = widen(row[k]);
   }
 }
 
