@@ -60,11 +60,11 @@ class DeviceVector {
 };
 
 void require_fit(const Problem& problem, const DeviceAuctionOptions& options) {
-  if (problem.n() != problem.m())
-    throw InputError("the device's auction takes as many rows as columns, not " + describe(problem));
-  if (problem.dtype() != DType::float32 || (!problem.has_matrix && problem.cost != Cost::squared_euclidean))
-    throw InputError("the device's auction takes float32 costs, or float32 points and squared_euclidean, not " +
-                     describe(problem));
+  if (!device_auction_takes(problem))
+    throw InputError(
+        "the device's auction takes as many rows as columns, of float32 costs or of float32 points and "
+        "squared_euclidean, not " +
+        describe(problem));
   if (!(options.max_gap > 0)) throw InputError(fmt::format("max_gap is {}: it must be positive", options.max_gap));
   if (!options.warm_start.empty() && static_cast<std::int64_t>(options.warm_start.size()) != problem.m())
     throw InputError(fmt::format("warm_start has {} entries for {} columns", options.warm_start.size(), problem.m()));
@@ -414,6 +414,11 @@ class Solver {
 };
 
 }  // namespace
+
+bool device_auction_takes(const Problem& problem) {
+  return problem.n() == problem.m() && problem.dtype() == DType::float32 &&
+         (problem.has_matrix || problem.cost == Cost::squared_euclidean);
+}
 
 Assignment solve_auction(Stream& stream, const Problem& problem, const DeviceAuctionOptions& options) {
   require_fit(problem, options);

@@ -27,6 +27,9 @@ struct DeviceAuctionOptions {
   std::span<const double> warm_start = {};                                 ///< column potentials [m], any finite values
 };
 
+/// Whether the device's auction can take the problem; the host's (ot/auction.h) takes all.
+bool device_auction_takes(const Problem& problem);
+
 /// Solves a problem whose views are in host memory: n = m, float32 points of squared Euclidean cost or a float32
 /// matrix. Feasible potentials up to the rounding of float32 costs; sigma within max_gap where status is converged.
 /// Where float32 or whole numbers cannot tell a gap that small, the host's auction (ot/auction.h) ends it from the

@@ -138,6 +138,7 @@ void couple(const CoupleFlags& flags) {
   SolveFlags asked = flags.solve;
   asked.seed = flags.common.seed;
   asked.device = flags.common.chosen_device();
+  asked.device_chosen = flags.common.device != "auto";
   std::signal(SIGINT, [](int) { interrupted = 1; });
   std::vector<Pairing> pairings;
   const auto start = std::chrono::steady_clock::now();

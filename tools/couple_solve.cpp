@@ -103,7 +103,9 @@ std::vector<Pairing> by_auction(const OpenedProblems& opened, const SolveFlags& 
   refuse(flags.regime != "automatic", "--regime", flags, "exact or sinkhorn");
   const std::vector<double> warm_start = read_warm_start(flags.warm_start, opened);
   std::vector<Assignment> results(opened.problems().size());
-  if (flags.device == Device::cuda) {
+  const bool device_serves =
+      flags.max_gap.value_or(1) > 0 && std::ranges::all_of(opened.problems(), device_auction_takes);
+  if (flags.device == Device::cuda && (flags.device_chosen || device_serves)) {
     Stream stream(flags.device);
     DeviceAuctionOptions options;
     options.warm_start = warm_start;
@@ -162,8 +164,6 @@ std::vector<Pairing> by_sinkhorn(const OpenedProblems& opened, const SolveFlags&
   const SinkhornRegime regime =
       regime_of(flags, {SinkhornRegime::automatic, SinkhornRegime::streaming, SinkhornRegime::stored,
                         SinkhornRegime::stored_16, SinkhornRegime::resident});
-  // The host's own solver is the best of the CPU's; the device's regimes run there only when they are asked for.
-  const bool by_regime = flags.device == Device::cuda || regime != SinkhornRegime::automatic;
   SinkhornOptions options;
   if (flags.epsilon) options.epsilon = *flags.epsilon;
   options.unit = unit_of(flags.epsilon_unit);
@@ -184,6 +184,13 @@ std::vector<Pairing> by_sinkhorn(const OpenedProblems& opened, const SolveFlags&
   for (const Problem& problem : opened.problems()) {
     const bool one_to_one = problem.n() == problem.m() && !weighted && !flags.marginal_penalty;
     const std::string pairs = !flags.pairs.empty() ? flags.pairs : one_to_one ? "permutation" : "argmax";
+    if (pairs == "permutation" && !one_to_one)
+      throw InputError("--pairs permutation takes as many rows as columns, each of the same mass, not " +
+                       describe(problem));
+    // The host's own solver is the best of the CPU's, and reads every kind of pairs from its plan; the device's regimes
+    // run on the host only when they are asked for.
+    const bool by_regime = regime != SinkhornRegime::automatic ||
+                           (flags.device == Device::cuda && (flags.device_chosen || pairs == "permutation"));
     SinkhornResult result;
     if (by_regime && pairs != "permutation")
       throw InputError("--pairs " + pairs + " is read from the host's plan: leave out --regime and --device cuda");
@@ -225,7 +232,7 @@ std::vector<Pairing> by_sinkhorn(const OpenedProblems& opened, const SolveFlags&
     }
     const SinkhornRegime host_regime = solver.stored() ? SinkhornRegime::stored : SinkhornRegime::streaming;
     pairing.regime = name_of(by_regime ? device_solver.regime() : host_regime);
-    pairing.device = flags.device;
+    pairing.device = by_regime ? flags.device : Device::cpu;
     pairing.marginal_error = failed ? std::numeric_limits<double>::quiet_NaN() : result.row_error + result.column_error;
     pairing.message = result.message;
     assignment.iterations = result.iterations;

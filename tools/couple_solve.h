@@ -24,6 +24,7 @@ struct SolveFlags {
   std::string warm_start;
   int threads = 0;
   Device device = Device::cpu;
+  bool device_chosen = false;  ///< by the user: then what it cannot do is an error; else the host does it
   std::uint64_t seed = 0;
 };
 
