@@ -12,6 +12,19 @@ constexpr FlowFamily kFamilies[] = {
 
 }  // namespace
 
+Tensor Flow::forward(Tape& tape, Tensor t, Tensor x) {
+  for (std::int64_t k = 0; k < block_count(); ++k) x = forward_block(tape, k, t, x);
+  return x;
+}
+
+Tensor Flow::inverse_block(Tape&, std::int64_t, Tensor, Tensor) {
+  throw RunError("this flow has no inverse in closed form");
+}
+
+BlockWithLogDet Flow::forward_block_with_log_det(Tape&, std::int64_t, Tensor, Tensor) {
+  throw RunError("this flow has no log-determinant in closed form");
+}
+
 std::span<const FlowFamily> flow_families() {
   return kFamilies;
 }

@@ -12,12 +12,39 @@
 
 namespace otnfm {
 
+/// How a block is inverted.
+enum class Inversion {
+  none,         ///< not known to be invertible
+  closed_form,  ///< by inverse_block
+  fixed_point,  ///< x = y - (block(t, x) - x): the residual block(t, x) - x is a contraction in x
+};
+
+struct BlockWithLogDet {
+  Tensor y;        ///< [B, d]
+  Tensor log_det;  ///< [B, 1]
+};
+
 class Flow {
  public:
   virtual ~Flow() = default;
 
-  /// F(t, x). t [B, 1], x [B, d] -> [B, d]. F(0, x) is x, bit for bit.
-  virtual Tensor forward(Tape& tape, Tensor t, Tensor x) = 0;
+  /// F(t, x). t [B, 1], x [B, d] -> [B, d]. F(0, x) is x, bit for bit. It is the blocks in turn, unless a family has a
+  /// faster way to the same result.
+  virtual Tensor forward(Tape& tape, Tensor t, Tensor x);
+
+  // --- The flow as a chain of blocks, each a map of its own with block(0, x) = x
+  virtual std::int64_t block_count() const = 0;
+
+  /// Block k's map. t [B, 1], x [B, d] -> [B, d]
+  virtual Tensor forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) = 0;
+
+  virtual Inversion inversion() const { return Inversion::none; }
+
+  /// Block k's inverse, Inversion::closed_form only (RunError otherwise). t [B, 1], y [B, d] -> [B, d]
+  virtual Tensor inverse_block(Tape& tape, std::int64_t k, Tensor t, Tensor y);
+
+  /// Block k's map together with log|det| of its Jacobian [B, 1], Inversion::closed_form only (RunError otherwise).
+  virtual BlockWithLogDet forward_block_with_log_det(Tape& tape, std::int64_t k, Tensor t, Tensor x);
 
   /// What `make_flow` needs to build the same flow again; it is kept in the model file.
   virtual nlohmann::json configuration() const = 0;

@@ -16,13 +16,11 @@ ResNetFlow::ResNetFlow(const Options& options) : options_(options) {
   }
 }
 
-Tensor ResNetFlow::forward(Tape& tape, Tensor t, Tensor x) {
-  for (const Block& block : blocks_) {
-    const Tensor phi = block.phi.forward(tape, parameters_, t);
-    const Tensor g = block.g.forward(tape, parameters_, concat(tape, x, t), precision);
-    x = residual(tape, x, phi, g);
-  }
-  return x;
+Tensor ResNetFlow::forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) {
+  const Block& block = blocks_[k];
+  const Tensor phi = block.phi.forward(tape, parameters_, t);
+  const Tensor g = block.g.forward(tape, parameters_, concat(tape, x, t), precision);
+  return residual(tape, x, phi, g);
 }
 
 nlohmann::json ResNetFlow::configuration() const {

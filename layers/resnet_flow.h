@@ -24,7 +24,8 @@ class ResNetFlow : public Flow {
 
   explicit ResNetFlow(const Options& options);
 
-  Tensor forward(Tape& tape, Tensor t, Tensor x) override;
+  std::int64_t block_count() const override { return options_.blocks; }
+  Tensor forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) override;
   nlohmann::json configuration() const override;
   std::int64_t dimension() const override { return options_.dimension; }
 
