@@ -131,7 +131,7 @@ TEST(Semidiscrete, FreshDrawsFallEvenlyAndTheDualRises) {
     for (std::int64_t j = 0; j < n; ++j)
       for (std::int64_t k = 0; k < d; ++k) points[j * d + k] = normal(random) + (j % 3 == 0 ? -2.0f : 1.5f);
     SemidiscreteOptions options{.chi_squared = 0};
-    if (d > 8) options.stages = {{.first_rate = 0.2, .last_rate = 0.002, .steps = 300, .batch = 2048}};
+    if (d > 8) options.stages = {{.first_rate = 0.2, .last_rate = 0.002, .steps = 600, .batch = 2048}};
     const Semidiscrete result = solve_semidiscrete(matrix(points, d), normal_source(seed), options);
     const Count before = count(points, d, std::vector<float>(static_cast<std::size_t>(n), 0.0f),
                                normal_source(seed + 1), draws),
@@ -142,8 +142,16 @@ TEST(Semidiscrete, FreshDrawsFallEvenlyAndTheDualRises) {
     EXPECT_TRUE(chi_squared <= 0.05) << chi_squared;
     EXPECT_TRUE(std::abs(chi_squared - result.chi_squared) <= 0.03) << chi_squared << " " << result.chi_squared;
     EXPECT_GT(after.dual, before.dual + 0.1);
-    // Of even shares the dual is the cost of the pairs.
-    EXPECT_TRUE(std::abs(after.dual - after.cost) <= 0.02 * after.cost) << after.dual << " " << after.cost;
+    // Of even shares the dual is the cost of the pairs; the shares of these draws are even up to their own chance, by
+    // which the mean potential of a draw has this standard error.
+    double mean = 0, square = 0;
+    for (float g : result.potentials) {
+      mean += g / static_cast<double>(n);
+      square += static_cast<double>(g) * g / static_cast<double>(n);
+    }
+    const double chance = std::sqrt((square - mean * mean) / static_cast<double>(draws));
+    EXPECT_TRUE(std::abs(after.dual - after.cost) <= 0.02 * after.cost + 5 * chance)
+        << after.dual << " " << after.cost << " " << chance;
     EXPECT_TRUE(std::abs(after.dual - result.dual) <= 0.02 * after.dual) << after.dual << " " << result.dual;
   }
 }
