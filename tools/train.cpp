@@ -28,7 +28,7 @@ void on_signal(int signal) {
 /// What was given on the command line; the rest comes from the configuration file, then from the data's defaults.
 struct TrainFlags {
   CommonFlags common;
-  std::optional<std::string> data, source, coupling, solver, flow, objective, precision, config;
+  std::optional<std::string> data, source, coupling, solver, flow, objective, time_weighting, precision, config;
   std::optional<std::int64_t> steps, batch, bank, caches, axes;
   std::optional<double> lr;
   std::optional<std::uint64_t> seed;
@@ -48,6 +48,7 @@ nlohmann::json given(const TrainFlags& flags) {
   put("coupling", flags.coupling);
   put("solver", flags.solver);
   put("objective", flags.objective);
+  put("time_weighting", flags.time_weighting);
   put("precision", flags.precision);
   put("steps", flags.steps);
   put("batch", flags.batch);
@@ -189,6 +190,8 @@ void add_train(CLI::App& program) {
   command->add_option("--solver", flags->solver, about("of a minibatch coupling:", batch_solvers()));
   command->add_option("--flow", flags->flow, about("the family of the map:", flow_families()));
   command->add_option("--objective", flags->objective, about("what is minimised:", objectives()));
+  command->add_option("--time-weighting", flags->time_weighting,
+                      about("which times are learnt, and how much each counts:", time_weightings()));
   command->add_option("--steps", flags->steps, "training steps");
   command->add_option("--batch", flags->batch, "pairs a step");
   command->add_option("--bank", flags->bank,

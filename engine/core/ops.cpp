@@ -11,6 +11,7 @@
 #include "kernels/residual.h"
 #include "kernels/squared_error.h"
 #include "kernels/time_function.h"
+#include "kernels/time_weight.h"
 
 namespace otnfm {
 namespace {
@@ -272,6 +273,12 @@ Tensor time_function(Tape& tape, TimeFunctionKind kind, Tensor t, Tensor w, std:
   tape.record(otnfm::time_function, TimeFunction{.t = t.flat(), .w = view_or_none(w), .phi = phi.view(), .kind = kind});
   if (w.defined()) tape.differentiate({w}, phi, time_function_rule);
   return phi;
+}
+
+Tensor time_weight(Tape& tape, Tensor t, float lowest) {
+  Tensor weight = tape.make(t.shape());
+  tape.record(otnfm::time_weight, TimeWeight{.t = t.flat(), .weight = weight.flat(), .lowest = lowest});
+  return weight;
 }
 
 Tensor interpolate(Tape& tape, Tensor x0, Tensor x1, Tensor t) {

@@ -35,6 +35,9 @@ Tensor residual(Tape& tape, Tensor x, Tensor phi, Tensor g);
 /// phi_j(t_b). t [B, 1], w [K, d] or undefined for identity -> [B, d]. No gradient flows to t.
 Tensor time_function(Tape& tape, TimeFunctionKind kind, Tensor t, Tensor w, std::int64_t d);
 
+/// 1 / max(t, lowest)^2. t [B, 1] -> [B, 1]. No gradient flows to t.
+Tensor time_weight(Tape& tape, Tensor t, float lowest);
+
 /// (1 - t) x0 + t x1. x0, x1 [B, d], t [B, 1] -> [B, d]. No gradient flows to t.
 Tensor interpolate(Tape& tape, Tensor x0, Tensor x1, Tensor t);
 

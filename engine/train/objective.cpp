@@ -4,7 +4,7 @@ namespace otnfm {
 namespace {
 
 constexpr ObjectiveEntry kObjectives[] = {
-    {"flow-matching", "E || F(t, x0) - ((1 - t) x0 + t x1) ||^2, t uniform on [0, 1]", flow_matching_loss},
+    {"flow-matching", "E || F(t, x0) - ((1 - t) x0 + t x1) ||^2", flow_matching_loss},
 };
 
 }  // namespace
@@ -13,9 +13,9 @@ std::span<const ObjectiveEntry> objectives() {
   return kObjectives;
 }
 
-Tensor flow_matching_loss(Tape& tape, Flow& flow, const Pairs& pairs, Tensor t) {
-  const Tensor xt = interpolate(tape, pairs.x0, pairs.x1, t);
-  return squared_error(tape, flow.forward(tape, t, pairs.x0), xt);
+Tensor flow_matching_loss(Tape& tape, Flow& flow, const Pairs& pairs, const Times& times) {
+  const Tensor xt = interpolate(tape, pairs.x0, pairs.x1, times.t);
+  return squared_error(tape, flow.forward(tape, times.t, pairs.x0), xt, times.weight);
 }
 
 }  // namespace otnfm

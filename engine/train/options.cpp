@@ -49,6 +49,7 @@ nlohmann::json TrainingOptions::to_json() const {
           {"coupling", coupling},
           {"solver", solver},
           {"objective", objective},
+          {"time_weighting", time_weighting},
           {"flow", flow},
           {"steps", steps},
           {"batch", batch},
@@ -72,6 +73,7 @@ void TrainingOptions::read(const nlohmann::json& configuration) {
   // Names are looked up here, so that a typing error costs nothing.
   find_by_name(couplings(), changed.coupling, "coupling");
   find_by_name(objectives(), changed.objective, "objective");
+  find_by_name(time_weightings(), changed.time_weighting, "time weighting");
   find_by_name(batch_solvers(), changed.solver, "solver");
   (void)changed.learning_rate_schedule();
   (void)changed.matmul_precision();
@@ -93,6 +95,7 @@ void TrainingOptions::read_unchecked(const nlohmann::json& configuration) {
   reader.text("coupling", coupling);
   reader.text("solver", solver);
   reader.text("objective", objective);
+  reader.text("time_weighting", time_weighting);
   reader.integer("steps", steps, 0, std::int64_t{1} << 31);
   reader.integer("batch", batch, 1, 1 << 20);
   reader.integer("bank", bank, 1, std::int64_t{1} << 24);

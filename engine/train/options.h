@@ -19,6 +19,7 @@ struct TrainingOptions {
   std::string coupling = "global";
   std::string solver = "exact";
   std::string objective = "flow-matching";
+  std::string time_weighting = "uniform";
   nlohmann::json flow = {{"family", "resnet"}};  ///< as make_flow takes it; the dimension is the data's
 
   std::int64_t steps = 20000;

@@ -39,8 +39,9 @@ Trainer::Trainer(Flow& flow, Coupling& coupling, const TrainingOptions& options,
   const Pairs pairs = coupling.record(tape_, device_step_);
   tape_.begin_phase("forward");
   const RandomKey time_key{.seed = options.seed, .stream = kTimeStream, .step = device_step_};
-  const Tensor t = uniform(tape_, {pairs.x0.rows(), 1}, time_key);
-  loss_ = find_by_name(objectives(), options.objective, "objective").loss(tape_, flow, pairs, t);
+  const Times times =
+      find_by_name(time_weightings(), options.time_weighting, "time weighting").draw(tape_, pairs.x0.rows(), time_key);
+  loss_ = find_by_name(objectives(), options.objective, "objective").loss(tape_, flow, pairs, times);
   tape_.keep(loss_);
   tape_.begin_phase("backward");
   tape_.backward(loss_);

@@ -11,6 +11,7 @@
 #include "engine/generate/model_file.h"
 #include "engine/io/atomic_file.h"
 #include "engine/train/preview.h"
+#include "engine/train/time_weighting.h"
 #include "kernels/memory.h"
 #include "layers/table.h"
 
@@ -210,6 +211,8 @@ class Run {
     };
     coupling_ = entry.make(source_, data_, coupling_options);
     consistent_ = entry.consistent;
+    mean_weighted_square_ =
+        find_by_name(time_weightings(), options_.time_weighting, "time weighting").mean_weighted_square;
     listener_.note(fmt::format("training on {} from {}, {} coupling{}, {} flow, on {}", options_.data, source_.name(),
                                options_.coupling, entry.consistent ? "" : " (pairs are not consistent: outputs blur)",
                                flow["family"].get<std::string>(), describe(run_.device)));
@@ -279,7 +282,8 @@ class Run {
     const nlohmann::json line = {
         {"step", report.step},
         {"loss", report.loss},
-        {"irreducible_loss", consistent_ ? nlohmann::json(nullptr) : number_or_null(coupling.conditional_variance / 3)},
+        {"irreducible_loss",
+         consistent_ ? nlohmann::json(nullptr) : number_or_null(mean_weighted_square_ * coupling.conditional_variance)},
         {"grad_norm", report.grad_norm},
         {"lr", report.lr},
         {"coupling_seconds", report.coupling_seconds},
@@ -327,6 +331,7 @@ class Run {
   std::uint64_t data_checksum_;
   double collapse_rho_ = std::numeric_limits<double>::quiet_NaN();  // of the last checkpoint
   double target_variance_ = 0;
+  double mean_weighted_square_ = 0;
   bool consistent_ = false;  // the estimate is then of how smooth the pairing is: no floor of the loss
   RunSummary summary_;
 };
