@@ -6,7 +6,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/auction.h"
+#include "kernels/auction_lists.h"
 #include "kernels/error.h"
 #include "kernels/matmul.h"
 #include "kernels/memory.h"
@@ -29,6 +29,7 @@ constexpr std::int64_t kStoredFromDimension = 17;  // below, a scan computes cos
 constexpr std::int64_t kMayStayFree = 128;         // one row in so many, in a phase that is not the last
 constexpr std::int64_t kMostRounds = 2000;         // of a phase
 constexpr std::int64_t kListLength = 40;
+constexpr std::int64_t kTail = 8;  // one row in so many free: each is scanned again and again, so rows keep lists
 constexpr std::int64_t kNever = std::int64_t{1} << 62;  // an epsilon that gives nothing up
 
 /// An array on the stream's device.
@@ -120,7 +121,9 @@ class Solver {
         free_rows_(stream, n_, "free rows"),
         all_rows_(stream, n_, "all rows"),
         free_count_(stream, 1, "a count"),
-        all_count_(stream, 1, "a count") {}
+        all_count_(stream, 1, "a count"),
+        list_columns_(stream, n_ * kAuctionListLength, "lists of near columns"),
+        list_beyond_(stream, n_, "lists' bounds") {}
 
   void solve() {
     load();
@@ -227,6 +230,7 @@ class Solver {
     owner_.upload(none.data());
     column_of_.upload(none.data());
     bids_.upload(no_bids.data());
+    forget_lists();
     prices_.assign(size, 0);
     price_.upload(prices_.data());
     // Beyond 2^40 of a cost's 2^30 a warm start says nothing.
@@ -290,6 +294,24 @@ class Solver {
                                     static_cast<float>(scale_), price_.view(), to});
   }
 
+  // As scan, for rows that are all different.
+  void rescan(const View<const std::int32_t>& rows, const View<const std::int32_t>& count) {
+    const std::int64_t k = rows.shape[0];
+    const AuctionRows to{rows, count, column_.first(k), first_.first(k), second_.first(k)};
+    const AuctionLists lists{list_columns_.matrix(n_, kAuctionListLength), list_beyond_.view()};
+    if (stored_)
+      auction_rescan_stored(stream_, {costs_.matrix(n_, n_), static_cast<float>(scale_), price_.view(), lists, to});
+    else
+      auction_rescan_points(stream_, {x_.matrix(n_, problem_.dimension()), y_.matrix(n_, problem_.dimension()),
+                                      static_cast<float>(scale_), price_.view(), lists, to});
+  }
+
+  // Where prices were set, and not raised.
+  void forget_lists() {
+    list_beyond_.upload(std::vector<std::int64_t>(static_cast<std::size_t>(n_), kNoList).data());
+    stream_.synchronize();
+  }
+
   void check(std::int64_t epsilon) {
     const AuctionCheck to{price_.view(), first_.view(), epsilon, column_of_.view(), owner_.view(), value_.view()};
     if (stored_)
@@ -308,7 +330,10 @@ class Solver {
     while (free_ > may_stay_free && rounds < kMostRounds && !limits_.reached(rounds_)) {
       const View<std::int32_t> rows = free_rows_.first(free_);
       for (int round = 0; round < kRoundsBetweenReads; ++round, ++rounds, ++rounds_) {
-        scan(rows, free_count_.view());
+        if (free_ * kTail <= n_)
+          rescan(rows, free_count_.view());
+        else
+          scan(rows, free_count_.view());
         auction_bid(stream_, {rows, free_count_.view(), column_.first(free_), first_.first(free_), second_.first(free_),
                               epsilon, bids_.view()});
         auction_assign(stream_, {bids_.view(), price_.view(), owner_.view(), column_of_.view()});
@@ -365,7 +390,7 @@ class Solver {
     column_of_.upload(paths.column_of().data());
     owner_.upload(owner.data());
     price_.upload(prices_.data());
-    stream_.synchronize();
+    forget_lists();
   }
 
   void store() {
@@ -405,7 +430,8 @@ class Solver {
   DeviceVector<float> x_, y_, costs_;
   DeviceVector<std::int64_t> price_, first_, second_, value_;
   DeviceVector<std::uint64_t> bids_;
-  DeviceVector<std::int32_t> owner_, column_of_, column_, free_rows_, all_rows_, free_count_, all_count_;
+  DeviceVector<std::int32_t> owner_, column_of_, column_, free_rows_, all_rows_, free_count_, all_count_, list_columns_;
+  DeviceVector<std::int64_t> list_beyond_;
   double scale_ = 1, rounding_ = 0, offset_sum_ = 0;
   std::vector<double> offsets_;
   std::vector<std::int64_t> least_, prices_;

@@ -10,16 +10,6 @@
 namespace otnfm::cpu {
 namespace {
 
-/// As the device has it: in the order of the dimensions, each step rounded once.
-float squared_distance(const float* x, const float* y, std::int64_t d) {
-  float sum = 0;
-  for (std::int64_t k = 0; k < d; ++k) {
-    const float difference = x[k] - y[k];
-    sum = fma_rn(difference, difference, sum);
-  }
-  return sum;
-}
-
 template <class CostOf>
 void scan(const AuctionRows& to, const View<const std::int64_t>& price, float scale, std::int64_t work_a_pair,
           const CostOf& cost_of) {
@@ -56,7 +46,7 @@ void check_own(const AuctionCheck& to, float scale, const CostOf& cost_of) {
 void auction_scan_points(Stream&, const AuctionScanPoints& a) {
   const std::int64_t d = a.x.columns();
   scan(a.to, a.price, a.scale, std::max<std::int64_t>(1, d),
-       [&](std::int64_t i, std::int64_t j) { return squared_distance(a.x.row(i), a.y.row(j), d); });
+       [&](std::int64_t i, std::int64_t j) { return squared_distance_in_order(a.x.row(i), a.y.row(j), d); });
 }
 
 void auction_scan_stored(Stream&, const AuctionScanStored& a) {
@@ -93,8 +83,9 @@ void auction_list(Stream&, const AuctionList& a) {
 }
 
 void auction_check_points(Stream&, const AuctionCheckPoints& a) {
-  check_own(a.to, a.scale,
-            [&](std::int64_t i, std::int64_t j) { return squared_distance(a.x.row(i), a.y.row(j), a.x.columns()); });
+  check_own(a.to, a.scale, [&](std::int64_t i, std::int64_t j) {
+    return squared_distance_in_order(a.x.row(i), a.y.row(j), a.x.columns());
+  });
 }
 
 void auction_check_stored(Stream&, const AuctionCheckStored& a) {

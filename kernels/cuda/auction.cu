@@ -293,13 +293,7 @@ __global__ void check_points_kernel(AuctionCheckPoints a) {
       a.to.value.data[i] = 0;
       continue;
     }
-    const float *x = a.x.row(i), *y = a.y.row(j);
-    float sum = 0;
-    for (std::int64_t k = 0; k < a.x.columns(); ++k) {
-      const float difference = x[k] - y[k];
-      sum = fma_rn(difference, difference, sum);
-    }
-    check_own(a.to, i, j, sum, a.scale);
+    check_own(a.to, i, j, squared_distance_in_order(a.x.row(i), a.y.row(j), a.x.columns()), a.scale);
   }
 }
 

@@ -59,6 +59,22 @@ struct MergeTwoLeast {
   }
 };
 
+/// Of a list's least values and the least value beyond it: whether they are those of all columns, and the first column
+/// the only one of its value. (Nothing is below kNoList.)
+OTNFM_HD bool list_decides(const TwoLeast& least, std::int64_t beyond) {
+  return least.first < beyond && least.second <= beyond;
+}
+
+/// |x - y|^2 in the order of the dimensions, each step rounded once: the same on every backend.
+OTNFM_HD float squared_distance_in_order(const float* x, const float* y, std::int64_t d) {
+  float sum = 0;
+  for (std::int64_t k = 0; k < d; ++k) {
+    const float difference = x[k] - y[k];
+    sum = fma_rn(difference, difference, sum);
+  }
+  return sum;
+}
+
 // A bid as one word, so that one atomic maximum finds the highest, of equal ones that of the lowest row: the raise of
 // the price in the upper 33 bits, the row's complement in the lower 31. 0 is no bid. A raise that does not fit is cut
 // off: any raise of epsilon or more keeps the auction right.

@@ -99,6 +99,7 @@ Values random_values(const Case& c, std::mt19937_64& random) {
     std::vector<double>& v = values[b.name];
     v.assign(element_count(b.shape), std::numeric_limits<double>::quiet_NaN());
     if (b.role == Role::output) continue;
+    double counted = 0;
     for (double& x : v) {
       switch (b.fill.kind) {
         case Fill::Kind::normal:
@@ -113,6 +114,9 @@ Values random_values(const Case& c, std::mt19937_64& random) {
           break;
         case Fill::Kind::zeros:
           x = 0;
+          break;
+        case Fill::Kind::counting:
+          x = counted++;
           break;
       }
       std::byte rounded[8];
