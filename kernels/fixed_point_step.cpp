@@ -16,6 +16,7 @@ void check(const FixedPointStep& a) {
   require_vector(a.kName, "weight", a.weight, m);
   require_matrix(a.kName, "history", a.history, a.kHistoryRows, m);
   require_vector(a.kName, "state", a.state, a.kStateSize);
+  require(a.relaxation >= 1 && a.relaxation < 2, a.kName, "relaxation must be in [1, 2)", std::to_string(a.relaxation));
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ struct FixedPointStep {
   View<double> history;         // [kHistoryRows, m], the op's own but for kBestRow
   View<double> state;           // [kStateSize], the op's own; zeros make it start anew
   bool mixing = true;
+  double relaxation = 1;  // without mixing: v goes to v + relaxation (T(v) - v), in [1, 2), once the error is below 1/2
   double tolerance = 0;
 
   // Of the state, for the host to read:

@@ -186,6 +186,7 @@ void DeviceSinkhorn::State::iterate(double damping, double tolerance) {
                .history = {history.view().data, {FixedPointStep::kHistoryRows, static_cast<std::int64_t>(b.size())}},
                .state = step_state.view(),
                .mixing = options->mixing,
+               .relaxation = options->relaxation,
                .tolerance = tolerance});
 }
 

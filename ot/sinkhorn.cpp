@@ -144,7 +144,8 @@ class SinkhornRun {
                                .weight = {weight_.data(), {m}},
                                .history = {history_.data(), {FixedPointStep::kHistoryRows, m}},
                                .state = {step_state_.data(), {FixedPointStep::kStateSize}},
-                               .mixing = options_.mixing});
+                               .mixing = options_.mixing,
+                               .relaxation = options_.relaxation});
   }
 
   // Where a cap ends a stage: v of the least error so far, and the u that answers to it.

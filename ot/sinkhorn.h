@@ -3,7 +3,7 @@
 // whose solution is P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon). Alternating updates of f and g, one exponential a
 // pair and iteration (ot/entropic/sinkhorn_pass.h); epsilon falls in stages from the spread of the costs, with g
 // extrapolated along them; Anderson's mixing (kernels/fixed_point_step.h) takes a third to an eighth of the plain
-// iterations, which over-relaxation at its best rate does not. With `marginal_penalty` rho, the marginals are free at
+// iterations, over-relaxation at its best rate two thirds. With `marginal_penalty` rho, the marginals are free at
 // the price rho KL(P 1 | a) + rho KL(P^T 1 | b).
 //
 // Potentials are the dual solution of unregularised transport up to about epsilon: pairs rounded from them come with
@@ -41,7 +41,8 @@ struct SinkhornOptions {
   std::span<const double> initial_g = {};  ///< [m] a warm start; solves at the last epsilon alone
   bool annealing = true;
   double annealing_factor = 0.25;      ///< from one stage's epsilon to the next, in (0, 1)
-  bool mixing = true;                  ///< Anderson's; without it the textbook's alternating updates
+  bool mixing = true;                  ///< Anderson's; without it the textbook's alternating updates,
+  double relaxation = 1;               ///< or, in (1, 2), over-relaxed ones (Thibault et al. 2021), with a way back
   std::int64_t max_iterations = 2000;  ///< one is done in any case
   double max_seconds = std::numeric_limits<double>::infinity();
   std::int64_t most_bytes = std::int64_t{4}

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kThreads = 512;
 
-__global__ void __launch_bounds__(kThreads) step_kernel(FixedPointStep a) {
+__global__ void __launch_bounds__(kThreads, 1) step_kernel(FixedPointStep a) {
   constexpr int kDepth = FixedPoint::kDepth;
   SHARED_ARRAY(double, shared_gamma, kDepth + 1);
   const std::int64_t m = a.v.shape[0];

@@ -20,21 +20,22 @@ struct FixedPoint {
   // The state. count: steps in the history; plain: steps to come without mixing, and how many they will be next time;
   // stalled: mixed steps since the least error.
   double error, iterations, least, count, plain, next_plain, stalled;
-  bool stays, reverts, improves, mixes;  // what this step does; improves: v has the least error so far
-  int depth;                             // differences in the history, with this step's
-  int slot;                              // of this step's difference, where there is one
+  bool stays, reverts, improves, mixes, relaxes;  // what this step does; improves: v has the least error so far
+  int depth;                                      // differences in the history, with this step's
+  int slot;                                       // of this step's difference, where there is one
 
   /// From the state before the step and the error of v.
   OTNFM_HD static FixedPoint open(const FixedPointStep& a, double error) {
     const double* state = a.state.data;
-    FixedPoint p{error, state[1], state[2], state[3], state[4], state[5], state[6], false, false, false, false, 0, 0};
+    FixedPoint p{error, state[1], state[2], state[3], state[4], state[5], state[6],
+                 false, false,    false,    false,    1,        0,        0};
     const bool first = p.iterations == 0;
     if (first) p.next_plain = kFirstPlain;
     p.stays = error <= a.tolerance;
     p.improves = first || error <= kAboutTheLeast * p.least;
     p.stalled = first || error < p.least || p.plain > 0 ? 0 : p.stalled + 1;
     p.least = first || error < p.least ? error : p.least;
-    p.reverts = a.mixing && !p.stays && error > kMostGrowth * p.least;
+    p.reverts = (a.mixing || a.relaxation > 1) && !p.stays && error > kMostGrowth * p.least;
     if (p.reverts || p.stalled > kMostStalled) {
       p.count = 0;
       p.plain = p.next_plain;
@@ -44,6 +45,7 @@ struct FixedPoint {
       p.plain -= 1;
     } else {
       p.mixes = a.mixing && !p.stays && error < kMixFrom;
+      p.relaxes = !a.mixing && !p.stays && a.relaxation > 1 && error < kMixFrom;
     }
     p.depth = p.mixes ? static_cast<int>(p.count < kDepth ? p.count : kDepth) : 0;
     p.slot = p.count > 0 ? (static_cast<int>(p.count) - 1) % kDepth : 0;
@@ -129,7 +131,7 @@ struct FixedPoint {
     if (!stays) {
       double& best = a.history.row(FixedPointStep::kBestRow)[j];
       if (improves) best = a.mapped.data[j];
-      v = reverts ? best : a.mapped.data[j];
+      v = reverts ? best : relaxes ? v + a.relaxation * (a.mapped.data[j] - v) : a.mapped.data[j];
       for (int k = 0; k < depth; ++k) v -= gamma[k] * mapped_step(a, k, j);
       a.v.data[j] = v;
     }

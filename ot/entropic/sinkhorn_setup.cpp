@@ -30,6 +30,8 @@ void check_options(const SinkhornOptions& options, std::int64_t m) {
   if (std::isinf(options.epsilon)) throw InputError("epsilon is infinite");
   positive("tolerance", options.tolerance);
   positive("marginal_penalty", options.marginal_penalty);
+  if (!(options.relaxation >= 1 && options.relaxation < 2))
+    throw InputError(fmt::format("relaxation is {}: it must be in [1, 2)", options.relaxation));
   if (!(options.annealing_factor > 0 && options.annealing_factor < 1))
     throw InputError(fmt::format("annealing_factor is {}: it must be in (0, 1)", options.annealing_factor));
   if (options.threads < 0) throw InputError(fmt::format("threads is {}: it must not be negative", options.threads));

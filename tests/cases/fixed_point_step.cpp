@@ -36,7 +36,7 @@ std::vector<double> mix(const std::vector<std::vector<double>>& v, const std::ve
 }
 
 // `steps` steps from a new state; T(v) is what the buffers hold.
-Case step_case(std::int64_t m, int steps, bool mixing, double tolerance, bool bench = false) {
+Case step_case(std::int64_t m, int steps, bool mixing, double tolerance, bool bench = false, double relaxation = 1) {
   std::vector<Buffer> buffers = {{"v", Role::in_out, {m}, DType::float64},
                                  {"residual",
                                   Role::input,
@@ -49,7 +49,8 @@ Case step_case(std::int64_t m, int steps, bool mixing, double tolerance, bool be
                                  {"error", Role::output, {2}, DType::float64}};
   for (int k = 0; k < steps; ++k) buffers.push_back({kMapped[k], Role::input, {m}, DType::float64});
   return {.op = "fixed_point_step",
-          .variant = label({m, steps}) + (mixing ? " mixing" : "") + (tolerance > 0 ? " within tolerance" : ""),
+          .variant = label({m, steps}) + (mixing ? " mixing" : "") + (tolerance > 0 ? " within tolerance" : "") +
+                     (relaxation > 1 ? " relaxed" : ""),
           .buffers = buffers,
           .run =
               [=](Stream& stream, const Buffers& b) {
@@ -69,6 +70,7 @@ Case step_case(std::int64_t m, int steps, bool mixing, double tolerance, bool be
                        .history = {reinterpret_cast<double*>(history.data()), {FixedPointStep::kHistoryRows, m}},
                        .state = {reinterpret_cast<double*>(state.data()), {FixedPointStep::kStateSize}},
                        .mixing = mixing,
+                       .relaxation = relaxation,
                        .tolerance = tolerance});
                 copy_bytes(stream, b.view<double>("error").data, state.data(), 2 * sizeof(double));
                 stream.synchronize();  // before the memory goes
@@ -79,7 +81,9 @@ Case step_case(std::int64_t m, int steps, bool mixing, double tolerance, bool be
                 for (int k = 0; k < steps && tolerance == 0; ++k) {
                   v.push_back(values["v"]);
                   mapped.push_back(values[kMapped[k]]);
-                  values["v"] = mixing ? mix(v, mapped, values["marginal"]) : mapped.back();
+                  if (mixing) values["v"] = mix(v, mapped, values["marginal"]);
+                  for (std::size_t j = 0; j < values["v"].size() && !mixing; ++j)
+                    values["v"][j] += relaxation * (mapped.back()[j] - values["v"][j]);
                 }
                 for (std::size_t j = 0; j < values["v"].size(); ++j) {
                   values["rounded"][j] = static_cast<double>(static_cast<float>(values["v"][j]));
@@ -97,6 +101,7 @@ std::vector<Case> cases() {
   std::vector<Case> list;
   for (const std::int64_t m : {1, 31, 513, 1031}) {
     list.push_back(step_case(m, 2, false, 0));
+    list.push_back(step_case(m, 2, false, 0, false, 1.5));
     list.push_back(step_case(m, 3, true, 1));
     if (m > 1) list.push_back(step_case(m, 3, true, 0));
   }

@@ -19,7 +19,7 @@ struct Steps {
 
 // T(v)_j = rate_j v_j, whose fixed point is 0, with sum |T(v) - v| as the error.
 Steps take(Device device, std::vector<double> v, const std::vector<double>& rate, int steps, bool mixing,
-           double tolerance, double kick = 1) {
+           double tolerance, double kick = 1, double relaxation = 1) {
   Stream stream(device);
   const auto m = static_cast<std::int64_t>(v.size());
   const std::vector<double> zeros(v.size(), 0.0);
@@ -50,6 +50,7 @@ Steps take(Device device, std::vector<double> v, const std::vector<double>& rate
                               .history = history.matrix(FixedPointStep::kHistoryRows, m),
                               .state = state.vector(),
                               .mixing = mixing,
+                              .relaxation = relaxation,
                               .tolerance = tolerance});
   }
   const std::vector<double> last = state.values();
@@ -75,7 +76,26 @@ TEST_P(FixedPointStepOn, MixingArrivesSooner) {
   EXPECT_EQ(take(GetParam(), start, rate, arrived, true, 1e-9).v, mixed.v);  // it stayed
 }
 
-TEST_P(FixedPointStepOn, GoesBackWhereMixingLedAstray) {
+TEST_P(FixedPointStepOn, OverRelaxationArrivesSoonerThanPlainSteps) {
+  if (GetParam() == Device::cuda && !cuda_available()) GTEST_SKIP() << "needs CUDA or the simt build";
+  // Rates of 0.9 become |1 - 1.8 (1 - 0.9)| = 0.82.
+  const std::vector<double> start(40, 0.01), rate(40, 0.9);
+  const Steps plain = take(GetParam(), start, rate, 30, false, 0),
+              relaxed = take(GetParam(), start, rate, 30, false, 0, 1, 1.8);
+  EXPECT_TRUE(std::fabs(plain.v[0] / (0.01 * std::pow(0.9, 30)) - 1) <= 1e-12) << plain.v[0];
+  EXPECT_TRUE(std::fabs(relaxed.v[0] / (0.01 * std::pow(0.82, 30)) - 1) <= 1e-12) << relaxed.v[0];
+}
+
+TEST_P(FixedPointStepOn, GoesBackWhereRelaxationLedAstray) {
+  if (GetParam() == Device::cuda && !cuda_available()) GTEST_SKIP() << "needs CUDA or the simt build";
+  // At a rate of -0.5 a step of 1.9 is one of 1 - 1.9 * 1.5 = -1.85: it goes back as soon as the error has tripled.
+  const std::vector<double> start(40, 0.001), rate(40, -0.5);
+  const Steps relaxed = take(GetParam(), start, rate, 200, false, 1e-12, 1, 1.9);
+  EXPECT_TRUE(relaxed.error <= 1e-3) << relaxed.error;
+  EXPECT_TRUE(std::fabs(relaxed.v[0]) < 1e-6) << relaxed.v[0];
+}
+
+TEST_P(FixedPointStepOn, GoesBackWhereMixingMixingLedAstray) {
   if (GetParam() == Device::cuda && !cuda_available()) GTEST_SKIP() << "needs CUDA or the simt build";
   const std::vector<double> start(40, 1.0), rate(40, 0.9);
   // Three plain steps, since the error is too large to mix, then v a thousand times as far: the fourth step is from the
