@@ -1,6 +1,7 @@
 #include "engine/core/tape.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 
 #include "kernels/check.h"
@@ -67,7 +68,10 @@ void require_finite(Stream& stream, const View<float>& view, const std::string& 
 
 }  // namespace tape_detail
 
-Tape::Tape(Device device, Options options) : device_(device), options_(options) {}
+Tape::Tape(Device device, Options options) : device_(device), options_(options) {
+  static std::atomic<std::uint64_t> tapes{0};
+  serial_ = ++tapes;
+}
 
 // --- Recording
 // ---------------------------------------------------------------------------------------------------------------

@@ -53,6 +53,8 @@ class Tape {
 
   Device device() const { return device_; }
   bool training() const { return options_.training; }
+  /// A number that no other tape of this process has: what a layer has put on this tape once is known by it.
+  std::uint64_t serial() const { return serial_; }
 
   // --- Recording
   // -------------------------------------------------------------------------------------------------------------
@@ -166,6 +168,7 @@ class Tape {
 
   Device device_;
   Options options_;
+  std::uint64_t serial_;
   std::vector<Node> nodes_;
   std::vector<std::byte> arguments_;
   std::vector<Planned> plan_;
