@@ -66,7 +66,7 @@ void add(std::vector<Case>& list, std::int64_t n, std::int64_t m, std::int64_t d
   };
   const auto one = [&](Case c) {
     c.buffers.push_back(input("price", {m}, DType::int64, Fill::integers(0, 40)));
-    c.buffers.push_back(input("rows", {n}, DType::int32, Fill::counting()));
+    c.buffers.push_back(input("rows", {n}, DType::int32, Fill::permutation()));
     c.buffers.push_back(
         input("count", {1}, DType::int32, Fill::integers(static_cast<double>(count), static_cast<double>(count + 1))));
     c.buffers.push_back(
