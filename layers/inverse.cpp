@@ -22,17 +22,31 @@ double typical_norm(View<const float> y) {
   return y.rows() > 0 ? std::sqrt(sum / static_cast<double>(y.rows())) : 0;
 }
 
+bool inverts(const FlowFamily& family, const nlohmann::json& configuration) {
+  try {
+    return family.make(configuration)->inversion() != Inversion::none;
+  } catch (const InputError&) {  // it does not know the key
+    return false;
+  }
+}
+
 }  // namespace
 
 void require_invertible(const Flow& flow) {
   if (flow.inversion() != Inversion::none) return;
+  // Some families invert as they are, some on demand.
   std::string invertible;
   for (const FlowFamily& family : flow_families())
-    if (family.make({{"family", family.name}})->inversion() != Inversion::none)
+    for (const nlohmann::json& more : {nlohmann::json::object(), nlohmann::json({{"invertible", true}})}) {
+      nlohmann::json configuration = more;
+      configuration["family"] = family.name;
+      if (!inverts(family, configuration)) continue;
       invertible += (invertible.empty() ? "" : ", ") + std::string(family.name);
-  const nlohmann::json configuration = flow.configuration();
-  throw InputError(fmt::format("a flow of family {} is not known to be invertible: {}",
-                               configuration.value("family", std::string("unknown")),
+      if (!more.empty()) invertible += " with \"invertible\": true";
+      break;
+    }
+  const std::string name = flow.configuration().value("family", std::string("unknown"));
+  throw InputError(fmt::format("this flow of family {} is not known to be invertible; {}", name,
                                invertible.empty() ? "no family of this build is" : "families that are: " + invertible));
 }
 
