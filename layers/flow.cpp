@@ -1,5 +1,6 @@
 #include "layers/flow.h"
 
+#include "layers/coupling_flow.h"
 #include "layers/resnet_flow.h"
 #include "layers/table.h"
 
@@ -8,6 +9,8 @@ namespace {
 
 constexpr FlowFamily kFamilies[] = {
     {"resnet", "x <- x + phi(t) g(t, x), several blocks in a row, each g a multilayer perceptron", make_resnet_flow},
+    {"coupling", "some columns move by what the others say, in turns: inverse and likelihood in closed form",
+     make_coupling_flow},
 };
 
 }  // namespace

@@ -31,15 +31,33 @@ const char* name_of(Activation activation) {
   return "unknown";
 }
 
+double lipschitz_constant(Activation activation) {
+  switch (activation) {
+    case Activation::silu:
+      return 1.09984;  // at z = 2.3994
+    case Activation::gelu:
+      return 1.12905;  // at z = sqrt(2)
+    case Activation::sigmoid:
+      return 0.25;
+    case Activation::identity:
+    case Activation::relu:
+    case Activation::tanh:
+    case Activation::softplus:
+      return 1.0;
+  }
+  return INFINITY;
+}
+
 Linear::Linear(Parameters& parameters, const std::string& name, std::int64_t in, std::int64_t out, bool zero) {
   const Initial initial = zero ? Initial::zeros() : Initial::uniform(1.0 / std::sqrt(static_cast<double>(in)));
   weight_ = parameters.add(name + ".weight", {out, in}, initial, true);
   bias_ = parameters.add(name + ".bias", {out}, initial, false);
 }
 
-Tensor Linear::forward(Tape& tape, const Parameters& parameters, Tensor x, Activation activation,
-                       Precision precision) const {
-  return linear(tape, x, tape.parameter(parameters, weight_), tape.parameter(parameters, bias_), activation, precision);
+Tensor Linear::forward(Tape& tape, const Parameters& parameters, Tensor x, Activation activation, Precision precision,
+                       SpectralNorm* norm) const {
+  const Tensor weight = norm ? norm->weight(tape, parameters, weight_) : tape.parameter(parameters, weight_);
+  return linear(tape, x, weight, tape.parameter(parameters, bias_), activation, precision);
 }
 
 Mlp::Mlp(Parameters& parameters, const std::string& name, const std::vector<std::int64_t>& widths,
@@ -51,9 +69,16 @@ Mlp::Mlp(Parameters& parameters, const std::string& name, const std::vector<std:
                          zero_last && k + 2 == widths.size());
 }
 
-Tensor Mlp::forward(Tape& tape, const Parameters& parameters, Tensor x, Precision precision) const {
+void Mlp::normalise(const Parameters& parameters, SpectralNorm& norm, double lipschitz) const {
+  const double each = std::pow(lipschitz, 1.0 / static_cast<double>(layers_.size()));
   for (std::size_t k = 0; k < layers_.size(); ++k)
-    x = layers_[k].forward(tape, parameters, x, k + 1 < layers_.size() ? activation_ : Activation::identity, precision);
+    norm.add(parameters, layers_[k].weight(), k + 1 < layers_.size() ? each / lipschitz_constant(activation_) : each);
+}
+
+Tensor Mlp::forward(Tape& tape, const Parameters& parameters, Tensor x, Precision precision, SpectralNorm* norm) const {
+  for (std::size_t k = 0; k < layers_.size(); ++k)
+    x = layers_[k].forward(tape, parameters, x, k + 1 < layers_.size() ? activation_ : Activation::identity, precision,
+                           norm);
   return x;
 }
 

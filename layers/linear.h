@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/core/ops.h"
+#include "layers/spectral_norm.h"
 
 namespace otnfm {
 
@@ -15,7 +16,11 @@ class Linear {
   /// the identity.
   Linear(Parameters& parameters, const std::string& name, std::int64_t in, std::int64_t out, bool zero = false);
 
-  Tensor forward(Tape& tape, const Parameters& parameters, Tensor x, Activation activation, Precision precision) const;
+  /// With `norm`, to which the weight was added, W is that of the norm.
+  Tensor forward(Tape& tape, const Parameters& parameters, Tensor x, Activation activation, Precision precision,
+                 SpectralNorm* norm = nullptr) const;
+
+  Parameter weight() const { return weight_; }
 
  private:
   Parameter weight_, bias_;
@@ -28,7 +33,12 @@ class Mlp {
   Mlp(Parameters& parameters, const std::string& name, const std::vector<std::int64_t>& widths, Activation activation,
       bool zero_last);
 
-  Tensor forward(Tape& tape, const Parameters& parameters, Tensor x, Precision precision) const;
+  /// Makes the whole a map of Lipschitz constant `lipschitz` at most, in the 2-norm: every weight is held by `norm`
+  /// from now on, and `forward` must be given that norm.
+  void normalise(const Parameters& parameters, SpectralNorm& norm, double lipschitz) const;
+
+  Tensor forward(Tape& tape, const Parameters& parameters, Tensor x, Precision precision,
+                 SpectralNorm* norm = nullptr) const;
 
  private:
   std::vector<Linear> layers_;
@@ -38,5 +48,8 @@ class Mlp {
 /// "silu", "relu", ... as in Activation; InputError lists them.
 Activation activation_by_name(const std::string& name);
 const char* name_of(Activation activation);
+
+/// The largest slope of the activation.
+double lipschitz_constant(Activation activation);
 
 }  // namespace otnfm

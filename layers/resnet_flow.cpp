@@ -5,6 +5,9 @@
 namespace otnfm {
 
 ResNetFlow::ResNetFlow(const Options& options) : options_(options) {
+  if (options.invertible && !bounded_by_one(options.time_function))
+    throw InputError(std::string("flow resnet: an invertible flow needs |phi(t)| <= 1, which the time function ") +
+                     name_of(options.time_function) + " has not: there are identity, tanh, bounded_fourier");
   std::vector<std::int64_t> widths(options.depth + 2, options.width);
   widths.front() = options.dimension + 1;
   widths.back() = options.dimension;
@@ -13,13 +16,16 @@ ResNetFlow::ResNetFlow(const Options& options) : options_(options) {
     blocks_.push_back(
         {TimeFunctionLayer(parameters_, name + ".phi", options.time_function, options.dimension, options.fourier_terms),
          Mlp(parameters_, name + ".g", widths, options.activation, /*zero_last=*/true)});
+    if (options.invertible) blocks_.back().g.normalise(parameters_, norm_, options.coefficient);
   }
+  if (options.invertible) norm_.declare(parameters_, "singular_vectors");
 }
 
 Tensor ResNetFlow::forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) {
   const Block& block = blocks_[k];
   const Tensor phi = block.phi.forward(tape, parameters_, t);
-  const Tensor g = block.g.forward(tape, parameters_, concat(tape, x, t), precision);
+  const Tensor g =
+      block.g.forward(tape, parameters_, concat(tape, x, t), precision, options_.invertible ? &norm_ : nullptr);
   return residual(tape, x, phi, g);
 }
 
@@ -31,7 +37,9 @@ nlohmann::json ResNetFlow::configuration() const {
           {"depth", options_.depth},
           {"activation", name_of(options_.activation)},
           {"time_function", name_of(options_.time_function)},
-          {"fourier_terms", options_.fourier_terms}};
+          {"fourier_terms", options_.fourier_terms},
+          {"invertible", options_.invertible},
+          {"coefficient", options_.coefficient}};
 }
 
 std::unique_ptr<Flow> make_resnet_flow(const nlohmann::json& configuration) {
@@ -46,6 +54,8 @@ std::unique_ptr<Flow> make_resnet_flow(const nlohmann::json& configuration) {
   reader.text("activation", activation);
   reader.text("time_function", phi);
   reader.integer("fourier_terms", options.fourier_terms, 1, 1024);
+  reader.boolean("invertible", options.invertible);
+  reader.number("coefficient", options.coefficient, 0.01, 0.9999);
   reader.finish();
   options.activation = activation_by_name(activation);
   options.time_function = time_function_by_name(phi);

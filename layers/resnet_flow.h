@@ -1,5 +1,6 @@
-// The free ResNet flow (Bilos et al. 2021, equation 6, without the Lipschitz constraint): x <- x + phi_k(t) * g_k(t, x)
-// for k = 1 .. blocks, g_k a multilayer perceptron of [x, t].
+// The ResNet flow (Bilos et al. 2021, equation 6): x <- x + phi_k(t) * g_k(t, x) for k = 1 .. blocks, g_k a multilayer
+// perceptron of [x, t]. It is free, or invertible: then |phi_k| <= 1, all weights of g_k are normalised (all, where the
+// authors' code leaves the first free) and Lip(g_k) <= coefficient < 1, so that y -> y - phi_k(t) g_k(t, x) contracts.
 #pragma once
 
 #include <vector>
@@ -20,12 +21,15 @@ class ResNetFlow : public Flow {
     Activation activation = Activation::silu;
     TimeFunctionKind time_function = TimeFunctionKind::tanh;
     std::int64_t fourier_terms = 8;
+    bool invertible = false;
+    double coefficient = 0.97;  ///< of an invertible flow, for the whole of g_k: its layers share it
   };
 
   explicit ResNetFlow(const Options& options);
 
   std::int64_t block_count() const override { return options_.blocks; }
   Tensor forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) override;
+  Inversion inversion() const override { return options_.invertible ? Inversion::fixed_point : Inversion::none; }
   nlohmann::json configuration() const override;
   std::int64_t dimension() const override { return options_.dimension; }
 
@@ -36,6 +40,7 @@ class ResNetFlow : public Flow {
   };
   Options options_;
   std::vector<Block> blocks_;
+  SpectralNorm norm_;  // of an invertible flow
 };
 
 std::unique_ptr<Flow> make_resnet_flow(const nlohmann::json& configuration);

@@ -30,6 +30,11 @@ const char* name_of(TimeFunctionKind kind) {
   return "unknown";
 }
 
+bool bounded_by_one(TimeFunctionKind kind) {
+  return kind == TimeFunctionKind::identity || kind == TimeFunctionKind::tanh ||
+         kind == TimeFunctionKind::bounded_fourier;
+}
+
 TimeFunctionLayer::TimeFunctionLayer(Parameters& parameters, const std::string& name, TimeFunctionKind kind,
                                      std::int64_t d, std::int64_t terms)
     : kind_(kind), d_(d) {

@@ -26,4 +26,7 @@ class TimeFunctionLayer {
 TimeFunctionKind time_function_by_name(const std::string& name);
 const char* name_of(TimeFunctionKind kind);
 
+/// |phi(t)| <= 1 for every t in [0, 1], whatever the weights.
+bool bounded_by_one(TimeFunctionKind kind);
+
 }  // namespace otnfm

@@ -45,9 +45,15 @@ Parameter Parameters::add(std::string name, Shape shape, Initial initial, bool d
   return {static_cast<int>(entries_.size()) - 1};
 }
 
+Parameter Parameters::add_buffer(std::string name, Shape shape, Initial initial) {
+  const Parameter p = add(std::move(name), std::move(shape), initial, /*decayed=*/false);
+  entries_.back().buffer = true;
+  return p;
+}
+
 std::int64_t Parameters::weight_count() const {
   std::int64_t n = 0;
-  for (const Entry& entry : entries_) n += size_of_shape(entry.shape);
+  for (const Entry& entry : entries_) n += entry.buffer ? 0 : size_of_shape(entry.shape);
   return n;
 }
 

@@ -32,13 +32,17 @@ class Parameters {
   /// Throws InputError once `allocate` was called.
   Parameter add(std::string name, Shape shape, Initial initial, bool decayed);
 
+  /// Declares numbers that lie among the weights, in model files and in a run's state too, but that no gradient
+  /// reaches: what an op carries from step to step. The optimiser leaves them as they are, since their gradient is 0.
+  Parameter add_buffer(std::string name, Shape shape, Initial initial);
+
   /// Lays all weights out and fills them from the seed: the same values on every device. Without `training` there are
   /// the values alone; the other flat vectors are empty.
   void allocate(Device device, std::uint64_t seed, bool training = true);
   bool allocated() const { return allocated_; }
 
   std::int64_t count() const { return static_cast<std::int64_t>(entries_.size()); }
-  std::int64_t weight_count() const;  ///< numbers in all, without the padding between weights
+  std::int64_t weight_count() const;  ///< numbers in all, without buffers and the padding between weights
   const std::string& name(int index) const { return entries_[index].name; }
   const Shape& shape(int index) const { return entries_[index].shape; }
 
@@ -62,6 +66,7 @@ class Parameters {
     Shape shape;
     Initial initial;
     bool decayed;
+    bool buffer = false;
     std::int64_t offset = 0;
   };
   std::vector<Entry> entries_;

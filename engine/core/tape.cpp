@@ -1,6 +1,7 @@
 #include "engine/core/tape.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 
 #include "kernels/check.h"
@@ -67,7 +68,10 @@ void require_finite(Stream& stream, const View<float>& view, const std::string& 
 
 }  // namespace tape_detail
 
-Tape::Tape(Device device, Options options) : device_(device), options_(options) {}
+Tape::Tape(Device device, Options options) : device_(device), options_(options) {
+  static std::atomic<std::uint64_t> tapes{0};
+  serial_ = ++tapes;
+}
 
 // --- Recording
 // ---------------------------------------------------------------------------------------------------------------
@@ -130,7 +134,7 @@ Node& Tape::append(const char* name, std::size_t bytes) {
 }
 
 void Tape::differentiate(std::initializer_list<Tensor> inputs, const Tensor& output,
-                         void (*backward)(Tape&, const Node&)) {
+                         void (*backward)(Tape&, const Node&), const Tensor& second_output) {
   bool wanted = false;
   Node& node = nodes_.back();
   int k = 0;
@@ -139,9 +143,11 @@ void Tape::differentiate(std::initializer_list<Tensor> inputs, const Tensor& out
     node.inputs.at(k++) = input;
   }
   node.output = output;
+  node.second_output = second_output;
   if (!wanted || !options_.training) return;
   node.backward = backward;
   values_[output.id_].wants_gradient = true;
+  if (second_output.defined()) values_[second_output.id_].wants_gradient = true;
 }
 
 // --- Gradients
@@ -199,7 +205,10 @@ void Tape::backward_from(const Tensor& output, const Tensor& cotangent) {
   add_gradient(output, cotangent);
   for (int k = static_cast<int>(nodes_.size()) - 1; k >= 0; --k) {
     const Node node = nodes_[k];  // a copy: the rule appends to nodes_
-    if (node.backward && values_[node.output.id_].gradient.defined()) node.backward(*this, node);
+    const auto arrived = [&](const Tensor& output) {
+      return output.defined() && values_[output.id_].gradient.defined();
+    };
+    if (node.backward && (arrived(node.output) || arrived(node.second_output))) node.backward(*this, node);
   }
   // A weight that the loss does not reach still has a gradient: zero, not what was there before.
   for (const auto& [address, tensor] : parameters_) {

@@ -38,6 +38,7 @@ struct Node {
   std::size_t offset = 0;  ///< of the arguments in the tape's buffer
   std::array<Tensor, kMaxInputs> inputs;
   Tensor output;
+  Tensor second_output;  ///< undefined where there is one output
 };
 
 class Tape {
@@ -56,6 +57,8 @@ class Tape {
   bool training() const { return options_.training; }
   /// Whether the weights learn by what is recorded here: a training step, and not the derivative of a finished map.
   bool learns() const { return options_.training && !options_.frozen; }
+  /// A number that no other tape of this process has: what a layer has put on this tape once is known by it.
+  std::uint64_t serial() const { return serial_; }
 
   // --- Recording
   // -------------------------------------------------------------------------------------------------------------
@@ -84,8 +87,10 @@ class Tape {
   void record(void (*op)(Stream&, const Arguments&), const Arguments& arguments);
 
   /// Lets a gradient flow from `output`, which the call recorded last has made, to `inputs` (undefined ones are passed
-  /// over) by `backward`. Nothing happens where no input wants a gradient.
-  void differentiate(std::initializer_list<Tensor> inputs, const Tensor& output, void (*backward)(Tape&, const Node&));
+  /// over) by `backward`. Nothing happens where no input wants a gradient. An op may have a second output: then the
+  /// rule is called where a gradient has arrived at either, and must ask which.
+  void differentiate(std::initializer_list<Tensor> inputs, const Tensor& output, void (*backward)(Tape&, const Node&),
+                     const Tensor& second_output = {});
 
   /// Names what is recorded from here on ("forward", "backward", "update"), for the split of a step's time.
   void begin_phase(const std::string& name);
@@ -173,6 +178,7 @@ class Tape {
 
   Device device_;
   Options options_;
+  std::uint64_t serial_;
   std::vector<Node> nodes_;
   std::vector<std::byte> arguments_;
   std::vector<Planned> plan_;

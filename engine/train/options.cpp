@@ -76,7 +76,7 @@ void TrainingOptions::read(const nlohmann::json& configuration) {
   (void)changed.learning_rate_schedule();
   (void)changed.matmul_precision();
   nlohmann::json trial = changed.flow;
-  if (!trial.contains("dimension")) trial["dimension"] = 1;
+  if (!trial.contains("dimension")) trial["dimension"] = 2;
   make_flow(trial);
   try {
     (void)changed.to_json().dump();  // a path may hold bytes that JSON, and so the model file, cannot

@@ -21,11 +21,12 @@ enum class Role { input, output, in_out };
 
 /// What an input is filled with before the run; outputs are poisoned with NaN (or 0xFF bytes).
 struct Fill {
-  enum class Kind { normal, uniform, integers, zeros } kind = Kind::normal;
+  enum class Kind { normal, uniform, integers, permutation, zeros } kind = Kind::normal;
   double low = 0, high = 1;  ///< of uniform; of integers: low <= k < high
   static Fill normal() { return {}; }
   static Fill uniform(double low, double high) { return {Kind::uniform, low, high}; }
   static Fill integers(double low, double high) { return {Kind::integers, low, high}; }
+  static Fill permutation() { return {Kind::permutation, 0, 0}; }  ///< of 0 .. n - 1
   static Fill zeros() { return {Kind::zeros, 0, 0}; }
 };
 

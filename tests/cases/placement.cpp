@@ -111,6 +111,13 @@ Values random_values(const Case& c, std::mt19937_64& random) {
           x = static_cast<double>(std::uniform_int_distribution<std::int64_t>(
               static_cast<std::int64_t>(b.fill.low), static_cast<std::int64_t>(b.fill.high) - 1)(random));
           break;
+        case Fill::Kind::permutation: {  // from the inside out: x takes the place of one before it
+          const std::int64_t last = static_cast<std::int64_t>(&x - v.data());
+          const auto place = std::uniform_int_distribution<std::int64_t>(0, last)(random);
+          x = v[place];
+          v[place] = static_cast<double>(last);
+          break;
+        }
         case Fill::Kind::zeros:
           x = 0;
           break;

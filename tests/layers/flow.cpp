@@ -19,6 +19,10 @@ std::vector<nlohmann::json> configurations() {
         {{"family", "resnet"}, {"dimension", 3}, {"blocks", 2}, {"width", 17}, {"depth", 2}, {"time_function", phi}});
   list.push_back(
       {{"family", "resnet"}, {"dimension", 1}, {"blocks", 1}, {"width", 1}, {"depth", 0}, {"activation", "gelu"}});
+  list.push_back({{"family", "resnet"}, {"dimension", 3}, {"blocks", 5}, {"width", 17}, {"invertible", true}});
+  for (const char* mask : {"alternating", "random"})
+    for (const std::int64_t d : {2, 7})
+      list.push_back({{"family", "coupling"}, {"dimension", d}, {"blocks", 3}, {"width", 17}, {"mask", mask}});
   return list;
 }
 
@@ -80,6 +84,11 @@ TEST(Flow, NamesWhatIsWrongWithAConfiguration) {
             std::string::npos);
   EXPECT_NE(message({{"family", "resnet"}, {"activation", "swoosh"}}).find("silu"), std::string::npos);
   EXPECT_NE(message({{"family", "resnet"}, {"time_function", "cubic"}}).find("tanh"), std::string::npos);
+  EXPECT_NE(message({{"family", "resnet"}, {"invertible", true}, {"time_function", "log"}}).find("log"),
+            std::string::npos);
+  EXPECT_NE(message({{"family", "resnet"}, {"coefficient", 1.0}}).find("coefficient"), std::string::npos);
+  EXPECT_NE(message({{"family", "coupling"}, {"dimension", 1}}).find("2 dimensions"), std::string::npos);
+  EXPECT_NE(message({{"family", "coupling"}, {"mask", "checkers"}}).find("alternating"), std::string::npos);
   EXPECT_NE(message(nlohmann::json::array()), "accepted");
   EXPECT_NE(message({{"family", 3}}), "accepted");
 }

@@ -1,0 +1,42 @@
+// The ops that only flows have, on tensors (see engine/core/ops.h).
+#pragma once
+
+#include "engine/core/ops.h"
+#include "kernels/power_iteration.h"
+
+namespace otnfm {
+
+/// What a power iteration has made of several matrices.
+struct SpectralVectors {
+  Tensor left;   ///< all u, flat
+  Tensor right;  ///< all v, flat
+  Tensor sigma;  ///< [count]
+};
+
+/// weight min(1, target / sigma), with the gradient through sigma = u^T weight v. `matrix` says where its u and v lie,
+/// `k` which sigma is its own. weight [r, c] -> [r, c]
+Tensor spectral_scale(Tape& tape, Tensor weight, const SpectralVectors& vectors, const SpectralMatrix& matrix, int k,
+                      float target);
+
+/// [x[:, columns] | t]: what a conditioner sees. x [B, d], columns [n] int64, t [B, 1] -> [B, n + 1]. No gradient flows
+/// to t.
+Tensor select_columns(Tape& tape, Tensor x, const View<const std::int64_t>& columns, Tensor t);
+
+/// A coupling's result. log_det is that of the map that was asked for, inverse or not.
+struct Coupled {
+  Tensor y;        ///< [B, d]
+  Tensor log_det;  ///< [B, 1], undefined where it was not wanted
+};
+
+/// The last n columns of `index` moved, the others copied (kernels/affine_coupling.h). x [B, d], raw [B, 2 n],
+/// phi_scale and phi_shift [B, n], index [d] int64.
+struct AffineCouplingInputs {
+  Tensor x, raw, phi_scale, phi_shift;
+  View<const std::int64_t> index;
+  float bound;
+  bool inverse;
+  bool with_log_det;
+};
+Coupled affine_coupling(Tape& tape, const AffineCouplingInputs& inputs);
+
+}  // namespace otnfm

@@ -1,0 +1,153 @@
+#include "layers/coupling_flow.h"
+
+#include <algorithm>
+
+#include "kernels/device/philox.h"
+#include "layers/configuration.h"
+#include "layers/table.h"
+
+namespace otnfm {
+namespace {
+
+struct NamedMask {
+  const char* name;
+  CouplingFlow::Mask mask;
+};
+constexpr NamedMask kMasks[] = {{"alternating", CouplingFlow::Mask::alternating},
+                                {"random", CouplingFlow::Mask::random}};
+
+constexpr std::uint32_t kMaskStream = 0x3a5c;
+
+/// Fisher and Yates. The same permutation on every device and in every build, since a model is nothing without it.
+std::vector<std::int64_t> shuffled(std::int64_t d, std::uint64_t seed, std::uint64_t number) {
+  std::vector<std::int64_t> order(d);
+  for (std::int64_t j = 0; j < d; ++j) order[j] = j;
+  for (std::int64_t j = d - 1; j > 0; --j) {
+    const PhiloxWords words = random_words(seed, kMaskStream, number, static_cast<std::uint64_t>(j));
+    std::swap(order[j], order[static_cast<std::int64_t>(words.word[0]) % (j + 1)]);
+  }
+  return order;
+}
+
+/// The columns that stay in block k, then those that move.
+std::vector<std::int64_t> columns_of(const CouplingFlow::Options& options, std::int64_t k, std::int64_t& kept) {
+  const std::int64_t d = options.dimension;
+  std::vector<std::int64_t> order, stay, move;
+  if (options.mask == CouplingFlow::Mask::random) {
+    order = shuffled(d, static_cast<std::uint64_t>(options.mask_seed), static_cast<std::uint64_t>(k / 2));
+  } else {
+    order.resize(d);
+    for (std::int64_t j = 0; j < d; ++j) order[j] = j;
+  }
+  for (std::int64_t j = 0; j < d; ++j) (j % 2 == k % 2 ? move : stay).push_back(order[j]);
+  // In order, so that neighbouring threads read neighbouring columns where they can.
+  std::sort(stay.begin(), stay.end());
+  std::sort(move.begin(), move.end());
+  kept = static_cast<std::int64_t>(stay.size());
+  stay.insert(stay.end(), move.begin(), move.end());
+  return stay;
+}
+
+}  // namespace
+
+CouplingFlow::CouplingFlow(const Options& options) : options_(options) {
+  if (options.dimension < 2)
+    throw InputError(
+        "flow coupling: some columns move by what the others say, so there must be at least 2 dimensions, not " +
+        std::to_string(options.dimension));
+  for (std::int64_t k = 0; k < options.blocks; ++k) {
+    const std::string name = "blocks." + std::to_string(k);
+    std::int64_t kept = 0;
+    std::vector<std::int64_t> columns = columns_of(options, k, kept);
+    const std::int64_t moved = options.dimension - kept;
+    std::vector<std::int64_t> widths(options.depth + 2, options.width);
+    widths.front() = kept + 1;
+    widths.back() = 2 * moved;
+    std::vector<TimeFunctionLayer> phi;
+    for (const char* which : {".phi_s", ".phi_m"})
+      phi.emplace_back(parameters_, name + which, options.time_function, moved, options.fourier_terms);
+    blocks_.push_back({.columns = std::move(columns),
+                       .columns_there = {},
+                       .phi = std::move(phi),
+                       .conditioner = Mlp(parameters_, name + ".conditioner", widths, options.activation,
+                                          /*zero_last=*/true),
+                       .kept = kept});
+  }
+}
+
+Coupled CouplingFlow::couple(Tape& tape, std::int64_t k, Tensor t, Tensor x, bool inverse, bool with_log_det) {
+  Block& block = blocks_[k];
+  const std::size_t bytes = block.columns.size() * sizeof(std::int64_t);
+  if (block.columns_there.bytes() != bytes) {
+    block.columns_there = Memory(tape.device(), bytes, "a coupling's columns");
+    Stream stream(tape.device());
+    copy_bytes(stream, block.columns_there.data(), block.columns.data(), bytes);
+    stream.synchronize();
+  }
+  const View<const std::int64_t> index(reinterpret_cast<const std::int64_t*>(block.columns_there.data()),
+                                       {options_.dimension});
+  const Tensor seen = select_columns(tape, x, index.row_slice(0, block.kept), t);
+  const Tensor raw = block.conditioner.forward(tape, parameters_, seen, precision);
+  return affine_coupling(tape, {.x = x,
+                                .raw = raw,
+                                .phi_scale = block.phi[0].forward(tape, parameters_, t),
+                                .phi_shift = block.phi[1].forward(tape, parameters_, t),
+                                .index = index,
+                                .bound = static_cast<float>(options_.log_scale_bound),
+                                .inverse = inverse,
+                                .with_log_det = with_log_det});
+}
+
+Tensor CouplingFlow::forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) {
+  return couple(tape, k, t, x, /*inverse=*/false, /*with_log_det=*/false).y;
+}
+
+Tensor CouplingFlow::inverse_block(Tape& tape, std::int64_t k, Tensor t, Tensor y) {
+  return couple(tape, k, t, y, /*inverse=*/true, /*with_log_det=*/false).y;
+}
+
+BlockWithLogDet CouplingFlow::forward_block_with_log_det(Tape& tape, std::int64_t k, Tensor t, Tensor x) {
+  const Coupled coupled = couple(tape, k, t, x, /*inverse=*/false, /*with_log_det=*/true);
+  return {coupled.y, coupled.log_det};
+}
+
+nlohmann::json CouplingFlow::configuration() const {
+  const char* mask = "";
+  for (const NamedMask& entry : kMasks)
+    if (entry.mask == options_.mask) mask = entry.name;
+  return {{"family", "coupling"},
+          {"dimension", options_.dimension},
+          {"blocks", options_.blocks},
+          {"width", options_.width},
+          {"depth", options_.depth},
+          {"activation", name_of(options_.activation)},
+          {"time_function", name_of(options_.time_function)},
+          {"fourier_terms", options_.fourier_terms},
+          {"mask", mask},
+          {"mask_seed", options_.mask_seed},
+          {"log_scale_bound", options_.log_scale_bound}};
+}
+
+std::unique_ptr<Flow> make_coupling_flow(const nlohmann::json& configuration) {
+  CouplingFlow::Options options;
+  std::string activation = name_of(options.activation), phi = name_of(options.time_function), mask = "alternating";
+  ConfigurationReader reader(configuration, "flow coupling");
+  reader.ignore("family");
+  reader.integer("dimension", options.dimension, 1, 1 << 20);
+  reader.integer("blocks", options.blocks, 1, 1024);
+  reader.integer("width", options.width, 1, 1 << 16);
+  reader.integer("depth", options.depth, 0, 64);
+  reader.text("activation", activation);
+  reader.text("time_function", phi);
+  reader.integer("fourier_terms", options.fourier_terms, 1, 1024);
+  reader.text("mask", mask);
+  reader.integer("mask_seed", options.mask_seed, 0, INT64_MAX);
+  reader.number("log_scale_bound", options.log_scale_bound, 1e-3, 20);
+  reader.finish();
+  options.activation = activation_by_name(activation);
+  options.time_function = time_function_by_name(phi);
+  options.mask = find_by_name(std::span<const NamedMask>(kMasks), mask, "mask").mask;
+  return std::make_unique<CouplingFlow>(options);
+}
+
+}  // namespace otnfm
