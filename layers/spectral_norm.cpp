@@ -28,7 +28,7 @@ void SpectralNorm::declare(Parameters& parameters, const std::string& name) {
 void SpectralNorm::iterate(Tape& tape, const Parameters& parameters) {
   tape_ = tape.serial();
   iterated_.clear();
-  const bool step = tape.training() && parameters.gradients().data != nullptr;
+  const bool step = tape.learns() && parameters.gradients().data != nullptr;
   const View<float> all = parameters.values(), start = parameters.value(vectors_);
   const Tensor left = tape.make({left_});
   const Tensor right = step ? tape.external(start) : tape.make({right_});

@@ -28,6 +28,8 @@ void add_train(CLI::App& program);
 void add_sample(CLI::App& program);
 void add_eval(CLI::App& program);
 void add_couple(CLI::App& program);
+void add_invert(CLI::App& program);
+void add_map(CLI::App& program);
 void add_info(CLI::App& program);
 
 }  // namespace otnfm

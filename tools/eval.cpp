@@ -1,9 +1,13 @@
 // otnfm eval: how far a model's samples are from the data.
 #include <fmt/format.h>
 
+#include <cmath>
+
+#include "engine/generate/log_likelihood.h"
 #include "engine/train/evaluation.h"
 #include "engine/train/preview.h"
 #include "tools/command.h"
+#include "tools/rows.h"
 
 namespace otnfm {
 namespace {
@@ -12,7 +16,25 @@ struct EvalFlags {
   CommonFlags common;
   std::string model, data, neighbours;
   EvaluationOptions options;
+  bool log_likelihood = false;
 };
+
+/// Adds the mean log-likelihood of the first rows of the data (of the test set, where there is one).
+void add_log_likelihood(nlohmann::json& result, const EvalFlags& flags, const Model& model, const Dataset& data) {
+  std::vector<float> values = rows_in_order(data, flags.options.samples, flags.common.seed);
+  const std::int64_t d = model.dimension(), n = static_cast<std::int64_t>(values.size()) / d;
+  const View<float> y(values.data(), {n, d});
+  if (data.is_images()) dequantise(y, flags.common.seed);
+  LogLikelihood log_likelihood(model, flags.common.chosen_device(), 4096, {.seed = flags.common.seed});
+  const LogLikelihoods found = log_likelihood(y);
+  result["log_likelihood"] = found.mean;
+  result["log_likelihood_error"] = std::hypot(found.standard_error, found.estimator_error);
+  result["log_likelihood_estimator_error"] = found.estimator_error;
+  result["log_likelihood_rows"] = n;
+  if (!data.is_images()) return;
+  result["bits_per_dimension"] = bits_per_dimension(found.mean, d);
+  result["dequantised"] = true;
+}
 
 void eval(const EvalFlags& flags) {
   Generator generator = Generator::load(flags.model, flags.common.chosen_device());
@@ -20,7 +42,11 @@ void eval(const EvalFlags& flags) {
   const Dataset data = open_dataset(spec);
   EvaluationOptions options = flags.options;
   options.seed = flags.common.seed;
+  require_dimension(data, generator.dimension());
+  nlohmann::json likelihood = nlohmann::json::object();
+  if (flags.log_likelihood) add_log_likelihood(likelihood, flags, generator.model(), data);
   nlohmann::json result = evaluate(generator, data, options);
+  result.update(likelihood);
   result["model"] = flags.model;
   result["data"] = spec;
   if (!flags.neighbours.empty()) {
@@ -43,6 +69,12 @@ void eval(const EvalFlags& flags) {
   if (result.contains("nearest_train"))
     fmt::print("nearest train {:.3f} of a sample, {:.3f} of a test point\n", number("nearest_train"),
                number("nearest_train_test"));
+  if (flags.log_likelihood)
+    fmt::print("log-likelihood {:.4f} +- {:.4f} nats, mean of {} {}\n", number("log_likelihood"),
+               number("log_likelihood_error"), result["log_likelihood_rows"].get<std::int64_t>(),
+               data.has_test_split() ? "test rows" : "rows");
+  if (result.contains("bits_per_dimension"))
+    fmt::print("bits          {:.4f} a dimension, with uniform dequantisation\n", number("bits_per_dimension"));
   fmt::print("speed         {:.4g} samples/s, one network evaluation each\n", number("samples_per_second"));
   if (!flags.neighbours.empty()) fmt::print("neighbours    {}\n", flags.neighbours);
 }
@@ -60,6 +92,8 @@ void add_eval(CLI::App& program) {
   command->add_option("--repeats", flags->options.repeats, "draws")->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--neighbours", flags->neighbours,
                       "FILE.png: samples of an image model, each above its nearest training image");
+  command->add_flag("--log-likelihood", flags->log_likelihood,
+                    "the mean log-likelihood of the data: for a family with an inverse and a Gaussian source");
   flags->common.add_device(*command);
   flags->common.add_seed(*command);
   flags->common.add_json(*command);

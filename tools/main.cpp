@@ -30,6 +30,8 @@ int main(int argc, char** argv) {
   otnfm::add_sample(program);
   otnfm::add_eval(program);
   otnfm::add_couple(program);
+  otnfm::add_invert(program);
+  otnfm::add_map(program);
   otnfm::add_info(program);
   try {
     if (argc > 1 && argv[1][0] != '-') require_command(program, argv[1]);

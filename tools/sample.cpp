@@ -10,6 +10,7 @@
 #include "engine/io/png.h"
 #include "engine/io/scatter.h"
 #include "tools/command.h"
+#include "tools/trajectory.h"
 
 namespace otnfm {
 namespace {
@@ -17,7 +18,7 @@ namespace {
 struct SampleFlags {
   CommonFlags common;
   std::string model, out;
-  std::int64_t n = 0;
+  std::int64_t n = 0, trajectory = 0;
 };
 
 void write_picture(const std::string& path, const Generator& generator, View<const float> x0, View<const float> x1) {
@@ -38,6 +39,22 @@ void sample(const SampleFlags& flags) {
   Generator generator = Generator::load(flags.model, flags.common.chosen_device(),
                                         std::min<std::int64_t>(4096, std::max<std::int64_t>(1, flags.n)));
   const std::int64_t d = generator.dimension();
+  if (flags.trajectory != 0) {
+    const std::string stem = flags.out.substr(0, flags.out.size() - extension.size());
+    const Trajectory files =
+        write_trajectory(generator, flags.common.chosen_device(), flags.trajectory, flags.n, flags.common.seed, stem);
+    if (flags.common.json)
+      fmt::print("{}\n", nlohmann::json({{"n", flags.n},
+                                         {"d", d},
+                                         {"times", flags.trajectory},
+                                         {"out", files.points},
+                                         {"picture", files.picture}})
+                             .dump());
+    else
+      fmt::print("{} samples at {} times from 0 to 1: {}, the paths: {}\n", flags.n, flags.trajectory, files.points,
+                 files.picture);
+    return;
+  }
   if (flags.n > std::numeric_limits<std::int64_t>::max() / (8 * d))
     throw InputError("-n " + std::to_string(flags.n) + ": too many samples for memory");
   std::vector<float> noise(flags.n * d), samples(flags.n * d);
@@ -72,6 +89,8 @@ void add_sample(CLI::App& program) {
   command->add_option("MODEL", flags->model, "model.safetensors")->required();
   command->add_option("-n", flags->n, "how many")->required()->check(CLI::NonNegativeNumber);
   command->add_option("--out", flags->out, "FILE.npy ([n, d]) or FILE.png")->required();
+  command->add_option("--trajectory", flags->trajectory,
+                      "K: the samples at K times on their way, [K, n, d] in FILE.npy, and the paths in FILE.png");
   flags->common.add_device(*command);
   flags->common.add_seed(*command);
   flags->common.add_json(*command);

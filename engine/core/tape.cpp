@@ -105,7 +105,7 @@ Tensor Tape::parameter(const Parameters& parameters, Parameter p) {
   if (const auto found = parameters_.find(value.data); found != parameters_.end()) return found->second;
   const Shape& shape = parameters.shape(p.index);
   const Tensor tensor = make_tensor(shape, DType::float32, value.data);
-  if (options_.training) {
+  if (learns()) {
     const Tensor slot = make_tensor(shape, DType::float32, parameters.gradient(p).data);
     values_[tensor.id_].wants_gradient = true;
     values_[tensor.id_].gradient_slot = slot;
@@ -196,7 +196,13 @@ void Tape::backward(const Tensor& loss) {
   if (!wants_gradient(loss)) throw InputError("the loss depends on no parameter");
   const Tensor one = make({1});
   record(fill, Fill{.y = as_output(one), .value = 1.0f});
-  add_gradient(loss, one);
+  backward_from(loss, one);
+}
+
+void Tape::backward_from(const Tensor& output, const Tensor& cotangent) {
+  if (!options_.training) throw InputError("backward on a tape that is not for training");
+  if (!wants_gradient(output)) throw InputError("the output depends on nothing that wants a gradient");
+  add_gradient(output, cotangent);
   for (int k = static_cast<int>(nodes_.size()) - 1; k >= 0; --k) {
     const Node node = nodes_[k];  // a copy: the rule appends to nodes_
     const auto arrived = [&](const Tensor& output) {
@@ -207,7 +213,8 @@ void Tape::backward(const Tensor& loss) {
   // A weight that the loss does not reach still has a gradient: zero, not what was there before.
   for (const auto& [address, tensor] : parameters_) {
     const Value& value = values_[tensor.id_];
-    if (!value.gradient.defined()) record(fill, Fill{.y = as_output(value.gradient_slot), .value = 0.0f});
+    if (value.gradient_slot.defined() && !value.gradient.defined())
+      record(fill, Fill{.y = as_output(value.gradient_slot), .value = 0.0f});
   }
 }
 

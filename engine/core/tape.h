@@ -47,6 +47,7 @@ class Tape {
     bool training = true;       ///< false: nothing is kept for a backward pass, epilogues are fused
     bool debug_memory = false;  ///< every tensor has its own allocation: an overrun is seen by a sanitizer
     bool check_finite = false;  ///< after every kernel, its outputs are searched for NaN and infinity (slow)
+    bool frozen = false;        ///< gradients flow to the tensors marked by `want_gradient` alone, not to the weights
   };
 
   explicit Tape(Device device, Options options);
@@ -54,6 +55,8 @@ class Tape {
 
   Device device() const { return device_; }
   bool training() const { return options_.training; }
+  /// Whether the weights learn by what is recorded here: a training step, and not the derivative of a finished map.
+  bool learns() const { return options_.training && !options_.frozen; }
   /// A number that no other tape of this process has: what a layer has put on this tape once is known by it.
   std::uint64_t serial() const { return serial_; }
 
@@ -99,7 +102,11 @@ class Tape {
   /// `want_gradient`. `loss` is [1].
   void backward(const Tensor& loss);
 
-  /// Lets a gradient flow to a tensor made by `external`.
+  /// The same from an output that is no loss: records the products of `cotangent`, of output's shape, with the
+  /// derivatives of output. Once a tape, as `backward`.
+  void backward_from(const Tensor& output, const Tensor& cotangent);
+
+  /// Lets a gradient flow to a tensor that no op with a gradient has made.
   void want_gradient(const Tensor& tensor);
   bool wants_gradient(const Tensor& tensor) const;
 

@@ -8,16 +8,14 @@
 #include <vector>
 
 #include "engine/io/axes.h"
-#include "engine/io/canvas.h"
 #include "engine/io/density.h"
+#include "engine/io/panels.h"
 #include "kernels/check.h"
 
 namespace otnfm {
 
 namespace {
 
-constexpr Color kPaper = Color::hex(0xffffff), kInk = Color::hex(0x1b1f24), kSoftInk = Color::hex(0x667079);
-constexpr Color kPanel = Color::hex(0x12091f), kRule = Color::hex(0x2b2140), kMuted = Color::hex(0x4d4763);
 constexpr double kBandwidth = 0.017;  // of the density, as a share of a panel's side
 
 // The halves of van der Corput's sequence: 1/2, 1/4, 3/4, 1/8, ... fill an interval evenly, however many are taken.
@@ -61,26 +59,12 @@ class Figure {
  public:
   Figure(const Box& box, const std::string& title, const TransportPlot& options, bool has_height)
       : box_(box),
-        scale_(static_cast<float>(options.panel_pixels) / 440),
-        side_(static_cast<float>(options.panel_pixels)),
-        top_((options.caption.empty() ? 104.0f : 138.0f) * scale_),
-        canvas_(static_cast<int>(margin_left() + 4 * side_ + 3 * gap() + 28 * scale_),
-                static_cast<int>(top_ + side_ + 62 * scale_), kPaper),
-        has_height_(has_height) {
-    heading(46 * scale_, title, {.size = 31 * scale_, .color = kInk, .bold = true});
-    heading(80 * scale_, options.caption, {.size = 22 * scale_, .color = kSoftInk});
-  }
+        panels_({.count = 4, .panel_pixels = options.panel_pixels, .title = title, .caption = options.caption}),
+        scale_(panels_.scale()),
+        has_height_(has_height) {}
 
   void begin_panel(int number, const std::string& name, const std::string& count) {
-    const float left = margin_left() + static_cast<float>(number) * (side_ + gap());
-    panel_ = {left, top_, left + side_, top_ + side_};
-    canvas_.clear_clip();
-    canvas_.text(panel_.left, top_ - 13 * scale_, name, {.size = 24 * scale_, .color = kInk});
-    canvas_.text(panel_.right, top_ - 13 * scale_, count,
-                 {.size = 20 * scale_, .color = kSoftInk, .anchor = Anchor::right});
-    canvas_.fill(panel_, kPanel);
-    draw_ticks(number == 0);
-    canvas_.set_clip(panel_);
+    panels_.begin(number, box_, name, count, {.height = has_height_, .height_labels = number == 0});
   }
 
   void draw_density(const Cloud& cloud, float densest) {
@@ -96,14 +80,14 @@ class Figure {
       // show.
       const float level =
           densest > lone ? std::log(std::max(cloud.density[i] / lone, 1.0f)) / std::log(densest / lone) : 1.0f;
-      dot(cloud.points[i], radius, viridis(0.28f + 0.72f * level), 0.85f);
+      panels_.dot(cloud.points[i], radius, viridis(0.28f + 0.72f * level), 0.85f);
     }
   }
 
   void draw_muted(const Cloud& cloud) {
     const float radius = point_radius(cloud.points.size());
     for (const Point& p : cloud.points)
-      if (box_.contains(p)) dot(p, radius, kMuted, 0.55f);
+      if (box_.contains(p)) panels_.dot(p, radius, kMuted, 0.55f);
   }
 
   // Coloured by the direction, seen from the middle, in which the end lies.
@@ -114,16 +98,14 @@ class Figure {
     const auto color = [&](Point end) {
       return color_wheel(std::atan2(end.y - box_.center.y, end.x - box_.center.x), 0.76, 0.13);
     };
-    for (std::size_t i : shown)
-      canvas_.line({at_x(from[i].x), at_y(from[i].y), at_x(to[i].x), at_y(to[i].y)}, 1.7f * scale_, color(to[i]),
-                   0.75f);
+    for (std::size_t i : shown) panels_.line(from[i], to[i], 1.7f * scale_, color(to[i]), 0.75f);
     for (std::size_t i : shown) {
-      dot(from[i], 3.3f * scale_, kPanel, 1);
-      dot(from[i], 2.2f * scale_, Color::hex(0xf2f0f7), 1);
+      panels_.dot(from[i], 3.3f * scale_, kPanel, 1);
+      panels_.dot(from[i], 2.2f * scale_, Color::hex(0xf2f0f7), 1);
     }
     for (std::size_t i : shown) {
-      dot(to[i], 5.2f * scale_, kPanel, 0.7f);
-      dot(to[i], 4.2f * scale_, color(to[i]), 1);
+      panels_.dot(to[i], 5.2f * scale_, kPanel, 0.7f);
+      panels_.dot(to[i], 4.2f * scale_, color(to[i]), 1);
     }
   }
 
@@ -138,62 +120,22 @@ class Figure {
     std::string note;
     if (outside > 0) note = fmt::format("{} outside", outside);
     if (broken > 0) note += fmt::format("{}{} not finite", note.empty() ? "" : ", ", broken);
-    if (note.empty()) return;
-    const TextStyle style{.size = 20 * scale_, .color = Color::hex(0xffb38a), .anchor = Anchor::right};
-    const float width = text_width(note, style);
-    canvas_.fill({panel_.right - width - 18 * scale_, panel_.bottom - 32 * scale_, panel_.right, panel_.bottom}, kPanel,
-                 0.8f);
-    canvas_.text(panel_.right - 9 * scale_, panel_.bottom - 10 * scale_, note, style);
+    panels_.remark(note);
   }
 
-  Image image() const { return canvas_.image(); }
+  Image image() const { return panels_.image(); }
 
  private:
-  // Shrunk where it would be wider than the figure.
-  void heading(float y, const std::string& text, TextStyle style) {
-    const float room = 4 * side_ + 3 * gap(), width = text_width(text, style);
-    if (width > room) style.size *= room / width;
-    canvas_.text(margin_left(), y, text, style);
-  }
-  float margin_left() const { return 66 * scale_; }
-  float gap() const { return 26 * scale_; }
-  float at_x(double x) const {
-    return panel_.left + static_cast<float>((x - box_.center.x + box_.half) / (2 * box_.half)) * side_;
-  }
-  float at_y(double y) const {
-    return panel_.bottom - static_cast<float>((y - box_.center.y + box_.half) / (2 * box_.half)) * side_;
-  }
   // Smaller the more there are: 4,096 points of radius 1.8 in a panel of 440 pixels.
   float point_radius(std::size_t count) const {
     return scale_ *
            std::clamp(1.8f * std::pow(4096.0f / static_cast<float>(std::max<std::size_t>(count, 1)), 0.2f), 1.0f, 4.5f);
   }
-  void dot(Point p, float radius, Color color, float alpha) {
-    canvas_.disc(at_x(p.x), at_y(p.y), radius, color, alpha);
-  }
-
-  void draw_ticks(bool with_height_labels) {
-    const TextStyle style{.size = 19 * scale_, .color = kSoftInk, .anchor = Anchor::center};
-    for (const Tick& tick : round_ticks(box_.center.x - box_.half, box_.center.x + box_.half)) {
-      const float x = std::round(at_x(tick.value)) + 0.5f;
-      canvas_.line({x, panel_.top, x, panel_.bottom}, scale_, kRule);
-      canvas_.text(x, panel_.bottom + 25 * scale_, tick.label, style);
-    }
-    if (!has_height_) return;
-    for (const Tick& tick : round_ticks(box_.center.y - box_.half, box_.center.y + box_.half)) {
-      const float y = std::round(at_y(tick.value)) + 0.5f;
-      canvas_.line({panel_.left, y, panel_.right, y}, scale_, kRule);
-      if (with_height_labels)
-        canvas_.text(panel_.left - 9 * scale_, y + 6.5f * scale_, tick.label,
-                     {.size = style.size, .color = kSoftInk, .anchor = Anchor::right});
-    }
-  }
 
   Box box_;
-  float scale_, side_, top_;
-  Canvas canvas_;
+  Panels panels_;
+  float scale_;
   bool has_height_;
-  Rectangle panel_{};
 };
 
 }  // namespace

@@ -1,0 +1,119 @@
+// g++ 12 takes the deliberately undefined operands of its own AVX-512 intrinsics for a mistake (its bug 105593).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+
+#include "layers/jacobian.h"
+
+#include <fmt/format.h>
+
+#include <Eigen/Dense>
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/check.h"
+#include "kernels/gather.h"
+
+namespace otnfm {
+namespace {
+
+Eigen::MatrixXd in_double(View<const float> jacobian) {
+  require(jacobian.rank == 2 && jacobian.rows() == jacobian.columns() && jacobian.rows_contiguous(), "jacobian", "J",
+          describe(jacobian) + ", wanted [d, d]");
+  Eigen::MatrixXd j(jacobian.rows(), jacobian.columns());
+  for (std::int64_t r = 0; r < jacobian.rows(); ++r)
+    for (std::int64_t c = 0; c < jacobian.columns(); ++c) j(r, c) = jacobian(r, c);
+  if (!j.allFinite()) throw RunError("a Jacobian holds a number that is not finite");
+  return j;
+}
+
+struct LogDet {
+  double log_abs;
+  bool positive;
+};
+
+LogDet log_det(const Eigen::MatrixXd& j) {
+  const Eigen::PartialPivLU<Eigen::MatrixXd> lu(j);
+  LogDet result{0, lu.permutationP().determinant() > 0};
+  for (const double pivot : lu.matrixLU().diagonal()) {
+    result.log_abs += std::log(std::abs(pivot));
+    if (pivot < 0) result.positive = !result.positive;
+  }
+  return result;
+}
+
+}  // namespace
+
+Jacobian::Jacobian(Flow& flow, Device device, std::optional<std::int64_t> block, std::int64_t rows)
+    : dimension_(flow.dimension()),
+      points_(std::max<std::int64_t>(1, rows / std::max<std::int64_t>(1, flow.dimension()))),
+      stream_(device),
+      batch_(device, points_, dimension_),
+      tape_(device, {.training = true, .frozen = true}) {
+  if (block && (*block < 0 || *block >= flow.block_count()))
+    throw InputError(fmt::format("jacobian: block {} of {}", *block, flow.block_count()));
+  const std::int64_t d = dimension_, all = points_ * d;
+  std::vector<std::int64_t> index(static_cast<std::size_t>(all));
+  std::vector<float> units(static_cast<std::size_t>(all * d), 0.0f);
+  for (std::int64_t k = 0; k < all; ++k) {
+    index[static_cast<std::size_t>(k)] = k / d;
+    units[static_cast<std::size_t>(k * d + k % d)] = 1;
+  }
+  memory_ = Memory(device, index.size() * sizeof(std::int64_t) + units.size() * sizeof(float), "a Jacobian's rows");
+  const View<std::int64_t> index_view(reinterpret_cast<std::int64_t*>(memory_.data()), {all});
+  const View<float> unit_view(reinterpret_cast<float*>(index_view.data + all), {all, d});
+  copy_bytes(stream_, index_view.data, index.data(), index.size() * sizeof(std::int64_t));
+  copy_bytes(stream_, unit_view.data, units.data(), units.size() * sizeof(float));
+  stream_.synchronize();
+
+  const Tensor t = tape_.make({all, 1}), x = tape_.make({all, d});
+  tape_.record(gather_rows, GatherRows{.x = batch_.t, .index = index_view, .y = t.view()});
+  tape_.record(gather_rows, GatherRows{.x = batch_.x, .index = index_view, .y = x.view()});
+  tape_.want_gradient(x);
+  y_ = block ? flow.forward_block(tape_, *block, t, x) : flow.forward(tape_, t, x);
+  tape_.backward_from(y_, tape_.external(unit_view));
+  gradient_ = tape_.gradient(x);
+  tape_.keep(y_);
+  tape_.keep(gradient_);
+  tape_.plan();
+}
+
+void Jacobian::operator()(View<const float> t, View<const float> x, View<float> y, View<float> jacobian) {
+  const std::int64_t d = dimension_;
+  require_flow_rows("Jacobian", d, t, x, y);
+  require(same_shape(jacobian, {x.rows(), d, d}) && jacobian.contiguous(), "Jacobian", "the Jacobian",
+          describe(jacobian) + fmt::format(", wanted contiguous [{}, {}, {}]", x.rows(), d, d));
+  std::vector<float> images(static_cast<std::size_t>(points_ * d * d));
+  const View<float> repeated(images.data(), {points_ * d, d});
+  for (std::int64_t begin = 0; begin < x.rows(); begin += points_) {
+    const std::int64_t count = std::min(points_, x.rows() - begin);
+    batch_.upload(stream_, t, x, begin, count);
+    tape_.run(stream_);
+    copy_rows(stream_, repeated, tape_.view(y_), count * d);
+    copy_rows(stream_, View<float>(jacobian.data + begin * d * d, {count * d, d}), tape_.view(gradient_), count * d);
+    stream_.synchronize();
+    for (std::int64_t i = 0; i < count; ++i) std::copy_n(repeated.row(i * d), d, y.row(begin + i));
+  }
+}
+
+JacobianSummary summarize_jacobian(View<const float> jacobian) {
+  const Eigen::MatrixXd j = in_double(jacobian);
+  JacobianSummary summary;
+  const Eigen::BDCSVD<Eigen::MatrixXd> svd(j);
+  summary.singular_values.assign(svd.singularValues().begin(), svd.singularValues().end());
+  const LogDet determinant = log_det(j);
+  summary.log_abs_determinant = determinant.log_abs;
+  summary.keeps_orientation = determinant.positive;
+  const double norm = j.norm();
+  summary.asymmetry = norm > 0 ? (j - j.transpose()).norm() / norm : 0;
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> symmetric((j + j.transpose()) / 2, Eigen::EigenvaluesOnly);
+  const double all = symmetric.eigenvalues().norm();
+  summary.negative_part = all > 0 ? symmetric.eigenvalues().cwiseMin(0).norm() / all : 0;
+  return summary;
+}
+
+double log_abs_determinant(View<const float> jacobian) {
+  return log_det(in_double(jacobian)).log_abs;
+}
+
+}  // namespace otnfm

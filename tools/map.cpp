@@ -1,0 +1,166 @@
+// otnfm map: what a model's map looks like. In two dimensions a picture; in any the Jacobian at samples of the source:
+// its singular values, and how far the map is from the gradient of a convex function, which the optimal one is.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/generate/generator.h"
+#include "engine/io/map_plot.h"
+#include "engine/io/png.h"
+#include "layers/flow_map.h"
+#include "layers/jacobian.h"
+#include "tools/command.h"
+
+namespace otnfm {
+namespace {
+
+constexpr std::int64_t kPictureSamples = 4096;
+
+struct MapFlags {
+  CommonFlags common;
+  std::string model, out;
+  double time = 1;
+  std::int64_t points = 64;
+};
+
+struct Spread {
+  double mean = 0, least = INFINITY, largest = -INFINITY;
+  void add(double value, std::int64_t n) {
+    mean += value / static_cast<double>(n);
+    least = std::min(least, value);
+    largest = std::max(largest, value);
+  }
+  nlohmann::json json() const { return {{"mean", mean}, {"min", least}, {"max", largest}}; }
+};
+
+struct Findings {
+  nlohmann::json json;
+  Spread largest, smallest, log_det, asymmetry, negative;
+  double folded = 0;
+};
+
+Findings look_at_jacobians(const Model& model, Device device, View<const float> x0, float time) {
+  const std::int64_t n = x0.rows(), d = x0.columns();
+  Jacobian jacobian(*model.flow, device, {}, std::max<std::int64_t>(d, 4096));
+  std::vector<float> images(static_cast<std::size_t>(d)), matrix(static_cast<std::size_t>(d * d));
+  const std::vector<float> times(1, time);
+  Findings found;
+  nlohmann::json singular_values = nlohmann::json::array();
+  std::vector<double> mean_values(static_cast<std::size_t>(d), 0.0);
+  for (std::int64_t i = 0; i < n; ++i) {
+    jacobian({times.data(), {1, 1}}, x0.row_slice(i, 1), {images.data(), {1, d}}, {matrix.data(), {1, d, d}});
+    const JacobianSummary summary = summarize_jacobian({matrix.data(), {d, d}});
+    singular_values.push_back(summary.singular_values);
+    for (std::size_t k = 0; k < mean_values.size(); ++k)
+      mean_values[k] += summary.singular_values[k] / static_cast<double>(n);
+    found.largest.add(summary.singular_values.front(), n);
+    found.smallest.add(summary.singular_values.back(), n);
+    found.log_det.add(summary.log_abs_determinant, n);
+    found.asymmetry.add(summary.asymmetry, n);
+    found.negative.add(summary.negative_part, n);
+    found.folded += summary.keeps_orientation ? 0 : 1 / static_cast<double>(n);
+  }
+  found.json = {{"points", n},
+                {"d", d},
+                {"time", time},
+                {"singular_values", singular_values},
+                {"mean_singular_values", mean_values},
+                {"largest_singular_value", found.largest.json()},
+                {"smallest_singular_value", found.smallest.json()},
+                {"log_abs_det", found.log_det.json()},
+                {"folded_share", found.folded},
+                {"asymmetry", found.asymmetry.json()},
+                {"negative_part", found.negative.json()}};
+  return found;
+}
+
+void draw(const MapFlags& flags, const Generator& generator, Device device) {
+  Flow& flow = *generator.model().flow;
+  std::vector<float> values(kPictureSamples * 2), images(values.size());
+  const View<float> x0(values.data(), {kPictureSamples, 2}), moved(images.data(), {kPictureSamples, 2});
+  generator.noise(flags.common.seed, 0, x0);
+  const auto time = static_cast<float>(flags.time);
+  const std::vector<float> times(std::max<std::size_t>(MapGrid::kSide * MapGrid::kSide, kPictureSamples), time);
+  FlowMap(flow, device)({times.data(), {kPictureSamples, 1}}, x0, moved);
+
+  constexpr std::int64_t kNodes = MapGrid::kSide * MapGrid::kSide;
+  std::vector<Point> source;
+  source.reserve(kPictureSamples);
+  for (std::int64_t i = 0; i < kPictureSamples; ++i) source.push_back({x0(i, 0), x0(i, 1)});
+  const MapGrid grid{robust_box(source, {})};
+  std::vector<float> node_values(kNodes * 2), node_images(kNodes * 2), jacobians(kNodes * 4);
+  const View<float> nodes(node_values.data(), {kNodes, 2}), ends(node_images.data(), {kNodes, 2});
+  grid.fill(nodes);
+  Jacobian(flow, device)({times.data(), {kNodes, 1}}, nodes, ends, {jacobians.data(), {kNodes, 2, 2}});
+  std::vector<double> log_dets(kNodes);
+  std::vector<char> folds(kNodes);
+  for (std::size_t i = 0; i < log_dets.size(); ++i) {
+    const float* j = jacobians.data() + 4 * i;
+    const double determinant = static_cast<double>(j[0]) * j[3] - static_cast<double>(j[1]) * j[2];
+    log_dets[i] = std::log(std::abs(determinant));
+    folds[i] = determinant < 0 ? 1 : 0;
+  }
+  const nlohmann::json& configuration = generator.model().configuration;
+  const std::string title =
+      configuration["source"].get<std::string>() + " \u2192 " + configuration["data"].get<std::string>();
+  write_png(flags.out, draw_map(grid, ends, log_dets, folds, moved,
+                                {.title = title,
+                                 .caption = "family " + configuration["flow"]["family"].get<std::string>(),
+                                 .time = flags.time}));
+}
+
+void map(const MapFlags& flags) {
+  if (!flags.out.empty() && !flags.out.ends_with(".png")) throw InputError("--out " + flags.out + ": must end in .png");
+  const Device device = flags.common.chosen_device();
+  const Generator generator = Generator::load(flags.model, device, 1);
+  const std::int64_t d = generator.dimension();
+  if (!flags.out.empty() && d != 2)
+    throw InputError(
+        fmt::format("--out {}: a map of {} dimensions has no picture, one of 2 has; without --out the "
+                    "Jacobian is looked at in any number",
+                    flags.out, d));
+  if (d > 4096) throw InputError(fmt::format("a Jacobian of {} dimensions is too large to look at: 4096 at most", d));
+  std::vector<float> values(static_cast<std::size_t>(flags.points * d));
+  const View<float> x0(values.data(), {flags.points, d});
+  generator.noise(flags.common.seed, 0, x0);
+  const Findings found = look_at_jacobians(generator.model(), device, x0, static_cast<float>(flags.time));
+  if (!flags.out.empty()) draw(flags, generator, device);
+  if (flags.common.json) {
+    nlohmann::json result = found.json;
+    result["model"] = flags.model;
+    result["out"] = flags.out.empty() ? nlohmann::json() : nlohmann::json(flags.out);
+    fmt::print("{}\n", result.dump());
+    return;
+  }
+  const auto line = [](const char* name, const Spread& spread, const char* what) {
+    fmt::print("{:<13} {:.4g}   {:.4g} to {:.4g}   {}\n", name, spread.mean, spread.least, spread.largest, what);
+  };
+  fmt::print("dF({:.3g}, x)/dx at {} samples of the source: the mean, and the range\n", flags.time, flags.points);
+  line("largest", found.largest, "singular value");
+  line("smallest", found.smallest, "singular value");
+  line("log|det J|", found.log_det, "");
+  line("asymmetry", found.asymmetry, "||J - J^T|| / ||J||; 0: a gradient, as the optimal map is");
+  line("negative", found.negative, "share of the symmetric part that is negative; 0: of a convex function");
+  fmt::print("{:<13} {:.3g}%   of the samples lie where det J < 0\n", "folded", 100 * found.folded);
+  if (!flags.out.empty()) fmt::print("picture       {}\n", flags.out);
+}
+
+}  // namespace
+
+void add_map(CLI::App& program) {
+  CLI::App* command = program.add_subcommand("map", "Look at a model's map: its picture in 2-D, its Jacobian in any");
+  auto flags = std::make_shared<MapFlags>();
+  command->add_option("MODEL", flags->model, "model.safetensors")->required();
+  command->add_option("--out", flags->out, "FILE.png: displacement, deformed grid and log|det J| of a 2-D model");
+  command->add_option("--time", flags->time, "t of F(t, x)")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  command->add_option("--points", flags->points, "samples of the source where the Jacobian is looked at")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  flags->common.add_device(*command);
+  flags->common.add_seed(*command);
+  flags->common.add_json(*command);
+  command->callback([flags] { map(*flags); });
+}
+
+}  // namespace otnfm

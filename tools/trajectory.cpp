@@ -1,0 +1,58 @@
+#include "tools/trajectory.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "engine/io/image_grid.h"
+#include "engine/io/map_plot.h"
+#include "engine/io/npy.h"
+#include "engine/io/png.h"
+#include "layers/flow_map.h"
+
+namespace otnfm {
+
+Trajectory write_trajectory(const Generator& generator, Device device, std::int64_t K, std::int64_t n,
+                            std::uint64_t seed, const std::string& stem) {
+  const std::int64_t d = generator.dimension();
+  if (K < 2) throw InputError(fmt::format("--trajectory {}: at least 2 times, the first is 0, the last 1", K));
+  if (n < 1) throw InputError(fmt::format("-n {}: a trajectory needs a sample", n));
+  if (n > (std::int64_t{1} << 31) / d || K > (std::int64_t{1} << 31) / (n * d))
+    throw InputError(fmt::format("--trajectory {} of {} samples: too many numbers for memory", K, n));
+  std::vector<float> values(static_cast<std::size_t>(K * n * d)), times(static_cast<std::size_t>(n), 0.0f);
+  const View<float> all(values.data(), {K, n, d}), x0(values.data(), {n, d});  // F(0, x0) = x0
+  generator.noise(seed, 0, x0);
+  FlowMap map(*generator.model().flow, device, std::min<std::int64_t>(n, 4096));
+  for (std::int64_t k = 1; k < K; ++k) {
+    std::fill(times.begin(), times.end(), static_cast<float>(k) / static_cast<float>(K - 1));
+    map({times.data(), {n, 1}}, x0, {values.data() + k * n * d, {n, d}});
+  }
+  const Trajectory files{stem + ".npy", stem + ".png"};
+  write_npy(files.points, View<const float>(all));
+
+  const nlohmann::json& configuration = generator.model().configuration;
+  const std::string title =
+      configuration["source"].get<std::string>() + " \u2192 " + configuration["data"].get<std::string>();
+  const ImageShape image = generator.model().image();
+  if (image.channels == 0) {
+    write_png(files.picture, draw_paths(all, title));
+    return files;
+  }
+  const std::int64_t rows = std::min<std::int64_t>(n, 12);
+  std::vector<float> pictures;
+  for (std::int64_t i = 0; i < rows; ++i)
+    for (std::int64_t k = 0; k < K; ++k) {
+      const float* picture = values.data() + (k * n + i) * d;
+      pictures.insert(pictures.end(), picture, picture + d);
+    }
+  write_png(files.picture, draw_image_grid({pictures.data(), {rows * K, d}},
+                                           {.channels = static_cast<int>(image.channels),
+                                            .height = static_cast<int>(image.height),
+                                            .width = static_cast<int>(image.width),
+                                            .columns = static_cast<int>(std::min<std::int64_t>(K, 100)),
+                                            .caption = "F(t, x0), t from 0 to 1"}));
+  return files;
+}
+
+}  // namespace otnfm
