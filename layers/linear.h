@@ -17,6 +17,9 @@ class Linear {
 
   Tensor forward(Tape& tape, const Parameters& parameters, Tensor x, Activation activation, Precision precision) const;
 
+  Parameter weight() const { return weight_; }
+  Parameter bias() const { return bias_; }
+
  private:
   Parameter weight_, bias_;
 };
@@ -29,6 +32,8 @@ class Mlp {
       bool zero_last);
 
   Tensor forward(Tape& tape, const Parameters& parameters, Tensor x, Precision precision) const;
+
+  const std::vector<Linear>& layers() const { return layers_; }
 
  private:
   std::vector<Linear> layers_;
