@@ -13,7 +13,7 @@ namespace resnet {
 
 extern const Variant kPortable;
 #if defined(__x86_64__)
-extern const Variant kAvx2, kAvx512;
+extern const Variant kAvx2, kAvx512, kAvx512Bf16;
 #endif
 
 namespace {
@@ -23,7 +23,7 @@ struct Variants {
   int count = 0;
   Variants() {
 #if defined(__x86_64__)
-    for (const Variant* candidate : {&kAvx512, &kAvx2})
+    for (const Variant* candidate : {&kAvx512Bf16, &kAvx512, &kAvx2})
       if (candidate->runs_here()) list[count++] = candidate;
 #endif
     list[count++] = &kPortable;
