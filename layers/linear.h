@@ -22,6 +22,9 @@ class Linear {
 
   Parameter weight() const { return weight_; }
 
+  Parameter weight() const { return weight_; }
+  Parameter bias() const { return bias_; }
+
  private:
   Parameter weight_, bias_;
 };
@@ -39,6 +42,8 @@ class Mlp {
 
   Tensor forward(Tape& tape, const Parameters& parameters, Tensor x, Precision precision,
                  SpectralNorm* norm = nullptr) const;
+
+  const std::vector<Linear>& layers() const { return layers_; }
 
  private:
   std::vector<Linear> layers_;

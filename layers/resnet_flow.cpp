@@ -1,5 +1,6 @@
 #include "layers/resnet_flow.h"
 
+#include "engine/core/fused_resnet.h"
 #include "layers/configuration.h"
 
 namespace otnfm {
@@ -19,6 +20,28 @@ ResNetFlow::ResNetFlow(const Options& options) : options_(options) {
     if (options.invertible) blocks_.back().g.normalise(parameters_, norm_, options.coefficient);
   }
   if (options.invertible) norm_.declare(parameters_, "singular_vectors");
+}
+
+Tensor ResNetFlow::forward(Tape& tape, Tensor t, Tensor x) {
+  const bool phi_has_terms = is_fourier(options_.time_function);
+  const bool phi_has_weights = options_.time_function != TimeFunctionKind::identity;
+  const ResNetFlowShape shape = {.dimension = options_.dimension,
+                                 .blocks = options_.blocks,
+                                 .width = options_.width,
+                                 .depth = options_.depth,
+                                 .phi_weights = phi_has_terms ? 2 * options_.fourier_terms : (phi_has_weights ? 1 : 0),
+                                 .activation = options_.activation,
+                                 .phi = options_.time_function};
+  if (!one_kernel || !fused_resnet_fits(tape, shape, precision)) return Flow::forward(tape, t, x);
+  std::vector<ResNetBlockWeights> weights(blocks_.size());
+  for (std::size_t k = 0; k < blocks_.size(); ++k) {
+    weights[k].phi = blocks_[k].phi.weight(tape, parameters_);
+    for (const Linear& layer : blocks_[k].g.layers()) {
+      weights[k].weights.push_back(tape.parameter(parameters_, layer.weight()));
+      weights[k].biases.push_back(tape.parameter(parameters_, layer.bias()));
+    }
+  }
+  return fused_resnet(tape, shape, t, x, weights, precision);
 }
 
 Tensor ResNetFlow::forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) {

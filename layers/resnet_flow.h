@@ -27,6 +27,13 @@ class ResNetFlow : public Flow {
 
   explicit ResNetFlow(const Options& options);
 
+  /// In one kernel where it takes the shape (kernels/resnet_flow.h) and `one_kernel` holds, else block by block; equal
+  /// to rounding.
+  Tensor forward(Tape& tape, Tensor t, Tensor x) override;
+
+  /// For comparisons. Set before `forward`.
+  bool one_kernel = true;
+
   std::int64_t block_count() const override { return options_.blocks; }
   Tensor forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) override;
   Inversion inversion() const override { return options_.invertible ? Inversion::fixed_point : Inversion::none; }

@@ -58,8 +58,7 @@ TimeFunctionLayer::TimeFunctionLayer(Parameters& parameters, const std::string& 
 }
 
 Tensor TimeFunctionLayer::forward(Tape& tape, const Parameters& parameters, Tensor t) const {
-  const Tensor w = kind_ == TimeFunctionKind::identity ? Tensor() : tape.parameter(parameters, weight_);
-  return time_function(tape, kind_, t, w, d_);
+  return time_function(tape, kind_, t, weight(tape, parameters), d_);
 }
 
 }  // namespace otnfm

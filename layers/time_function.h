@@ -16,6 +16,11 @@ class TimeFunctionLayer {
   /// t [B, 1] -> phi [B, d]
   Tensor forward(Tape& tape, const Parameters& parameters, Tensor t) const;
 
+  /// The weights [K, d]; undefined for identity.
+  Tensor weight(Tape& tape, const Parameters& parameters) const {
+    return kind_ == TimeFunctionKind::identity ? Tensor() : tape.parameter(parameters, weight_);
+  }
+
  private:
   TimeFunctionKind kind_;
   std::int64_t d_;

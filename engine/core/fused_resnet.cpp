@@ -1,0 +1,82 @@
+#include "engine/core/fused_resnet.h"
+
+#include "kernels/copy.h"
+
+namespace otnfm {
+namespace {
+
+/// A weight as a matrix: a vector is one row.
+View<float> as_matrix(const Tensor& tensor) {
+  const View<float> flat = tensor.flat();
+  return tensor.rank() == 2 ? tensor.view() : View<float>(flat.data, {1, flat.shape[0]});
+}
+
+/// The part of the gradient of all weights that belongs to this weight is copied to its own.
+void packed_rule(Tape& tape, const Node& node) {
+  const Copy forward = tape.arguments<Copy>(node);
+  const Tensor &weight = node.inputs[0], &packed = node.output;
+  const Tensor dweight = tape.new_gradient(weight);
+  View<const float> from = forward.y;
+  from.data = tape.gradient(packed).flat().data + (forward.y.data - packed.flat().data);
+  tape.record(copy, Copy{.x = from, .y = as_matrix(dweight)});
+  tape.add_gradient(weight, dweight);
+}
+
+void pack(Tape& tape, const Tensor& weight, const Tensor& packed, std::int64_t at) {
+  View<float> to = as_matrix(weight);
+  to.data = packed.flat().data + at;
+  tape.record(copy, Copy{.x = as_matrix(weight), .y = to});
+  tape.differentiate({weight}, packed, packed_rule);
+}
+
+void flow_rule(Tape& tape, const Node& node) {
+  const ResNetFlowForward forward = tape.arguments<ResNetFlowForward>(node);
+  const Tensor &x = node.inputs[0], &packed = node.inputs[1];
+  const Tensor dx = tape.wants_gradient(x) ? tape.new_gradient(x) : Tensor();
+  const Tensor dpacked = tape.new_gradient(packed);
+  const Tensor scratch = tape.make({resnet_flow_scratch_bytes(forward.shape, x.rows())}, DType::uint8);
+  tape.record(resnet_flow_backward, ResNetFlowBackward{.dy = tape.gradient(node.output).view(),
+                                                       .weights = forward.weights,
+                                                       .kept = forward.kept,
+                                                       .dweights = dpacked.view(),
+                                                       .dx = dx.defined() ? dx.view() : View<float>(),
+                                                       .scratch = scratch.view<std::uint8_t>(),
+                                                       .shape = forward.shape});
+  if (dx.defined()) tape.add_gradient(x, dx);
+  tape.add_gradient(packed, dpacked);
+}
+
+}  // namespace
+
+bool fused_resnet_fits(const Tape& tape, const ResNetFlowShape& shape, Precision precision) {
+  if (!resnet_flow_fits(shape)) return false;
+  if (tape.training()) return tape.device() == Device::cpu && precision != Precision::bfloat16;
+  return true;
+}
+
+Tensor fused_resnet(Tape& tape, const ResNetFlowShape& shape, Tensor t, Tensor x,
+                    const std::vector<ResNetBlockWeights>& blocks, Precision precision) {
+  const Tensor packed = tape.make({shape.weight_count()});
+  for (std::int64_t k = 0; k < shape.blocks; ++k) {
+    const ResNetBlockWeights& block = blocks.at(k);
+    if (block.phi.defined()) pack(tape, block.phi, packed, k * shape.block_size());
+    for (std::int64_t l = 0; l <= shape.depth; ++l) {
+      pack(tape, block.weights.at(l), packed, shape.weight(k, l));
+      pack(tape, block.biases.at(l), packed, shape.bias(k, l));
+    }
+  }
+  const Tensor y = tape.make(x.shape());
+  View<std::uint8_t> kept;
+  if (tape.training()) kept = tape.make({resnet_flow_kept_bytes(shape, x.rows())}, DType::uint8).view<std::uint8_t>();
+  tape.record(resnet_flow_forward, ResNetFlowForward{.t = t.flat(),
+                                                     .x = x.view(),
+                                                     .weights = packed.flat(),
+                                                     .y = y.view(),
+                                                     .kept = kept,
+                                                     .shape = shape,
+                                                     .bfloat16 = precision == Precision::bfloat16});
+  tape.differentiate({x, packed}, y, flow_rule);
+  return y;
+}
+
+}  // namespace otnfm

@@ -1,0 +1,25 @@
+// A whole ResNet flow as one op on tensors (kernels/resnet_flow.h). The weights are any tensors: parameters, or what
+// other ops made of them.
+#pragma once
+
+#include <vector>
+
+#include "engine/core/ops.h"
+#include "kernels/resnet_flow.h"
+
+namespace otnfm {
+
+struct ResNetBlockWeights {
+  Tensor phi;                   ///< [K, d]; undefined for identity
+  std::vector<Tensor> weights;  ///< of each layer, [out, in]
+  std::vector<Tensor> biases;   ///< of each layer, [out]
+};
+
+/// Whether fused_resnet takes this flow on this tape. In training there is no CUDA kernel, and none of bfloat16.
+bool fused_resnet_fits(const Tape& tape, const ResNetFlowShape& shape, Precision precision);
+
+/// x <- x + phi_k(t) * g_k([x, t]), block after block. t [B, 1], x [B, d] -> [B, d]. No gradient flows to t.
+Tensor fused_resnet(Tape& tape, const ResNetFlowShape& shape, Tensor t, Tensor x,
+                    const std::vector<ResNetBlockWeights>& blocks, Precision precision);
+
+}  // namespace otnfm

@@ -1,0 +1,122 @@
+// Chooses the processor's variant (cpu/resnet_flow/) and shares the tiles out among the threads; adds up the parts of
+// the gradient. Bound by arithmetic: see kernels/resnet_flow.h for the FLOPs.
+#include "kernels/resnet_flow.h"
+
+#include <array>
+
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/resnet_flow/layout.h"
+#include "kernels/error.h"
+
+namespace otnfm::cpu {
+namespace resnet {
+
+extern const Variant kPortable;
+#if defined(__x86_64__)
+extern const Variant kAvx2, kAvx512, kAvx512Bf16;
+#endif
+
+namespace {
+
+struct Variants {
+  std::array<const Variant*, 4> list = {};
+  int count = 0;
+  Variants() {
+#if defined(__x86_64__)
+    for (const Variant* candidate : {&kAvx512Bf16, &kAvx512, &kAvx2})
+      if (candidate->runs_here()) list[count++] = candidate;
+#endif
+    list[count++] = &kPortable;
+  }
+};
+
+const Variants& variants() {
+  static const Variants here;
+  return here;
+}
+
+/// dw [out, in] and db [out] of a layer: the sums over the chunks, in their order.
+void add_up_layer(const ResNetFlowBackward& a, std::int64_t block, std::int64_t layer) {
+  const ResNetFlowShape& s = a.shape;
+  const Partial partial{s};
+  const float* const parts = reinterpret_cast<const float*>(a.scratch.data);
+  const std::int64_t chunks = Chunks(a.dy.rows()).count, size = partial.size();
+  const std::int64_t in = s.inputs(layer), out = s.outputs(layer), row = partial.row(layer);
+  const bool transposed = partial.transposed(layer);
+  float* const dweight = a.dweights.data + s.weight(block, layer);
+  float* const dbias = a.dweights.data + s.bias(block, layer);
+  std::fill(dweight, dbias + out, 0.0f);
+  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const float* const from = parts + chunk * size + partial.weight(block, layer);
+    for (std::int64_t o = 0; o < out; ++o)
+      for (std::int64_t i = 0; i < in; ++i) dweight[o * in + i] += transposed ? from[i * row + o] : from[o * row + i];
+    const float* const from_bias = parts + chunk * size + partial.bias(block, layer);
+    for (std::int64_t o = 0; o < out; ++o) dbias[o] += from_bias[o];
+  }
+}
+
+void add_up_phi(const ResNetFlowBackward& a, std::int64_t block) {
+  const ResNetFlowShape& s = a.shape;
+  const Partial partial{s};
+  const float* const parts = reinterpret_cast<const float*>(a.scratch.data);
+  const std::int64_t chunks = Chunks(a.dy.rows()).count, count = s.phi_weights * s.dimension;
+  float* const dw = a.dweights.data + block * s.block_size();
+  std::fill(dw, dw + count, 0.0f);
+  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const float* const from = parts + chunk * partial.size() + partial.phi(block);
+    for (std::int64_t i = 0; i < count; ++i) dw[i] += from[i];
+  }
+  if (s.phi != TimeFunctionKind::bounded_fourier) return;
+  const float* const w = a.weights.data + block * s.block_size();
+  for (std::int64_t j = 0; j < s.dimension; ++j)
+    bound_fourier_gradient(w + j, dw + j, s.dimension, time_function_terms(s.phi, s.phi_weights));
+}
+
+}  // namespace
+
+int variant_count() {
+  return variants().count;
+}
+
+const Variant& variant(int index) {
+  return *variants().list.at(index);
+}
+
+void forward_by(Stream& stream, const Variant& by, const ResNetFlowForward& a) {
+  if (a.x.empty()) return;
+  if (a.bfloat16) {
+    if (a.weights.size() * static_cast<std::int64_t>(sizeof(float)) >
+        static_cast<std::int64_t>(Stream::kWorkspaceBytes))
+      throw InputError("resnet_flow_forward: more weights than the workspace holds");
+    by.round_weights(a, reinterpret_cast<std::uint8_t*>(stream.workspace()));
+  }
+  const auto* const rounded = reinterpret_cast<const std::uint8_t*>(stream.workspace());
+  parallel_ranges(tiles_of(a.x.rows()), 1,
+                  [&](std::int64_t begin, std::int64_t end) { by.forward(a, rounded, begin, end); });
+}
+
+void backward_by(Stream&, const Variant& by, const ResNetFlowBackward& a) {
+  const ResNetFlowShape& s = a.shape;
+  parallel_ranges(Chunks(a.dy.rows()).count, 1,
+                  [&](std::int64_t begin, std::int64_t end) { by.backward(a, begin, end); });
+  const std::int64_t layers = s.depth + 1, units = s.blocks * layers;
+  parallel_ranges(units, kElementGrain / std::max<std::int64_t>(1, s.width * s.width),
+                  [&](std::int64_t begin, std::int64_t end) {
+                    for (std::int64_t unit = begin; unit < end; ++unit) {
+                      add_up_layer(a, unit / layers, unit % layers);
+                      if (unit % layers == 0) add_up_phi(a, unit / layers);
+                    }
+                  });
+}
+
+}  // namespace resnet
+
+void resnet_flow_forward(Stream& stream, const ResNetFlowForward& a) {
+  resnet::forward_by(stream, resnet::variant(0), a);
+}
+
+void resnet_flow_backward(Stream& stream, const ResNetFlowBackward& a) {
+  resnet::backward_by(stream, resnet::variant(0), a);
+}
+
+}  // namespace otnfm::cpu

@@ -1,0 +1,14 @@
+// AVX2 and FMA; compiled for x86-64-v3 whatever the rest is compiled for.
+#if defined(__x86_64__)
+#define OTNFM_RESNET_LANES 8
+#define OTNFM_RESNET_VARIANT avx2
+#include "kernels/cpu/resnet_flow/tile.h"
+
+namespace otnfm::cpu::resnet {
+
+extern const Variant kAvx2;
+const Variant kAvx2 = {"avx2", [] { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; },
+                       avx2::forward, avx2::backward, avx2::round_weights};
+
+}  // namespace otnfm::cpu::resnet
+#endif

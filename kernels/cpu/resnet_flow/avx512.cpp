@@ -1,0 +1,18 @@
+// AVX-512 as in x86-64-v4; compiled for it whatever the rest is compiled for.
+#if defined(__x86_64__)
+#define OTNFM_RESNET_LANES 16
+#define OTNFM_RESNET_VARIANT avx512
+#include "kernels/cpu/resnet_flow/tile.h"
+
+namespace otnfm::cpu::resnet {
+
+extern const Variant kAvx512;
+const Variant kAvx512 = {"avx512",
+                         [] {
+                           return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+                                  __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0;
+                         },
+                         avx512::forward, avx512::backward, avx512::round_weights};
+
+}  // namespace otnfm::cpu::resnet
+#endif

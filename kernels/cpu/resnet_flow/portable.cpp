@@ -1,0 +1,12 @@
+// Vectors of 4 floats in the compiler's own terms: SSE, NEON, or whatever there is.
+#define OTNFM_RESNET_LANES 4
+#define OTNFM_RESNET_VARIANT portable
+#include "kernels/cpu/resnet_flow/tile.h"
+
+namespace otnfm::cpu::resnet {
+
+extern const Variant kPortable;
+const Variant kPortable = {"portable", [] { return true; }, portable::forward, portable::backward,
+                           portable::round_weights};
+
+}  // namespace otnfm::cpu::resnet

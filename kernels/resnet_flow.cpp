@@ -1,0 +1,72 @@
+#include "kernels/resnet_flow.h"
+
+#include "kernels/check.h"
+#include "kernels/cpu/resnet_flow/layout.h"
+
+namespace otnfm {
+namespace {
+
+using cpu::resnet::Chunks;
+using cpu::resnet::Kept;
+using cpu::resnet::Partial;
+
+void check_shape(const char* op, const ResNetFlowShape& s) {
+  const std::int64_t K = s.phi_weights;
+  const bool phi_fits =
+      s.phi == TimeFunctionKind::identity ? K == 0 : (is_fourier(s.phi) ? K >= 2 && K % 2 == 0 : K == 1);
+  require(resnet_flow_fits(s), op, "dimension, width, blocks or depth out of range",
+          std::to_string(s.dimension) + ", " + std::to_string(s.width) + ", " + std::to_string(s.blocks) + ", " +
+              std::to_string(s.depth));
+  require(phi_fits, op, "K must be 0 for identity, 1 for linear, tanh and log, 2 m for the Fourier kinds",
+          "K = " + std::to_string(K));
+}
+
+void check(const ResNetFlowForward& a) {
+  check_shape(a.kName, a.shape);
+  require(a.x.rank == 2, a.kName, "x must be a matrix", describe(a.x));
+  const std::int64_t B = a.x.rows();
+  require_matrix(a.kName, "x", a.x, B, a.shape.dimension);
+  require_matrix(a.kName, "y", a.y, B, a.shape.dimension);
+  require_vector(a.kName, "t", a.t, B);
+  require_vector(a.kName, "weights", a.weights, a.shape.weight_count());
+  if (!a.kept.data) return;
+  require_vector(a.kName, "kept", a.kept, resnet_flow_kept_bytes(a.shape, B));
+  require(!a.bfloat16, a.kName, "a bfloat16 forward keeps nothing for a backward");
+}
+
+void check(const ResNetFlowBackward& a) {
+  check_shape(a.kName, a.shape);
+  require(a.dy.rank == 2, a.kName, "dy must be a matrix", describe(a.dy));
+  const std::int64_t B = a.dy.rows();
+  require_matrix(a.kName, "dy", a.dy, B, a.shape.dimension);
+  if (a.dx.data) require_matrix(a.kName, "dx", a.dx, B, a.shape.dimension);
+  require_vector(a.kName, "weights", a.weights, a.shape.weight_count());
+  require_vector(a.kName, "dweights", a.dweights, a.shape.weight_count());
+  require_vector(a.kName, "kept", a.kept, resnet_flow_kept_bytes(a.shape, B));
+  require_vector(a.kName, "scratch", a.scratch, resnet_flow_scratch_bytes(a.shape, B));
+}
+
+}  // namespace
+
+bool resnet_flow_fits(const ResNetFlowShape& s) {
+  return s.dimension >= 1 && s.dimension <= ResNetFlowShape::kMaxDimension && s.width >= 1 &&
+         s.width <= ResNetFlowShape::kMaxWidth && s.blocks >= 1 && s.depth >= 0;
+}
+
+std::int64_t resnet_flow_kept_bytes(const ResNetFlowShape& shape, std::int64_t B) {
+  return cpu::resnet::tiles_of(B) * Kept{shape}.tile_size() * static_cast<std::int64_t>(sizeof(float));
+}
+
+std::int64_t resnet_flow_scratch_bytes(const ResNetFlowShape& shape, std::int64_t B) {
+  return Chunks(B).count * Partial{shape}.size() * static_cast<std::int64_t>(sizeof(float));
+}
+
+OTNFM_DISPATCH_OP(resnet_flow_forward, ResNetFlowForward);
+
+void resnet_flow_backward(Stream& stream, const ResNetFlowBackward& a) {
+  require(!stream.on_cuda(), a.kName, "there is no backward on CUDA");
+  if (stream.checks_arguments()) check(a);
+  cpu::resnet_flow_backward(stream, a);
+}
+
+}  // namespace otnfm

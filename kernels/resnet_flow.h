@@ -1,0 +1,87 @@
+// A whole ResNet flow in one call: x <- x + phi_k(t) * g_k([x, t]) for k = 1 .. blocks (Bilos et al. 2021, equation 6),
+// g_k a multilayer perceptron of `depth` hidden layers of `width`. A tile of rows goes through all blocks while its
+// activations stay in the first-level cache (in shared memory on a GPU), so that only x, t and y touch the memory: 4 (2
+// d + 1) bytes a row, against 8 width depth blocks of a kernel a layer.
+//
+// FLOPs of a row: 2 blocks ((d + 1) width + (depth - 1) width^2 + width d) and width depth blocks activations. The
+// backward does twice that. It needs each layer's output and the activation's slope there; the forward keeps both, 8
+// width depth blocks bytes a row, rather than have the backward compute the forward again: a third more FLOPs cost more
+// than the bytes do, at a batch of 256 (from the second-level cache) and of 8192 (from memory) alike.
+//
+// All weights arrive in one vector, which ops of their own on the same tape fill from the parameters (or from what was
+// made of them: normalised weights). Block after block: phi's weights [K, d], then for each layer its weight [out, in]
+// and its bias [out].
+#pragma once
+
+#include "kernels/device/activation.h"
+#include "kernels/device/time_function.h"
+#include "kernels/op.h"
+
+namespace otnfm {
+
+struct ResNetFlowShape {
+  std::int64_t dimension = 1;  ///< d
+  std::int64_t blocks = 1;
+  std::int64_t width = 1;        ///< of the hidden layers
+  std::int64_t depth = 0;        ///< hidden layers; a block has depth + 1 weight matrices
+  std::int64_t phi_weights = 0;  ///< K of kernels/time_function.h
+  Activation activation = Activation::silu;
+  TimeFunctionKind phi = TimeFunctionKind::tanh;
+
+  static constexpr std::int64_t kMaxDimension = 64;
+  static constexpr std::int64_t kMaxWidth = 128;
+
+  OTNFM_HD std::int64_t inputs(std::int64_t layer) const { return layer == 0 ? dimension + 1 : width; }
+  OTNFM_HD std::int64_t outputs(std::int64_t layer) const { return layer == depth ? dimension : width; }
+
+  // Places among the weights. Within a block phi's weights come first.
+  OTNFM_HD std::int64_t weight(std::int64_t block, std::int64_t layer) const {
+    std::int64_t at = block * block_size() + phi_weights * dimension;
+    if (layer > 0) at += width * (dimension + 2) + (layer - 1) * width * (width + 1);
+    return at;
+  }
+  OTNFM_HD std::int64_t bias(std::int64_t block, std::int64_t layer) const {
+    return weight(block, layer) + outputs(layer) * inputs(layer);
+  }
+  OTNFM_HD std::int64_t block_size() const {
+    const std::int64_t last = dimension * (inputs(depth) + 1);
+    return phi_weights * dimension + last +
+           (depth == 0 ? 0 : width * (dimension + 2) + (depth - 1) * width * (width + 1));
+  }
+  OTNFM_HD std::int64_t weight_count() const { return blocks * block_size(); }
+};
+
+struct ResNetFlowForward {
+  static constexpr const char* kName = "resnet_flow_forward";
+  View<const float> t;           // [B]
+  View<const float> x;           // [B, d]
+  View<const float> weights;     // [shape.weight_count()]
+  View<float> y;                 // [B, d], not x
+  View<std::uint8_t> kept = {};  // [resnet_flow_kept_bytes()] for the backward, or no memory
+  ResNetFlowShape shape;
+  bool bfloat16 = false;  // products of operands rounded to bfloat16, added up in float32; not with `kept`
+};
+OTNFM_DECLARE_OP(resnet_flow_forward, ResNetFlowForward);
+
+/// Given dy, the gradients of all weights, added up in an order that is a function of the shapes alone, and dx. None
+/// flows to t. Not on CUDA, where the layers of their own are used in training.
+struct ResNetFlowBackward {
+  static constexpr const char* kName = "resnet_flow_backward";
+  View<const float> dy;           // [B, d]
+  View<const float> weights;      // [shape.weight_count()]
+  View<const std::uint8_t> kept;  // as the forward left it
+  View<float> dweights;           // [shape.weight_count()]
+  View<float> dx;                 // [B, d], or no memory: not wanted
+  View<std::uint8_t> scratch;     // [resnet_flow_scratch_bytes()]
+  ResNetFlowShape shape;
+};
+OTNFM_DECLARE_OP(resnet_flow_backward, ResNetFlowBackward);
+
+/// Whether the ops above take this shape.
+bool resnet_flow_fits(const ResNetFlowShape& shape);
+
+/// What a training forward keeps, and the backward's partial sums.
+std::int64_t resnet_flow_kept_bytes(const ResNetFlowShape& shape, std::int64_t B);
+std::int64_t resnet_flow_scratch_bytes(const ResNetFlowShape& shape, std::int64_t B);
+
+}  // namespace otnfm

@@ -1,0 +1,219 @@
+// The reference is the formula of method and header, row by row, in double; that of the backward is made from it by
+// central differences.
+#include "kernels/resnet_flow.h"
+
+#include <cmath>
+
+#include "kernels/memory.h"
+#include "tests/cases/case.h"
+
+namespace otnfm::cases {
+namespace {
+
+double activated(Activation kind, double z) {
+  switch (kind) {
+    case Activation::identity:
+      return z;
+    case Activation::relu:
+      return z > 0 ? z : 0;
+    case Activation::tanh:
+      return std::tanh(z);
+    case Activation::sigmoid:
+      return 1 / (1 + std::exp(-z));
+    case Activation::silu:
+      return z / (1 + std::exp(-z));
+    case Activation::gelu:
+      return z * 0.5 * std::erfc(-z / std::sqrt(2.0));
+    case Activation::softplus:
+      return std::max(z, 0.0) + std::log1p(std::exp(-std::abs(z)));
+  }
+  return NAN;
+}
+
+double phi_of(const ResNetFlowShape& s, const double* w, std::int64_t j, double t) {
+  const std::int64_t d = s.dimension, m = s.phi_weights / 2;
+  double sum = 0, size = 1;
+  switch (s.phi) {
+    case TimeFunctionKind::identity:
+      return t;
+    case TimeFunctionKind::linear:
+      return w[j] * t;
+    case TimeFunctionKind::tanh:
+      return std::tanh(w[j] * t);
+    case TimeFunctionKind::log:
+      return std::log1p(std::exp(w[j]) * t);
+    case TimeFunctionKind::fourier:
+    case TimeFunctionKind::bounded_fourier:
+      for (std::int64_t k = 0; k < m; ++k) {
+        sum += w[k * d + j] * std::sin(w[(m + k) * d + j] * t);
+        size += std::abs(w[k * d + j]);
+      }
+      return s.phi == TimeFunctionKind::fourier ? sum : sum / size;
+  }
+  return NAN;
+}
+
+double as_operand(double x, bool rounded) {
+  return rounded ? static_cast<double>(static_cast<float>(bfloat16(static_cast<float>(x)))) : x;
+}
+
+Reference forward(ResNetFlowShape s, std::int64_t B, bool rounded = false) {
+  return [=](Values& v) {
+    const std::int64_t d = s.dimension;
+    for (std::int64_t b = 0; b < B; ++b) {
+      std::vector<double> x(v["x"].begin() + b * d, v["x"].begin() + (b + 1) * d);
+      const double* w = v["weights"].data();
+      for (std::int64_t k = 0; k < s.blocks; ++k) {
+        const double* const phi = w;
+        w += s.phi_weights * d;
+        std::vector<double> h = x;
+        h.push_back(v["t"][b]);
+        for (std::int64_t l = 0; l <= s.depth; ++l) {
+          const std::size_t out = static_cast<std::size_t>(l == s.depth ? d : s.width);
+          std::vector<double> z(out);
+          for (std::size_t o = 0; o < out; ++o) {
+            z[o] = w[out * h.size() + o];
+            for (std::size_t i = 0; i < h.size(); ++i)
+              z[o] += as_operand(w[o * h.size() + i], rounded) * as_operand(h[i], rounded);
+            if (l < s.depth) z[o] = activated(s.activation, z[o]);
+          }
+          w += out * (h.size() + 1);
+          h = z;
+        }
+        for (std::int64_t j = 0; j < d; ++j) x[j] += phi_of(s, phi, j, v["t"][b]) * h[j];
+      }
+      std::copy(x.begin(), x.end(), v["y"].begin() + b * d);
+    }
+  };
+}
+
+struct Shape {
+  std::int64_t B;
+  ResNetFlowShape flow;
+};
+
+std::int64_t weights_of_phi(TimeFunctionKind phi) {
+  return phi == TimeFunctionKind::identity ? 0 : (is_fourier(phi) ? 4 : 1);
+}
+
+Shape shape(std::int64_t B, std::int64_t d, std::int64_t blocks, std::int64_t width, std::int64_t depth,
+            Activation activation = Activation::silu, TimeFunctionKind phi = TimeFunctionKind::tanh) {
+  return {B,
+          {.dimension = d,
+           .blocks = blocks,
+           .width = width,
+           .depth = depth,
+           .phi_weights = weights_of_phi(phi),
+           .activation = activation,
+           .phi = phi}};
+}
+
+std::vector<Buffer> inputs(const Shape& s) {
+  const double scale = 1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(4, s.flow.width)));
+  return {{"t", Role::input, {s.B}, DType::float32, Fill::uniform(0, 1)},
+          {"x", Role::input, {s.B, s.flow.dimension}, DType::float32, terms(s.B * s.flow.dimension)},
+          {"weights", Role::input, {s.flow.weight_count()}, DType::float32, Fill::uniform(-scale, 2 * scale)}};
+}
+
+void keep_forward(Stream& stream, const Shape& s, const Buffers& b, const View<float>& y, const Memory& kept) {
+  resnet_flow_forward(stream, {.t = b.in("t"),
+                               .x = b.in("x"),
+                               .weights = b.in("weights"),
+                               .y = y,
+                               .kept = View<std::uint8_t>(reinterpret_cast<std::uint8_t*>(kept.data()),
+                                                          {resnet_flow_kept_bytes(s.flow, s.B)}),
+                               .shape = s.flow});
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> list;
+  const auto text = [](const Shape& s) {
+    const ResNetFlowShape& f = s.flow;
+    return label({s.B, f.dimension, f.blocks, f.width, f.depth}) + " a" +
+           std::to_string(static_cast<int>(f.activation)) + " p" + std::to_string(static_cast<int>(f.phi));
+  };
+  const auto add = [&](const Shape& s, bool bench) {
+    const ResNetFlowShape& f = s.flow;
+    std::vector<Buffer> buffers = inputs(s);
+    buffers.push_back({"y", Role::output, {s.B, f.dimension}});
+    double products = 0;
+    for (std::int64_t l = 0; l <= f.depth; ++l) products += static_cast<double>(f.inputs(l) * f.outputs(l));
+    const double flops = 2.0 * static_cast<double>(s.B * f.blocks) * products;
+    const double bytes = 4.0 * static_cast<double>(s.B * (2 * f.dimension + 1));
+    for (const bool rounded : {false, true})
+      list.push_back({.op = "resnet_flow_forward",
+                      .variant = text(s) + (rounded ? " bf16" : ""),
+                      .buffers = buffers,
+                      .run =
+                          [=](Stream& stream, const Buffers& b) {
+                            resnet_flow_forward(stream, {.t = b.in("t"),
+                                                         .x = b.in("x"),
+                                                         .weights = b.in("weights"),
+                                                         .y = b.out("y"),
+                                                         .shape = s.flow,
+                                                         .bfloat16 = rounded});
+                          },
+                      .reference = forward(f, s.B, rounded),
+                      // An operand next to the middle between two bfloat16 numbers may round either way.
+                      .tolerance = rounded ? 2e-2 : 2e-6,
+                      .norm_tolerance = rounded ? 4e-3 : 1e-6,
+                      .bytes = bytes,
+                      .flops = flops,
+                      .bench = bench});
+    std::vector<Buffer> backward = inputs(s);
+    backward.push_back({"dy", Role::input, {s.B, f.dimension}, DType::float32, terms(s.B * f.dimension)});
+    backward.push_back({"dx", Role::output, {s.B, f.dimension}});
+    backward.push_back({"dweights", Role::output, {f.weight_count()}});
+    list.push_back(
+        {.op = "resnet_flow_backward",
+         .variant = text(s),
+         .buffers = backward,
+         .run =
+             [=](Stream& stream, const Buffers& b) {
+               const Memory kept(stream.device(), resnet_flow_kept_bytes(s.flow, s.B), "kept");
+               const Memory scratch(stream.device(), resnet_flow_scratch_bytes(s.flow, s.B), "scratch");
+               const Memory y(stream.device(), s.B * s.flow.dimension * sizeof(float), "y");
+               keep_forward(stream, s, b, View<float>(reinterpret_cast<float*>(y.data()), {s.B, s.flow.dimension}),
+                            kept);
+               resnet_flow_backward(stream,
+                                    {.dy = b.in("dy"),
+                                     .weights = b.in("weights"),
+                                     .kept = View<std::uint8_t>(reinterpret_cast<std::uint8_t*>(kept.data()),
+                                                                {resnet_flow_kept_bytes(s.flow, s.B)}),
+                                     .dweights = b.out("dweights"),
+                                     .dx = b.out("dx"),
+                                     .scratch = View<std::uint8_t>(reinterpret_cast<std::uint8_t*>(scratch.data()),
+                                                                   {resnet_flow_scratch_bytes(s.flow, s.B)}),
+                                     .shape = s.flow});
+             },
+         .reference = gradient_of(
+             {.forward = forward(f, s.B), .outputs = {{"y", "dy"}}, .inputs = {{"x", "dx"}, {"weights", "dweights"}}}),
+         .tolerance = 2e-5,
+         .norm_tolerance = 2e-6,
+         .bytes = bytes,
+         .flops = 3 * flops,
+         .bench = bench,
+         .cpu_only = true});
+  };
+  for (int k = 0; k <= static_cast<int>(Activation::softplus); ++k)
+    add(shape(5, 3, 2, 9, 2, static_cast<Activation>(k)), false);
+  for (int k = 0; k <= static_cast<int>(TimeFunctionKind::bounded_fourier); ++k)
+    add(shape(7, 2, 2, 5, 1, Activation::silu, static_cast<TimeFunctionKind>(k)), false);
+  add(shape(0, 2, 1, 4, 1), false);
+  add(shape(1, 1, 1, 1, 0), false);
+  add(shape(1, 2, 1, 1, 1), false);
+  add(shape(31, 2, 2, 16, 1), false);
+  add(shape(33, 1, 1, 7, 3), false);
+  add(shape(257, 2, 1, 6, 1), false);
+  add(shape(3, 33, 1, 17, 1), false);
+  add(shape(2, 64, 1, 8, 0), false);
+  add(shape(256, 2, 4, 64, 3), true);
+  add(shape(4096, 2, 4, 64, 3), true);
+  add(shape(4096, 2, 4, 128, 3), true);
+  return list;
+}
+
+const Registration registration(cases());
+
+}  // namespace
+}  // namespace otnfm::cases

@@ -1,0 +1,166 @@
+// Every processor's variant of the ResNet flow gives what the first gives, to rounding, and none depends on the number
+// of threads or on a row's place in its batch.
+#include "kernels/resnet_flow.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "kernels/cpu/resnet_flow/layout.h"
+#include "kernels/error.h"
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+namespace otnfm {
+namespace {
+
+using cpu::resnet::Variant;
+
+struct Problem {
+  ResNetFlowShape shape;
+  std::int64_t B;
+  std::vector<float> t, x, dy, weights;
+
+  Problem(const ResNetFlowShape& s, std::int64_t rows) : shape(s), B(rows) {
+    std::mt19937 random(std::random_device{}());
+    std::normal_distribution<float> normal;
+    t.resize(B), x.resize(B * s.dimension), dy.resize(x.size()), weights.resize(s.weight_count());
+    for (float& v : t) v = std::abs(normal(random));
+    for (float& v : x) v = normal(random);
+    for (float& v : dy) v = normal(random);
+    for (float& v : weights) v = normal(random) / std::sqrt(static_cast<float>(s.width));
+  }
+
+  /// Rows [begin, begin + count) alone.
+  std::vector<float> forward(const Variant& variant, std::int64_t begin, std::int64_t count, bool rounded = false) {
+    std::vector<float> y(count * shape.dimension, NAN);
+    Stream stream(Device::cpu);
+    cpu::resnet::forward_by(stream, variant,
+                            {.t = View<float>(t.data() + begin, {count}),
+                             .x = View<float>(x.data() + begin * shape.dimension, {count, shape.dimension}),
+                             .weights = View<float>(weights.data(), {shape.weight_count()}),
+                             .y = View<float>(y.data(), {count, shape.dimension}),
+                             .shape = shape,
+                             .bfloat16 = rounded});
+    return y;
+  }
+
+  std::vector<float> gradients(const Variant& variant) {
+    std::vector<float> y(x.size()), dx(x.size(), NAN), dw(weights.size(), NAN);
+    std::vector<std::uint8_t> kept(resnet_flow_kept_bytes(shape, B), 0xff);
+    std::vector<std::uint8_t> scratch(resnet_flow_scratch_bytes(shape, B), 0xff);
+    const View<std::uint8_t> kept_view(kept.data(), {static_cast<std::int64_t>(kept.size())});
+    const View<float> weights_view(weights.data(), {shape.weight_count()});
+    Stream stream(Device::cpu);
+    cpu::resnet::forward_by(stream, variant,
+                            {.t = View<float>(t.data(), {B}),
+                             .x = View<float>(x.data(), {B, shape.dimension}),
+                             .weights = weights_view,
+                             .y = View<float>(y.data(), {B, shape.dimension}),
+                             .kept = kept_view,
+                             .shape = shape});
+    cpu::resnet::backward_by(
+        stream, variant,
+        {.dy = View<float>(dy.data(), {B, shape.dimension}),
+         .weights = weights_view,
+         .kept = kept_view,
+         .dweights = View<float>(dw.data(), {shape.weight_count()}),
+         .dx = View<float>(dx.data(), {B, shape.dimension}),
+         .scratch = View<std::uint8_t>(scratch.data(), {static_cast<std::int64_t>(scratch.size())}),
+         .shape = shape});
+    dw.insert(dw.end(), dx.begin(), dx.end());
+    return dw;
+  }
+};
+
+double relative_error(const std::vector<float>& got, const std::vector<float>& want) {
+  double difference = 0, size = 0;
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    difference += std::pow(static_cast<double>(got[i]) - want[i], 2);
+    size += std::pow(static_cast<double>(want[i]), 2);
+  }
+  return std::sqrt(difference / size);
+}
+
+std::vector<ResNetFlowShape> shapes() {
+  return {{.dimension = 2, .blocks = 4, .width = 64, .depth = 3, .phi_weights = 1},
+          {.dimension = 33, .blocks = 1, .width = 31, .depth = 2, .phi_weights = 1, .activation = Activation::gelu},
+          {.dimension = 64, .blocks = 2, .width = 128, .depth = 1, .phi_weights = 4, .phi = TimeFunctionKind::fourier}};
+}
+
+TEST(ResNetFlowVariants, AgreeToRounding) {
+  for (const ResNetFlowShape& shape : shapes()) {
+    Problem problem(shape, 201);
+    const Variant& first = cpu::resnet::variant(0);
+    const std::vector<float> y = problem.forward(first, 0, 201), rounded = problem.forward(first, 0, 201, true);
+    const std::vector<float> gradients = problem.gradients(first);
+    for (int k = 1; k < cpu::resnet::variant_count(); ++k) {
+      const Variant& other = cpu::resnet::variant(k);
+      EXPECT_TRUE(relative_error(problem.forward(other, 0, 201), y) <= 2e-6) << other.name;
+      EXPECT_TRUE(relative_error(problem.forward(other, 0, 201, true), rounded) <= 5e-3) << other.name;
+      EXPECT_TRUE(relative_error(problem.gradients(other), gradients) <= 5e-6) << other.name;
+    }
+  }
+}
+
+TEST(ResNetFlowVariants, GiveARowTheSameBitsInEveryBatch) {
+  for (const ResNetFlowShape& shape : shapes()) {
+    Problem problem(shape, 201);
+    for (int k = 0; k < cpu::resnet::variant_count(); ++k)
+      for (const bool rounded : {false, true}) {
+        const std::vector<float> whole = problem.forward(cpu::resnet::variant(k), 0, 201, rounded);
+        std::vector<float> parts;
+        for (std::int64_t begin = 0, count = 1; begin < 201; begin += count, count = std::min(3 * count, 201 - begin)) {
+          const std::vector<float> part = problem.forward(cpu::resnet::variant(k), begin, count, rounded);
+          parts.insert(parts.end(), part.begin(), part.end());
+        }
+        EXPECT_EQ(whole, parts) << cpu::resnet::variant(k).name;
+      }
+  }
+}
+
+#if defined(_OPENMP)
+TEST(ResNetFlowVariants, GiveTheSameGradientsForAnyNumberOfThreads) {
+  const int threads = omp_get_max_threads();
+  Problem problem(shapes().front(), 1000);
+  for (int k = 0; k < cpu::resnet::variant_count(); ++k) {
+    omp_set_num_threads(1);
+    const std::vector<float> alone = problem.gradients(cpu::resnet::variant(k));
+    omp_set_num_threads(3);
+    EXPECT_EQ(alone, problem.gradients(cpu::resnet::variant(k))) << cpu::resnet::variant(k).name;
+    omp_set_num_threads(threads);
+  }
+}
+#endif
+
+TEST(ResNetFlow, NamesWhatItDoesNotTake) {
+  Stream stream(Device::cpu);
+  std::vector<float> numbers(1000);
+  const auto message = [&](const ResNetFlowShape& shape, std::int64_t weights) -> std::string {
+    try {
+      resnet_flow_forward(stream, {.t = View<float>(numbers.data(), {3}),
+                                   .x = View<float>(numbers.data(), {3, 2}),
+                                   .weights = View<float>(numbers.data(), {weights}),
+                                   .y = View<float>(numbers.data() + 500, {3, 2}),
+                                   .shape = shape});
+    } catch (const InputError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  const ResNetFlowShape right = {.dimension = 2, .blocks = 1, .width = 4, .depth = 1, .phi_weights = 1};
+  EXPECT_EQ(message(right, right.weight_count()), "accepted");
+  EXPECT_NE(message(right, right.weight_count() - 1).find("weights"), std::string::npos);
+  ResNetFlowShape wrong = right;
+  wrong.width = 129;
+  EXPECT_NE(message(wrong, 1).find("129"), std::string::npos);
+  wrong = right;
+  wrong.phi_weights = 2;
+  EXPECT_NE(message(wrong, 1).find("K = 2"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace otnfm

@@ -1,0 +1,151 @@
+// The flow in one kernel against the same flow layer by layer: the values, and the gradients of all weights.
+#include "layers/resnet_flow.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "engine/core/ops.h"
+
+namespace otnfm {
+namespace {
+
+struct Outcome {
+  std::vector<float> y, gradients;
+  std::size_t nodes = 0;
+};
+
+double relative_error(const std::vector<float>& got, const std::vector<float>& want) {
+  double difference = 0, size = 0;
+  if (got.size() != want.size()) return INFINITY;
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    difference += std::pow(static_cast<double>(got[i]) - want[i], 2);
+    size += std::pow(static_cast<double>(want[i]), 2);
+  }
+  return difference == 0 ? 0 : std::sqrt(difference / size);
+}
+
+class Comparison {
+ public:
+  Comparison(const ResNetFlow::Options& options, std::int64_t B, std::uint64_t seed)
+      : flow_(options), x_(B * options.dimension), target_(x_.size()), t_(B) {
+    std::mt19937 random(static_cast<unsigned>(seed));
+    std::normal_distribution<float> normal;
+    std::uniform_real_distribution<float> uniform;
+    flow_.parameters().allocate(Device::cpu, seed);
+    const View<float> values = flow_.parameters().values();
+    const float scale = 1 / std::sqrt(static_cast<float>(std::max<std::int64_t>(2, options.width)));
+    for (int k = 0; k < flow_.parameters().count(); ++k)
+      for (float& w : std::span(flow_.parameters().value({k}).data, flow_.parameters().value({k}).size()))
+        w = scale * normal(random);
+    EXPECT_GT(values.size(), 0);
+    for (float& v : x_) v = normal(random);
+    for (float& v : target_) v = normal(random);
+    for (float& v : t_) v = uniform(random);
+  }
+
+  Outcome run(bool one_kernel, bool training, Precision precision = Precision::float32) {
+    flow_.one_kernel = one_kernel;
+    flow_.precision = precision;
+    const std::int64_t d = flow_.dimension(), B = static_cast<std::int64_t>(t_.size());
+    Stream stream(Device::cpu);
+    Tape tape(Device::cpu, {.training = training});
+    const Tensor x = tape.external(View<float>(x_.data(), {B, d}));
+    if (training) tape.want_gradient(x);
+    const Tensor y = flow_.forward(tape, tape.external(View<float>(t_.data(), {B, 1})), x);
+    tape.keep(y);
+    if (training) {
+      tape.backward(squared_error(tape, y, tape.external(View<float>(target_.data(), {B, d}))));
+      tape.keep(tape.gradient(x));
+    }
+    tape.plan();
+    Outcome result;
+    result.nodes = tape.node_count();
+    for (int k = 0; k < 2; ++k) {  // the second is what a training run repeats
+      tape.run(stream);
+      const View<float> out = tape.view(y);
+      const std::vector<float> before = result.y;
+      result.y.assign(out.data, out.data + out.size());
+      if (k > 0) {
+        EXPECT_EQ(before, result.y);
+      }
+    }
+    if (training) {
+      const View<float> dx = tape.view(tape.gradient(x)), dw = flow_.parameters().gradients();
+      result.gradients.assign(dx.data, dx.data + dx.size());
+      for (int k = 0; k < flow_.parameters().count(); ++k) {
+        const View<float> slice = flow_.parameters().gradient({k});
+        result.gradients.insert(result.gradients.end(), slice.data, slice.data + slice.size());
+      }
+      EXPECT_GT(dw.size(), 0);
+    }
+    return result;
+  }
+
+ private:
+  ResNetFlow flow_;
+  std::vector<float> x_, target_, t_;
+};
+
+void compare(const ResNetFlow::Options& options, std::int64_t B) {
+  const std::uint64_t seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed) + ", B " + std::to_string(B) + ", d " +
+               std::to_string(options.dimension) + ", width " + std::to_string(options.width) + ", depth " +
+               std::to_string(options.depth) + ", activation " + name_of(options.activation) + ", phi " +
+               name_of(options.time_function));
+  Comparison comparison(options, B, seed);
+  const Outcome fused = comparison.run(true, false), general = comparison.run(false, false);
+  EXPECT_TRUE(relative_error(fused.y, general.y) <= 1e-5) << relative_error(fused.y, general.y);
+  const Outcome trained = comparison.run(true, true), generally = comparison.run(false, true);
+  EXPECT_LT(trained.nodes, generally.nodes);
+  EXPECT_TRUE(relative_error(trained.y, generally.y) <= 1e-5) << relative_error(trained.y, generally.y);
+  const double error = relative_error(trained.gradients, generally.gradients);
+  EXPECT_TRUE(error <= 1e-5) << error;
+}
+
+TEST(ResNetFlow, InOneKernelEqualsItsLayers) {
+  for (const std::int64_t width : {1, 16, 33, 64, 128})
+    for (const std::int64_t depth : {0, 1, 2, 3})
+      for (const std::int64_t B : {1, 31, 33, 257})
+        compare({.dimension = 2, .blocks = 2, .width = width, .depth = depth}, B);
+}
+
+TEST(ResNetFlow, InOneKernelEqualsItsLayersInEveryDimension) {
+  for (const std::int64_t d : {1, 3, 15, 16, 17, 31, 63, 64})
+    for (const std::int64_t width : {8, 33, 128})
+      compare({.dimension = d, .blocks = 2, .width = width, .depth = 2}, 33);
+}
+
+TEST(ResNetFlow, InOneKernelEqualsItsLayersForEveryActivationAndTimeFunction) {
+  for (int a = 0; a <= static_cast<int>(Activation::softplus); ++a)
+    for (int p = 0; p <= static_cast<int>(TimeFunctionKind::bounded_fourier); ++p)
+      compare({.dimension = 2,
+               .blocks = 3,
+               .width = 24,
+               .depth = 2,
+               .activation = static_cast<Activation>(a),
+               .time_function = static_cast<TimeFunctionKind>(p)},
+              70);
+}
+
+TEST(ResNetFlow, InBfloat16InOneKernelIsAsCloseAsItsLayers) {
+  for (const std::int64_t width : {1, 33, 64, 128})
+    for (const std::int64_t d : {1, 2, 64}) {
+      Comparison comparison({.dimension = d, .blocks = 4, .width = width, .depth = 3}, 257, std::random_device{}());
+      const Outcome fused = comparison.run(true, false, Precision::bfloat16);
+      const Outcome general = comparison.run(false, false, Precision::bfloat16), exact = comparison.run(false, false);
+      const double ours = relative_error(fused.y, exact.y), theirs = relative_error(general.y, exact.y);
+      EXPECT_TRUE(ours <= 2 * theirs + 1e-6) << "width " << width << ", d " << d << ": " << ours << " and " << theirs;
+      EXPECT_NE(fused.y, comparison.run(true, false).y) << "nothing was rounded";
+    }
+}
+
+TEST(ResNetFlow, WiderThanTheKernelGoesLayerByLayer) {
+  Comparison comparison({.dimension = 2, .blocks = 1, .width = 129, .depth = 1}, 5, 1);
+  EXPECT_EQ(comparison.run(true, true).nodes, comparison.run(false, true).nodes);
+  EXPECT_EQ(comparison.run(true, false).y, comparison.run(false, false).y);
+}
+
+}  // namespace
+}  // namespace otnfm
