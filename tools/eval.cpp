@@ -1,6 +1,7 @@
 // otnfm eval: how far a model's samples are from the data.
 #include <fmt/format.h>
 
+#include "engine/generate/model_file.h"
 #include "engine/train/evaluation.h"
 #include "engine/train/preview.h"
 #include "tools/command.h"
@@ -15,7 +16,7 @@ struct EvalFlags {
 };
 
 void eval(const EvalFlags& flags) {
-  Generator generator = Generator::load(flags.model, flags.common.chosen_device());
+  const Generator generator = Generator::load(flags.model, flags.common.chosen_device());
   const std::string spec = flags.data.empty() ? generator.model().configuration["data"].get<std::string>() : flags.data;
   const Dataset data = open_dataset(spec);
   EvaluationOptions options = flags.options;
