@@ -66,6 +66,22 @@ class Stream {
     bool before_;
   };
 
+  /// While it lives, ops on the stream go to another CUDA stream, the caller's, with this one's handles and workspace.
+  /// Null: nothing changes.
+  class Redirected {
+   public:
+    Redirected(Stream& stream, CUstream_st* to) : stream_(stream), before_(stream.cuda_) {
+      if (to != nullptr) stream.cuda_ = to;
+    }
+    ~Redirected() { stream_.cuda_ = before_; }
+    Redirected(const Redirected&) = delete;
+    Redirected& operator=(const Redirected&) = delete;
+
+   private:
+    Stream& stream_;
+    CUstream_st* before_;
+  };
+
   /// Waits for everything that was put on this stream. Throws RunError where something failed.
   void synchronize();
 

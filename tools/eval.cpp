@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/generate/log_likelihood.h"
+#include "engine/generate/model_file.h"
 #include "engine/train/evaluation.h"
 #include "engine/train/preview.h"
 #include "tools/command.h"
@@ -37,7 +38,7 @@ void add_log_likelihood(nlohmann::json& result, const EvalFlags& flags, const Mo
 }
 
 void eval(const EvalFlags& flags) {
-  Generator generator = Generator::load(flags.model, flags.common.chosen_device());
+  const Generator generator = Generator::load(flags.model, flags.common.chosen_device());
   const std::string spec = flags.data.empty() ? generator.model().configuration["data"].get<std::string>() : flags.data;
   const Dataset data = open_dataset(spec);
   EvaluationOptions options = flags.options;

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "engine/generate/generator.h"
+#include "engine/generate/model_file.h"
 #include "engine/io/image_grid.h"
 #include "engine/io/npy.h"
 #include "engine/io/png.h"
@@ -36,8 +37,7 @@ void write_picture(const std::string& path, const Generator& generator, View<con
 void sample(const SampleFlags& flags) {
   const std::string extension = std::filesystem::path(flags.out).extension();
   if (extension != ".npy" && extension != ".png") throw InputError("--out " + flags.out + ": must end in .npy or .png");
-  Generator generator = Generator::load(flags.model, flags.common.chosen_device(),
-                                        std::min<std::int64_t>(4096, std::max<std::int64_t>(1, flags.n)));
+  const Generator generator = Generator::load(flags.model, flags.common.chosen_device());
   const std::int64_t d = generator.dimension();
   if (flags.trajectory != 0) {
     const std::string stem = flags.out.substr(0, flags.out.size() - extension.size());
@@ -60,8 +60,10 @@ void sample(const SampleFlags& flags) {
   std::vector<float> noise(flags.n * d), samples(flags.n * d);
   const View<float> x0(noise.data(), {flags.n, d}), x1(samples.data(), {flags.n, d});
   generator.noise(flags.common.seed, 0, x0);
+  GeneratorContext context = generator.prepare(std::clamp<std::int64_t>(flags.n, 1, 4096), /*threads=*/0);
   const auto start = std::chrono::steady_clock::now();
-  generator.map(x0, x1);
+  context.sample(nullptr, x0, x1);
+  context.synchronize();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (extension == ".npy")
     write_npy(flags.out, View<const float>(x1));

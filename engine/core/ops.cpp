@@ -3,6 +3,7 @@
 #include "kernels/bias_activation.h"
 #include "kernels/concat.h"
 #include "kernels/copy.h"
+#include "kernels/cpu/packed_linear.h"
 #include "kernels/elementwise.h"
 #include "kernels/gather.h"
 #include "kernels/interpolate.h"
@@ -66,6 +67,16 @@ void record_product_bfloat16(Tape& tape, const Tensor& a, const Tensor& b, const
                                               .transpose_b = how.transpose_b,
                                               .bias = view_or_none(how.bias),
                                               .activation = how.activation});
+}
+
+void record_packed(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y,
+                   Activation activation, Precision precision) {
+  cpu::PackedLinear call{.x = x.view(), .bias = view_or_none(bias), .y = y.view(), .activation = activation};
+  if (precision == Precision::bfloat16)
+    call.panels_bfloat16 = tape.packed_weights()->bfloat16s(weight.view());
+  else
+    call.panels = tape.packed_weights()->float32(weight.view());
+  tape.record(cpu::packed_linear, call);
 }
 
 Tensor rounded(Tape& tape, const Tensor& x) {
@@ -210,6 +221,10 @@ void squared_error_rule(Tape& tape, const Node& node) {
 
 Tensor linear(Tape& tape, Tensor x, Tensor weight, Tensor bias, Activation activation, Precision precision) {
   Tensor z = tape.make({x.rows(), weight.rows()});
+  if (tape.packed_weights() != nullptr && tape.is_given(weight)) {
+    record_packed(tape, x, weight, bias, z, activation, precision);
+    return z;
+  }
   // Without a backward pass nothing but the activation is needed: the product's epilogue makes it.
   const bool fused = !tape.training();
   Product how{.transpose_b = true};

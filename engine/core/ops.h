@@ -2,16 +2,13 @@
 // ops.cpp.
 #pragma once
 
+#include "engine/core/precision.h"
 #include "engine/core/tape.h"
 #include "kernels/device/activation.h"
 #include "kernels/device/time_function.h"
 #include "kernels/random.h"
 
 namespace otnfm {
-
-/// What matrix products are computed in. bfloat16 rounds both operands, adds up in float32; weights and activations
-/// stay float32.
-enum class Precision : int { float32, tf32, bfloat16 };
 
 /// activation(x weight^T + bias). x [B, in], weight [out, in], bias [out] or undefined -> [B, out]
 Tensor linear(Tape& tape, Tensor x, Tensor weight, Tensor bias, Activation activation,

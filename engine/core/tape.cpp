@@ -114,6 +114,10 @@ Tensor Tape::parameter(const Parameters& parameters, Parameter p) {
   return tensor;
 }
 
+bool Tape::is_given(const Tensor& tensor) const {
+  return !is_plan_address(tensor.address_);
+}
+
 void Tape::keep(const Tensor& tensor) {
   if (is_plan_address(tensor.address_)) plan_[plan_index(tensor.address_)].kept = true;
 }

@@ -22,6 +22,10 @@
 
 namespace otnfm {
 
+namespace cpu {
+class PackedWeights;
+}
+
 class Tape;
 
 /// One kernel call of the program.
@@ -48,6 +52,9 @@ class Tape {
     bool debug_memory = false;  ///< every tensor has its own allocation: an overrun is seen by a sanitizer
     bool check_finite = false;  ///< after every kernel, its outputs are searched for NaN and infinity (slow)
     bool frozen = false;        ///< gradients flow to the tensors marked by `want_gradient` alone, not to the weights
+    /// CPU, not for training: linear layers whose weights are given take them from here, packed. Such a layer does not
+    /// allocate, and a row's result does not depend on the batch. It must outlive the tape.
+    cpu::PackedWeights* packed_weights = nullptr;
   };
 
   explicit Tape(Device device, Options options);
@@ -59,6 +66,7 @@ class Tape {
   bool learns() const { return options_.training && !options_.frozen; }
   /// A number that no other tape of this process has: what a layer has put on this tape once is known by it.
   std::uint64_t serial() const { return serial_; }
+  cpu::PackedWeights* packed_weights() const { return options_.packed_weights; }
 
   // --- Recording
   // -------------------------------------------------------------------------------------------------------------
@@ -78,6 +86,9 @@ class Tape {
 
   /// A weight; its gradient is written to its slice of parameters.gradients().
   Tensor parameter(const Parameters& parameters, Parameter p);
+
+  /// Whether its numbers are there while recording: a weight's or the caller's, not made by an op.
+  bool is_given(const Tensor& tensor) const;
 
   /// The value is read by the caller after a run: its memory is not reused.
   void keep(const Tensor& tensor);

@@ -160,17 +160,14 @@ GaussianFit::GaussianFit(GaussianParameters parameters) : parameters_(std::move(
 }
 
 template <class FillNoise>
-void GaussianFit::draw_with(const FillNoise& fill_noise, View<float> out) const {
-  require(out.rank == 2, "GaussianFit::draw", "the output must be a matrix", describe(out));
+void GaussianFit::draw_with(const FillNoise& fill_noise, View<float> out, View<float> z_memory) const {
+  if (out.rank != 2) fail_check("GaussianFit::draw", "the output must be a matrix", describe(out));
   require_matrix("GaussianFit::draw", "the output", out, out.rows(), dimension());
-  constexpr std::int64_t kRows = 256;  // at a time: the noise of a large draw would be as large as the draw
-  const std::int64_t d = dimension(), rank = parameters_.rank();
+  const std::int64_t d = dimension(), rank = parameters_.rank(), most = z_memory.rows();
   const std::vector<float>& diagonal = parameters_.diagonal;
-  const std::int64_t width = rank + static_cast<std::int64_t>(diagonal.size());
-  std::vector<float> noise(static_cast<std::size_t>(std::min(kRows, out.rows()) * width));
-  for (std::int64_t first = 0; first < out.rows(); first += kRows) {
-    const std::int64_t count = std::min(kRows, out.rows() - first);
-    const View<float> z(noise.data(), {count, width});
+  for (std::int64_t first = 0; first < out.rows(); first += most) {
+    const std::int64_t count = std::min(most, out.rows() - first);
+    const View<float> z = z_memory.row_slice(0, count);
     fill_noise(first, z);
     const View<float> block = out.row_slice(first, count);
     product_(z.column_slice(0, rank), block);
@@ -185,17 +182,30 @@ void GaussianFit::draw_with(const FillNoise& fill_noise, View<float> out) const 
   }
 }
 
-void GaussianFit::draw(const DrawKey& key, View<float> out) const {
+View<float> GaussianFit::noise_memory(std::vector<float>& memory, std::int64_t rows) const {
+  constexpr std::int64_t kRows = 256;  // at a time: the noise of a large draw would be as large as the draw
+  const std::int64_t count = std::clamp<std::int64_t>(rows, 1, kRows);
+  memory.resize(static_cast<std::size_t>(count * noise_width()));
+  return {memory.data(), {count, noise_width()}};
+}
+
+void GaussianFit::draw(Stream& stream, const DrawKey& key, View<float> out, View<float> z) const {
   draw_with(
-      [&](std::int64_t first, View<float> z) {
+      [&](std::int64_t first, View<float> block) {
         const DrawKey block_key = key.at_row(first);
-        normal(host_stream(), {.y = z, .key = random_key(block_key)});
+        normal(stream, {.y = block, .key = random_key(block_key)});
       },
-      out);
+      out, z);
+}
+
+void GaussianFit::draw(const DrawKey& key, View<float> out) const {
+  std::vector<float> memory;
+  draw(host_stream(), key, out, noise_memory(memory, out.rank == 2 ? out.rows() : 0));
 }
 
 void GaussianFit::draw_rows(const DrawKey& key, View<const std::int64_t> rows, View<float> out) const {
   require_vector("GaussianFit::draw_rows", "rows", rows, out.rows());
+  std::vector<float> memory;
   draw_with(
       [&](std::int64_t first, View<float> z) {
         for (std::int64_t i = 0; i < z.rows(); ++i) {
@@ -203,7 +213,7 @@ void GaussianFit::draw_rows(const DrawKey& key, View<const std::int64_t> rows, V
           normal(host_stream(), {.y = z.row_slice(i, 1), .key = random_key(row_key)});
         }
       },
-      out);
+      out, noise_memory(memory, out.rows()));
 }
 
 }  // namespace otnfm

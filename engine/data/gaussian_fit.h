@@ -47,12 +47,19 @@ class GaussianFit {
 
   /// Row i of out [B, d] is a function of (seed, stream, step, first_row + i) alone, bit for bit.
   void draw(const DrawKey& key, View<float> out) const;
+  /// The same with memory of the caller's, so that nothing is allocated: z [at least 1, noise_width()], contiguous, is
+  /// overwritten.
+  void draw(Stream& stream, const DrawKey& key, View<float> out, View<float> z) const;
+  std::int64_t noise_width() const {
+    return parameters_.rank() + static_cast<std::int64_t>(parameters_.diagonal.size());
+  }
   /// Row i of out is row rows(i) of that sequence.
   void draw_rows(const DrawKey& key, View<const std::int64_t> rows, View<float> out) const;
 
  private:
   template <class FillNoise>
-  void draw_with(const FillNoise& fill_noise, View<float> out) const;
+  void draw_with(const FillNoise& fill_noise, View<float> out, View<float> z) const;
+  View<float> noise_memory(std::vector<float>& memory, std::int64_t rows) const;
 
   GaussianParameters parameters_;
   RowProduct product_;

@@ -70,7 +70,7 @@ void RowProduct::rows(View<const float> a, View<float> y) const {
 }
 
 void RowProduct::operator()(View<const float> a, View<float> y) const {
-  require(y.rank == 2, "RowProduct", "y must be a matrix", describe(y));
+  if (y.rank != 2) fail_check("RowProduct", "y must be a matrix", describe(y));  // no text is made where it is one
   require_matrix("RowProduct", "y", y, y.rows(), columns_);
   require_matrix("RowProduct", "a", a, y.rows(), inner_);
   constexpr std::int64_t kGrain = 1 << 18;  // multiply-adds; about 5 microseconds of one core

@@ -30,12 +30,16 @@ void draw_fresh(const Dataset& data, std::uint64_t seed, std::int64_t draw, View
   data.draw(key, out);
 }
 
-double rate_of(Generator& generator, View<float> x0, View<float> x1) {
-  generator.map(x0, x1);
+double rate_of(GeneratorContext& context, View<float> x0, View<float> x1) {
+  const auto sample = [&] {
+    context.sample(nullptr, x0, x1);
+    context.synchronize();
+  };
+  sample();
   std::int64_t made = 0;
   const double start = now();
   while (now() - start < 0.2) {
-    generator.map(x0, x1);
+    sample();
     made += x0.rows();
   }
   return static_cast<double>(made) / (now() - start);
@@ -43,7 +47,7 @@ double rate_of(Generator& generator, View<float> x0, View<float> x1) {
 
 }  // namespace
 
-nlohmann::json evaluate(Generator& generator, const Dataset& data, const EvaluationOptions& options) {
+nlohmann::json evaluate(const Generator& generator, const Dataset& data, const EvaluationOptions& options) {
   const std::int64_t n = options.samples, d = generator.dimension();
   if (data.dimension() != d)
     throw InputError("the data have " + std::to_string(data.dimension()) + " dimensions, the model " +
@@ -56,7 +60,10 @@ nlohmann::json evaluate(Generator& generator, const Dataset& data, const Evaluat
   std::vector<float> generated_values(options.repeats * n * d), fresh_values(n * d), other_values(n * d);
   const View<float> generated(generated_values.data(), {options.repeats * n, d});
   const View<float> fresh(fresh_values.data(), {n, d}), other(other_values.data(), {n, d});
-  generator.sample(options.seed, 0, generated);
+  GeneratorContext context = generator.prepare(4096, /*threads=*/0);
+  generator.noise(options.seed, 0, generated);
+  context.sample(nullptr, generated, generated);
+  context.synchronize();
 
   std::vector<double> distance, floor, sliced, discrepancy;
   for (std::int64_t r = 0; r < options.repeats; ++r) {
@@ -91,7 +98,7 @@ nlohmann::json evaluate(Generator& generator, const Dataset& data, const Evaluat
         find_nearest(test.rows().row_slice(0, std::min(n, test.count())), data.rows()).mean_distance();
   }
   generator.noise(options.seed, 0, other);
-  result["samples_per_second"] = rate_of(generator, other, fresh);
+  result["samples_per_second"] = rate_of(context, other, fresh);
   return result;
 }
 

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/data/dataset.h"
 #include "engine/generate/generator.h"
 
 namespace otnfm {
@@ -19,6 +20,6 @@ struct EvaluationOptions {
 /// of the exact mean squared-Euclidean assignment cost between fresh samples and fresh data, w2_floor the same between
 /// two fresh draws of the data; both are means over the repeats, w2_ratio is the ratio of the means. Throws InputError
 /// where the data do not have the model's dimension.
-nlohmann::json evaluate(Generator& generator, const Dataset& data, const EvaluationOptions& options);
+nlohmann::json evaluate(const Generator& generator, const Dataset& data, const EvaluationOptions& options);
 
 }  // namespace otnfm

@@ -1,11 +1,14 @@
 #include "engine/train/preview.h"
 
+#include <algorithm>
+
 #include "engine/io/image_grid.h"
 #include "engine/io/png.h"
 #include "engine/io/scatter.h"
 #include "engine/metrics/collapse.h"
 #include "engine/metrics/nearest.h"
 #include "engine/train/random_streams.h"
+#include "kernels/error.h"
 
 namespace otnfm {
 namespace {
@@ -21,13 +24,15 @@ ImageGrid grid_of(const Dataset& data, int columns, const std::string& caption) 
 
 }  // namespace
 
-double write_preview(const std::filesystem::path& path, Generator& generator, const Dataset& data, std::uint64_t seed,
-                     const std::string& title) {
+double write_preview(const std::filesystem::path& path, const Generator& generator, const Dataset& data,
+                     std::uint64_t seed, const std::string& title) {
   const std::int64_t n = 4096, d = generator.dimension();
   std::vector<float> noise(n * d), samples(n * d);
   const View<float> x0(noise.data(), {n, d}), x1(samples.data(), {n, d});
   generator.noise(seed, 0, x0);
-  generator.map(x0, x1);
+  GeneratorContext context = generator.prepare(n, /*threads=*/0);
+  context.sample(nullptr, x0, x1);
+  context.synchronize();
   if (data.is_images()) {
     write_png(path, draw_image_grid(x1.row_slice(0, 100), grid_of(data, 10, title)));
   } else {
@@ -39,13 +44,18 @@ double write_preview(const std::filesystem::path& path, Generator& generator, co
   return covariance_trace(x1);
 }
 
-void write_neighbours(const std::filesystem::path& path, Generator& generator, const Dataset& data, std::uint64_t seed,
-                      std::int64_t count) {
+void write_neighbours(const std::filesystem::path& path, const Generator& generator, const Dataset& data,
+                      std::uint64_t seed, std::int64_t count) {
   if (!data.is_images()) throw InputError("neighbours are drawn of images, which " + data.name() + " does not hold");
   const std::int64_t d = generator.dimension();
   std::vector<float> values(2 * count * d);
   const View<float> both(values.data(), {2 * count, d}), samples = both.row_slice(0, count);
-  generator.sample(seed, 0, samples);
+  std::vector<float> noise(count * d);
+  const View<float> x0(noise.data(), {count, d});
+  generator.noise(seed, 0, x0);
+  GeneratorContext context = generator.prepare(count);
+  context.sample(nullptr, x0, samples);
+  context.synchronize();
   const Nearest nearest = find_nearest(samples, data.rows());
   for (std::int64_t i = 0; i < count; ++i) std::copy_n(data.rows().row(nearest.index[i]), d, both.row(count + i));
   write_png(path, draw_image_grid(both, grid_of(data, static_cast<int>(count),

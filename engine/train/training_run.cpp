@@ -311,7 +311,7 @@ class Run {
     append(map, tensors);
     save_model(file("model.safetensors"), *flow_, source_, data_, stream,
                {{"data", options_.data}, {"training", options_.to_json()}, {"steps_done", trainer_->step()}}, tensors);
-    Generator generator = Generator::load(file("model.safetensors"), run_.device);
+    const Generator generator = Generator::load(file("model.safetensors"), run_.device);
     const std::string title = fmt::format("{}, {} coupling, {} steps", options_.data.substr(0, options_.data.find(':')),
                                           options_.coupling, trainer_->step());
     summary_.picture = file("samples.png").string();

@@ -13,9 +13,25 @@ namespace otnfm::cpu {
 
 inline constexpr std::int64_t kElementGrain = 8192;
 
+/// While it lives, loops that this thread starts stay on it. Unlike omp_set_num_threads() it allocates nothing, not
+/// even at a thread's first call (its flag is part of the thread's static block, also where the library was opened
+/// late).
+class OneThread {
+ public:
+  OneThread() : before_(holds_) { holds_ = true; }
+  ~OneThread() { holds_ = before_; }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+  static bool holds() { return holds_; }
+
+ private:
+  __attribute__((tls_model("initial-exec"))) static inline thread_local bool holds_ = false;
+  bool before_;
+};
+
 inline int thread_count() {
 #if defined(_OPENMP)
-  return omp_in_parallel() ? 1 : omp_get_max_threads();
+  return OneThread::holds() || omp_in_parallel() ? 1 : omp_get_max_threads();
 #else
   return 1;
 #endif

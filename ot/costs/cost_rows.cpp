@@ -110,6 +110,12 @@ void matrix_rows(const AnyMatrix& costs, bool exchanged, std::int64_t first, std
 
 }  // namespace
 
+void CostRows::reserve(std::int64_t n, std::int64_t m, std::int64_t d) {
+  const std::int64_t most = std::max(n, m);
+  source_.reserve(static_cast<std::size_t>(most * d));
+  target_blocks_.reserve(static_cast<std::size_t>((most + kBlock - 1) / kBlock * d * kBlock));
+}
+
 void CostRows::reset(const Problem& problem, bool exchanged) {
   problem_ = problem;
   exchanged_ = exchanged;

@@ -20,6 +20,9 @@ class CostRows {
   /// Takes the problem over; memory of an earlier one is reused. The views must stay valid.
   void reset(const Problem& problem, bool exchanged);
 
+  /// Makes room, so that point problems of at most this size allocate nothing, exchanged or not.
+  void reserve(std::int64_t n, std::int64_t m, std::int64_t d);
+
   std::int64_t rows() const { return rows_; }
   std::int64_t columns() const { return columns_; }
 

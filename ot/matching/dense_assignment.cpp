@@ -80,6 +80,15 @@ TwoLeast<T> two_least(const T* c, const T* v, std::int64_t m) {
 }  // namespace
 
 template <class T>
+void DenseAssignment<T>::reserve(std::int64_t n, std::int64_t m) {
+  const auto rows = static_cast<std::size_t>(n), columns = static_cast<std::size_t>(m);
+  for (auto* indices : {&column_of_, &free_rows_, &deferred_rows_}) indices->reserve(rows);
+  for (auto* indices : {&row_of_, &predecessor_, &scanned_}) indices->reserve(columns);
+  u_.reserve(rows);
+  for (auto* values : {&v_, &search_v_, &distance_, &final_distance_}) values->reserve(columns);
+}
+
+template <class T>
 std::int64_t DenseAssignment<T>::solve(const T* costs, std::int64_t n, std::int64_t m, const SolveLimits& limits,
                                        std::span<const T> start) {
   costs_ = costs;

@@ -27,6 +27,9 @@ class DenseAssignment {
   std::int64_t solve(const T* costs, std::int64_t n, std::int64_t m, const SolveLimits& limits,
                      std::span<const T> start = {});
 
+  /// Makes room, so that solves of at most this size allocate nothing.
+  void reserve(std::int64_t n, std::int64_t m);
+
   bool complete() const { return complete_; }
   const std::vector<std::int64_t>& column_of() const { return column_of_; }  ///< [n], -1 where free
   const std::vector<T>& u() const { return u_; }                             ///< [n]

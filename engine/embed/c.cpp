@@ -1,0 +1,161 @@
+// The C ABI over Generator and Coupler. Every function that can throw runs inside guarded(), so that no exception
+// reaches the caller.
+#include "engine/embed/c.h"
+
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "engine/generate/generator.h"
+#include "kernels/error.h"
+#include "ot/coupler.h"
+
+struct otnfm_generator {
+  otnfm::Generator generator;
+};
+struct otnfm_context {
+  otnfm::GeneratorContext context;
+  std::int64_t dimension;
+};
+struct otnfm_coupler {
+  otnfm::Coupler coupler;
+};
+
+namespace {
+
+using otnfm::InputError;
+using otnfm::View;
+
+otnfm_status fail(otnfm_status status, otnfm_error* error, const char* text) noexcept {
+  if (error != nullptr) std::snprintf(error->text, sizeof(error->text), "%s", text);
+  return status;
+}
+
+template <class Body>
+otnfm_status guarded(otnfm_error* error, const Body& body) noexcept {
+  if (error != nullptr) error->text[0] = '\0';
+  try {
+    body();
+    return OTNFM_OK;
+  } catch (const std::bad_alloc&) {
+    return fail(OTNFM_RUN_ERROR, error, "out of memory");
+  } catch (const InputError& wrong) {
+    return fail(OTNFM_INPUT_ERROR, error, wrong.what());
+  } catch (const std::exception& failed) {
+    return fail(OTNFM_RUN_ERROR, error, failed.what());
+  } catch (...) {
+    return fail(OTNFM_RUN_ERROR, error, "an unknown exception");
+  }
+}
+
+void require(bool holds, const char* what) {
+  if (!holds) throw InputError(what);
+}
+
+}  // namespace
+
+const char* otnfm_version(void) {
+  return OTNFM_VERSION;
+}
+
+otnfm_status otnfm_generator_load(const char* path, otnfm_device device, otnfm_precision precision,
+                                  otnfm_generator** generator, otnfm_error* error) {
+  return guarded(error, [&] {
+    require(path != nullptr && generator != nullptr, "otnfm_generator_load: path and generator must not be null");
+    require(device == OTNFM_CPU || device == OTNFM_CUDA, "otnfm_generator_load: unknown device");
+    require(precision == OTNFM_FLOAT32 || precision == OTNFM_BFLOAT16, "otnfm_generator_load: unknown precision");
+    *generator = nullptr;
+    *generator = new otnfm_generator{otnfm::Generator::load(
+        path, device == OTNFM_CUDA ? otnfm::Device::cuda : otnfm::Device::cpu,
+        {.precision = precision == OTNFM_BFLOAT16 ? otnfm::Precision::bfloat16 : otnfm::Precision::float32})};
+  });
+}
+
+void otnfm_generator_free(otnfm_generator* generator) {
+  delete generator;
+}
+
+int64_t otnfm_generator_dimension(const otnfm_generator* generator) {
+  return generator == nullptr ? 0 : generator->generator.dimension();
+}
+
+otnfm_status otnfm_generator_prepare(const otnfm_generator* generator, int64_t max_batch, otnfm_context** context,
+                                     otnfm_error* error) {
+  return guarded(error, [&] {
+    require(generator != nullptr && context != nullptr,
+            "otnfm_generator_prepare: generator and context must not be null");
+    *context = nullptr;
+    *context = new otnfm_context{generator->generator.prepare(max_batch), generator->generator.dimension()};
+  });
+}
+
+void otnfm_context_free(otnfm_context* context) {
+  delete context;
+}
+
+otnfm_status otnfm_sample(otnfm_context* context, void* stream, uint64_t seed, int64_t first_row, int64_t n, float* out,
+                          otnfm_error* error) {
+  return guarded(error, [&] {
+    require(context != nullptr, "otnfm_sample: context must not be null");
+    require(n >= 0, "otnfm_sample: n must not be negative");
+    context->context.sample(static_cast<CUstream_st*>(stream), seed, first_row,
+                            View<float>(out, {n, context->dimension}));
+  });
+}
+
+otnfm_status otnfm_map(otnfm_context* context, void* stream, const float* noise, int64_t n, float* out,
+                       otnfm_error* error) {
+  return guarded(error, [&] {
+    require(context != nullptr, "otnfm_map: context must not be null");
+    require(n >= 0, "otnfm_map: n must not be negative");
+    context->context.sample(static_cast<CUstream_st*>(stream), View<const float>(noise, {n, context->dimension}),
+                            View<float>(out, {n, context->dimension}));
+  });
+}
+
+otnfm_status otnfm_context_synchronize(otnfm_context* context, otnfm_error* error) {
+  return guarded(error, [&] {
+    require(context != nullptr, "otnfm_context_synchronize: context must not be null");
+    context->context.synchronize();
+  });
+}
+
+otnfm_status otnfm_coupler_create(otnfm_cost cost, int64_t n, int64_t d, otnfm_coupler** coupler, otnfm_error* error) {
+  return guarded(error, [&] {
+    require(coupler != nullptr, "otnfm_coupler_create: coupler must not be null");
+    *coupler = nullptr;
+    otnfm::Cost kind = otnfm::Cost::squared_euclidean;
+    if (cost == OTNFM_EUCLIDEAN)
+      kind = otnfm::Cost::euclidean;
+    else if (cost == OTNFM_NEGATIVE_DOT)
+      kind = otnfm::Cost::negative_dot;
+    else
+      require(cost == OTNFM_SQUARED_EUCLIDEAN, "otnfm_coupler_create: unknown cost");
+    otnfm::Coupler made(kind);
+    made.prepare(n, d);
+    *coupler = new otnfm_coupler{std::move(made)};
+  });
+}
+
+void otnfm_coupler_free(otnfm_coupler* coupler) {
+  delete coupler;
+}
+
+otnfm_status otnfm_pair(otnfm_coupler* coupler, const float* source, int64_t n, const float* target, int64_t m,
+                        int64_t d, int64_t* sigma, otnfm_error* error) {
+  return guarded(error, [&] {
+    require(coupler != nullptr, "otnfm_pair: coupler must not be null");
+    coupler->coupler.pair(View<const float>(source, {n, d}), View<const float>(target, {m, d}),
+                          View<std::int64_t>(sigma, {n}));
+  });
+}
+
+otnfm_status otnfm_coupler_certificate(const otnfm_coupler* coupler, otnfm_certificate* certificate,
+                                       otnfm_error* error) {
+  return guarded(error, [&] {
+    require(coupler != nullptr && certificate != nullptr,
+            "otnfm_coupler_certificate: coupler and certificate must not be null");
+    const otnfm::Certificate proof = coupler->coupler.certificate();
+    *certificate = {proof.primal_cost, proof.dual_bound, proof.gap, proof.is_permutation ? 1 : 0};
+  });
+}
