@@ -21,8 +21,6 @@ class Linear {
                  SpectralNorm* norm = nullptr) const;
 
   Parameter weight() const { return weight_; }
-
-  Parameter weight() const { return weight_; }
   Parameter bias() const { return bias_; }
 
  private:

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "engine/generate/generator.h"
+#include "engine/generate/model_file.h"
 #include "engine/io/map_plot.h"
 #include "engine/io/png.h"
 #include "layers/flow_map.h"
@@ -113,7 +114,7 @@ void draw(const MapFlags& flags, const Generator& generator, Device device) {
 void map(const MapFlags& flags) {
   if (!flags.out.empty() && !flags.out.ends_with(".png")) throw InputError("--out " + flags.out + ": must end in .png");
   const Device device = flags.common.chosen_device();
-  const Generator generator = Generator::load(flags.model, device, 1);
+  const Generator generator = Generator::load(flags.model, device);
   const std::int64_t d = generator.dimension();
   if (!flags.out.empty() && d != 2)
     throw InputError(

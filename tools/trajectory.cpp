@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "engine/generate/model_file.h"
 #include "engine/io/image_grid.h"
 #include "engine/io/map_plot.h"
 #include "engine/io/npy.h"
