@@ -1,6 +1,7 @@
 #include "layers/flow.h"
 
 #include "layers/coupling_flow.h"
+#include "layers/gru_flow.h"
 #include "layers/resnet_flow.h"
 #include "layers/table.h"
 
@@ -9,6 +10,8 @@ namespace {
 
 constexpr FlowFamily kFamilies[] = {
     {"resnet", "x <- x + phi(t) g(t, x), several blocks in a row, each g a multilayer perceptron", make_resnet_flow},
+    {"gru", "x <- x + phi(t) z (u - x) with gates z and u: every block contracts, and is inverted by its fixed point",
+     make_gru_flow},
     {"coupling", "some columns move by what the others say, in turns: inverse and likelihood in closed form",
      make_coupling_flow},
 };

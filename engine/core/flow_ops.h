@@ -39,4 +39,10 @@ struct AffineCouplingInputs {
 };
 Coupled affine_coupling(Tape& tape, const AffineCouplingInputs& inputs);
 
+/// beta sigmoid(r) h, h = x held within +-box, over box; h itself where r is undefined. All [B, d]
+Tensor gru_reset(Tape& tape, Tensor x, Tensor r, float box, float beta);
+
+/// x + phi alpha sigmoid(z) box (tanh(u) - h), h as above. All [B, d]
+Tensor gru_gate(Tape& tape, Tensor x, Tensor phi, Tensor z, Tensor u, float box, float alpha);
+
 }  // namespace otnfm

@@ -99,6 +99,8 @@ std::vector<nlohmann::json> contractions() {
                     {"depth", 2},
                     {"activation", activation},
                     {"invertible", true}});
+  for (const char* activation : {"silu", "relu"})
+    list.push_back({{"family", "gru"}, {"dimension", 3}, {"blocks", 2}, {"width", 19}, {"activation", activation}});
   return list;
 }
 
@@ -222,7 +224,7 @@ TEST(Families, GradientsThroughAFlowAgreeWithFiniteDifferences) {
   std::mt19937 random(std::random_device{}());
   for (const Device device : devices()) {
     Stream stream(device);
-    std::vector<nlohmann::json> configurations = {closed_forms()[2], contractions()[0]};
+    std::vector<nlohmann::json> configurations = {closed_forms()[2], contractions().front(), contractions().end()[-2]};
     for (nlohmann::json& configuration : configurations) {
       const std::unique_ptr<Flow> flow = random_flow(configuration, device, random, 0.6f, /*training=*/true);
       const std::int64_t d = flow->dimension(), B = 33;

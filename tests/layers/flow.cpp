@@ -20,6 +20,7 @@ std::vector<nlohmann::json> configurations() {
   list.push_back(
       {{"family", "resnet"}, {"dimension", 1}, {"blocks", 1}, {"width", 1}, {"depth", 0}, {"activation", "gelu"}});
   list.push_back({{"family", "resnet"}, {"dimension", 3}, {"blocks", 5}, {"width", 17}, {"invertible", true}});
+  list.push_back({{"family", "gru"}, {"dimension", 3}, {"blocks", 2}, {"width", 17}, {"depth", 1}});
   for (const char* mask : {"alternating", "random"})
     for (const std::int64_t d : {2, 7})
       list.push_back({{"family", "coupling"}, {"dimension", d}, {"blocks", 3}, {"width", 17}, {"mask", mask}});

@@ -1,0 +1,185 @@
+// One element of a rational-quadratic spline (kernels/spline_coupling.h), once for every backend. The weights are read
+// where they lie, and an exponential is made again where it is needed again: a thread keeps no array.
+#pragma once
+
+#include "kernels/device/math.h"
+
+namespace otnfm {
+
+/// What all elements share.
+struct SplineShape {
+  int bins;
+  float box;          ///< outside of +-box the map is the identity
+  float slope_bound;  ///< a knot's slope lies within e^-bound .. e^bound
+  /// A bin is at least this part of the box, so that no slope of a chord is 0 or infinite.
+  static constexpr float kLeast = 1e-3f;
+  OTNFM_HD int weights() const { return 3 * bins - 1; }
+  OTNFM_HD float spread() const { return 1.0f - static_cast<float>(bins) * kLeast; }
+};
+
+/// Of phi times one of the two rows of unnormalised sizes.
+struct SplineSizes {
+  const float* raw;
+  float phi, highest, sum;
+
+  OTNFM_HD float part(int k) const { return exp_of(phi * raw[k] - highest) / sum; }
+};
+
+OTNFM_HD SplineSizes spline_sizes(const float* raw, float phi, int bins) {
+  SplineSizes s{raw, phi, phi * raw[0], 0.0f};
+  for (int k = 1; k < bins; ++k) s.highest = select(phi * raw[k] > s.highest, phi * raw[k], s.highest);
+  for (int k = 0; k < bins; ++k) s.sum += exp_of(phi * raw[k] - s.highest);
+  return s;
+}
+
+/// The bin that a point lies in.
+struct SplineBin {
+  int k;
+  float x, y, width, height;                       ///< of its lower corner; of itself
+  float slope_before, slope_after;                 ///< at its knots
+  float width_part, height_part;                   ///< of the softmax
+  float width_parts_before, height_parts_before;   ///< the sums of all before it
+};
+
+OTNFM_HD float spline_slope(const float* raw, float phi, const SplineShape& shape, int knot) {
+  if (knot == 0 || knot == shape.bins) return 1.0f;
+  return exp_of(shape.slope_bound * tanh_of(phi * raw[2 * shape.bins + knot - 1] / shape.slope_bound));
+}
+
+/// `point` is an x, or a y where `inverse`; it lies within the box.
+OTNFM_HD SplineBin find_spline_bin(const float* raw, float phi, const SplineShape& shape, float point, bool inverse) {
+  const SplineSizes widths = spline_sizes(raw, phi, shape.bins),
+                    heights = spline_sizes(raw + shape.bins, phi, shape.bins);
+  SplineBin bin{};
+  bin.x = bin.y = -shape.box;
+  for (bin.k = 0;; ++bin.k) {
+    bin.width_part = widths.part(bin.k);
+    bin.height_part = heights.part(bin.k);
+    bin.width = 2.0f * shape.box * (SplineShape::kLeast + shape.spread() * bin.width_part);
+    bin.height = 2.0f * shape.box * (SplineShape::kLeast + shape.spread() * bin.height_part);
+    const float end = inverse ? bin.y + bin.height : bin.x + bin.width;
+    if (point < end || bin.k == shape.bins - 1) break;
+    bin.x += bin.width;
+    bin.y += bin.height;
+    bin.width_parts_before += bin.width_part;
+    bin.height_parts_before += bin.height_part;
+  }
+  bin.slope_before = spline_slope(raw, phi, shape, bin.k);
+  bin.slope_after = spline_slope(raw, phi, shape, bin.k + 1);
+  return bin;
+}
+
+/// With xi the place within the bin, s the chord's slope, u = xi (1 - xi), beta = slope_after + slope_before - 2 s:
+/// y = y_k + height N / D, N = s xi^2 + slope_before u, D = s + beta u; slope = s^2 M / D^2.
+struct SplinePoint {
+  float xi, s, u, N, D, M;
+};
+
+OTNFM_HD SplinePoint spline_point(const SplineBin& bin, float xi) {
+  SplinePoint p;
+  p.xi = xi;
+  p.s = bin.height / bin.width;
+  p.u = xi * (1.0f - xi);
+  p.N = p.s * xi * xi + bin.slope_before * p.u;
+  p.D = p.s + (bin.slope_after + bin.slope_before - 2.0f * p.s) * p.u;
+  p.M = bin.slope_after * xi * xi + 2.0f * p.s * p.u + bin.slope_before * (1.0f - xi) * (1.0f - xi);
+  return p;
+}
+
+OTNFM_HD float square_root(float x) {
+#if OTNFM_ON_GPU
+  return sqrtf(x);
+#else
+  return __builtin_sqrtf(x);
+#endif
+}
+
+/// The root in [0, 1] of y(xi) = y, in the form that does not cancel (Durkan et al., equation 29).
+OTNFM_HD float spline_place_of(const SplineBin& bin, float y) {
+  const float s = bin.height / bin.width, up = y - bin.y;
+  const float bend = up * (bin.slope_after + bin.slope_before - 2.0f * s);
+  const float a = bin.height * (s - bin.slope_before) + bend, b = bin.height * bin.slope_before - bend, c = -s * up;
+  const float inside = b * b - 4.0f * a * c;
+  const float xi = 2.0f * c / (-b - square_root(select(inside > 0.0f, inside, 0.0f)));
+  return select(xi < 0.0f, 0.0f, select(xi > 1.0f, 1.0f, xi));
+}
+
+/// Whether the map leaves a point as it is: outside of the box, or at phi = 0, where it is the identity but for
+/// rounding. NaN stays.
+OTNFM_HD bool spline_passes(float point, float phi, const SplineShape& shape) {
+  return !(point > -shape.box && point < shape.box) || phi == 0.0f;
+}
+
+/// Maps a point; adds the logarithm of the map's slope.
+OTNFM_HD float spline_map(const float* raw, float phi, const SplineShape& shape, float point, bool inverse,
+                          double& log_slope) {
+  if (spline_passes(point, phi, shape)) return point;
+  const SplineBin bin = find_spline_bin(raw, phi, shape, point, inverse);
+  const SplinePoint p = spline_point(bin, inverse ? spline_place_of(bin, point) : (point - bin.x) / bin.width);
+  const float slope = p.s * p.s * p.M / (p.D * p.D);
+  log_slope += inverse ? -log_exact_bits(slope) : log_exact_bits(slope);
+  return inverse ? bin.x + bin.width * p.xi : bin.y + bin.height * p.N / p.D;
+}
+
+/// draw[k] (k in 0 .. bins - 1) of one row of sizes, from the gradients of the bin's size and of its lower edge.
+OTNFM_HD void spline_size_gradient(const float* raw, float phi, const SplineShape& shape, const SplineBin& bin,
+                                   float part, float parts_before, float dsize, float dedge, float* draw, float& dphi) {
+  const SplineSizes sizes = spline_sizes(raw, phi, shape.bins);
+  const float scale = 2.0f * shape.box * shape.spread(), mean = dedge * parts_before + dsize * part;
+  for (int k = 0; k < shape.bins; ++k) {
+    const float own = k < bin.k ? dedge : (k == bin.k ? dsize : 0.0f);
+    const float dz = scale * sizes.part(k) * (own - mean);
+    draw[k] = phi * dz;
+    dphi += raw[k] * dz;
+  }
+}
+
+OTNFM_HD void spline_slope_gradient(const float* raw, float phi, const SplineShape& shape, int knot, float slope,
+                                    float dslope, float* draw, float& dphi) {
+  if (knot == 0 || knot == shape.bins) return;
+  const int k = 2 * shape.bins + knot - 1;
+  const float squashed = tanh_of(phi * raw[k] / shape.slope_bound);
+  const float dz = dslope * slope * (1.0f - squashed * squashed);
+  draw[k] = phi * dz;
+  dphi += raw[k] * dz;
+}
+
+/// Given the gradients dy of the mapped point and dl of its log-slope: returns that of the point, writes draw and dphi.
+/// The inverse's follow from the forward map's at its result x: with G = dy - dl d(log slope)/dx, the point's is
+/// G / slope, and the weights' those of the forward map for -G / slope and -dl.
+OTNFM_HD float spline_gradient(const float* raw, float phi, const SplineShape& shape, float point, bool inverse,
+                               float dy, float dl, float* draw, float& dphi) {
+  for (int k = 0; k < shape.weights(); ++k) draw[k] = 0.0f;
+  dphi = 0.0f;
+  if (!(point > -shape.box && point < shape.box)) return dy;
+  const SplineBin bin = find_spline_bin(raw, phi, shape, point, inverse);
+  const SplinePoint p = spline_point(bin, inverse ? spline_place_of(bin, point) : (point - bin.x) / bin.width);
+  const float slope = p.s * p.s * p.M / (p.D * p.D), turn = 1.0f - 2.0f * p.xi;
+  const float beta = bin.slope_after + bin.slope_before - 2.0f * p.s;
+  // d(log slope)/d(xi)
+  const float bend = (2.0f * bin.slope_after * p.xi + 2.0f * p.s * turn - 2.0f * bin.slope_before * (1.0f - p.xi)) / p.M -
+                     2.0f * beta * turn / p.D;
+  float dpoint = dy * slope + dl * bend / bin.width;
+  if (inverse) {
+    dpoint = (dy - dl * bend / bin.width) / slope;
+    dy = -dpoint;
+    dl = -dl;
+  }
+  const float across = bin.height / (p.D * p.D);
+  const float dxi = dy * slope * bin.width + dl * bend;
+  const float ds = dy * across * (p.xi * p.xi * p.D - p.N * (1.0f - 2.0f * p.u)) +
+                   dl * (2.0f / p.s + 2.0f * p.u / p.M - 2.0f * (1.0f - 2.0f * p.u) / p.D);
+  const float rest = (1.0f - p.xi) * (1.0f - p.xi);
+  const float dbefore = dy * across * p.u * (p.D - p.N) + dl * (rest / p.M - 2.0f * p.u / p.D);
+  const float dafter = -dy * across * p.u * p.N + dl * (p.xi * p.xi / p.M - 2.0f * p.u / p.D);
+  const float dwidth = -(dxi * p.xi + ds * p.s) / bin.width, dheight = ds / bin.width + dy * p.N / p.D;
+  spline_size_gradient(raw, phi, shape, bin, bin.width_part, bin.width_parts_before, dwidth, -dxi / bin.width, draw,
+                       dphi);
+  spline_size_gradient(raw + shape.bins, phi, shape, bin, bin.height_part, bin.height_parts_before, dheight, dy,
+                       draw + shape.bins, dphi);
+  spline_slope_gradient(raw, phi, shape, bin.k, bin.slope_before, dbefore, draw, dphi);
+  spline_slope_gradient(raw, phi, shape, bin.k + 1, bin.slope_after, dafter, draw, dphi);
+  return dpoint;
+}
+
+}  // namespace otnfm
