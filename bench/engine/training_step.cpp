@@ -1,11 +1,13 @@
 // One training step of the toy model: 4 blocks of 3 x 64 SiLU, B = 256, AdamW; 52 MFLOP of matrix products. The pairs
 // come from a small bank, so no assignment is solved in the timed part. Counters: the split of the step, its rate of
 // matrix FLOPs, and that rate as a fraction of what this machine's GEMM reaches on 2048^3 in the same run.
-// bench/peers/toy_step.py times the same step in PyTorch.
+// bench/peers/toy_step.py times the same step in PyTorch. And samples of that model: its map of 2^20 points, host
+// memory to host memory, as Generator runs it; bench/peers/sampling.py times the same map in PyTorch.
 #include <benchmark/benchmark.h>
 
 #include <chrono>
 
+#include "engine/generate/generator.h"
 #include "engine/train/options.h"
 #include "engine/train/trainer.h"
 #include "kernels/matmul.h"
@@ -76,6 +78,25 @@ void training_step(benchmark::State& state, Device device, const char* precision
   state.counters["of_gemm_rate"] = kStepFlops / step_seconds / gemm_rate(device);
 }
 
+void sampling(benchmark::State& state, Device device, Precision precision) {
+  constexpr std::int64_t kSamples = std::int64_t{1} << 20;
+  const nlohmann::json toy = {{"family", "resnet"}, {"dimension", 2}, {"blocks", 4}, {"width", 64}, {"depth", 3}};
+  Model model{.flow = make_flow(toy), .source = Source::gaussian(2), .configuration = {}};
+  model.flow->parameters().allocate(device, 1, false);
+  model.flow->precision = precision;
+  Generator generator(std::move(model), device);
+  std::vector<float> noise(2 * kSamples), samples(2 * kSamples);
+  generator.noise(1, 0, View<float>(noise.data(), {kSamples, 2}));
+  const double start = seconds_now();
+  for (auto _ : state)
+    generator.map(View<float>(noise.data(), {kSamples, 2}), View<float>(samples.data(), {kSamples, 2}));
+  const double seconds = (seconds_now() - start) / static_cast<double>(state.iterations());
+  const double flops = kStepFlops / 3 / 256 * static_cast<double>(kSamples);
+  state.counters["samples/s"] = static_cast<double>(kSamples) / seconds;
+  state.counters["FLOP/s"] = flops / seconds;
+  state.counters["of_gemm_rate"] = flops / seconds / gemm_rate(device);
+}
+
 /// The coupling of one batch: what the minibatch coupling adds to a step.
 void minibatch_coupling(benchmark::State& state) {
   const Dataset data = open_dataset("8gaussians");
@@ -104,6 +125,13 @@ int main(int argc, char** argv) {
           ->UseRealTime()
           ->Unit(benchmark::kMillisecond);
     }
+    for (const bool rounded : {false, true})
+      benchmark::RegisterBenchmark(("sampling/toy" + std::string(rounded ? "_bf16" : "") + suffix).c_str(),
+                                   [device, rounded](benchmark::State& state) {
+                                     sampling(state, device, rounded ? Precision::bfloat16 : Precision::float32);
+                                   })
+          ->UseRealTime()
+          ->Unit(benchmark::kMillisecond);
   }
   benchmark::RegisterBenchmark("minibatch_coupling/8gaussians", minibatch_coupling)
       ->Arg(64)

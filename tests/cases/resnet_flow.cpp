@@ -132,7 +132,7 @@ std::vector<Case> cases() {
     return label({s.B, f.dimension, f.blocks, f.width, f.depth}) + " a" +
            std::to_string(static_cast<int>(f.activation)) + " p" + std::to_string(static_cast<int>(f.phi));
   };
-  const auto add = [&](const Shape& s, bool bench) {
+  const auto add_forward = [&](const Shape& s, bool bench) {
     const ResNetFlowShape& f = s.flow;
     std::vector<Buffer> buffers = inputs(s);
     buffers.push_back({"y", Role::output, {s.B, f.dimension}});
@@ -160,6 +160,11 @@ std::vector<Case> cases() {
                       .bytes = bytes,
                       .flops = flops,
                       .bench = bench});
+  };
+  const auto add = [&](const Shape& s, bool bench) {
+    const ResNetFlowShape& f = s.flow;
+    add_forward(s, bench);
+    const double bytes = list.back().bytes, flops = list.back().flops;
     std::vector<Buffer> backward = inputs(s);
     backward.push_back({"dy", Role::input, {s.B, f.dimension}, DType::float32, terms(s.B * f.dimension)});
     backward.push_back({"dx", Role::output, {s.B, f.dimension}});
@@ -190,7 +195,7 @@ std::vector<Case> cases() {
              {.forward = forward(f, s.B), .outputs = {{"y", "dy"}}, .inputs = {{"x", "dx"}, {"weights", "dweights"}}}),
          .tolerance = 2e-5,
          .norm_tolerance = 2e-6,
-         .bytes = bytes,
+         .bytes = 3 * bytes,
          .flops = 3 * flops,
          .bench = bench,
          .cpu_only = true});
@@ -207,6 +212,8 @@ std::vector<Case> cases() {
   add(shape(257, 2, 1, 6, 1), false);
   add(shape(3, 33, 1, 17, 1), false);
   add(shape(2, 64, 1, 8, 0), false);
+  add_forward(shape(65, 2, 1, 70, 2), false);  // gradients by finite differences would take minutes
+  add_forward(shape(2, 64, 2, 128, 1), false);
   add(shape(256, 2, 4, 64, 3), true);
   add(shape(4096, 2, 4, 64, 3), true);
   add(shape(4096, 2, 4, 128, 3), true);
