@@ -1,0 +1,9 @@
+// A safetensors file: a JSON header with offsets.
+#include "engine/io/safetensors.h"
+
+#include "tests/fuzz/memory_file.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t count) {
+  using namespace otnfm;
+  return fuzz::read_as_file(bytes, count, [](const std::string& path) { (void)SafetensorsFile::load(path); });
+}
