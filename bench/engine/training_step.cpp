@@ -8,6 +8,7 @@
 #include <chrono>
 
 #include "engine/generate/generator.h"
+#include "engine/generate/model_file.h"
 #include "engine/train/options.h"
 #include "engine/train/trainer.h"
 #include "kernels/matmul.h"
@@ -83,13 +84,13 @@ void sampling(benchmark::State& state, Device device, Precision precision) {
   const nlohmann::json toy = {{"family", "resnet"}, {"dimension", 2}, {"blocks", 4}, {"width", 64}, {"depth", 3}};
   Model model{.flow = make_flow(toy), .source = Source::gaussian(2), .configuration = {}};
   model.flow->parameters().allocate(device, 1, false);
-  model.flow->precision = precision;
-  Generator generator(std::move(model), device);
+  const Generator generator(std::move(model), device, {.precision = precision});
+  GeneratorContext context = generator.prepare(std::int64_t{1} << 16, /*threads=*/0);
   std::vector<float> noise(2 * kSamples), samples(2 * kSamples);
   generator.noise(1, 0, View<float>(noise.data(), {kSamples, 2}));
   const double start = seconds_now();
   for (auto _ : state)
-    generator.map(View<float>(noise.data(), {kSamples, 2}), View<float>(samples.data(), {kSamples, 2}));
+    context.sample(nullptr, View<const float>(noise.data(), {kSamples, 2}), View<float>(samples.data(), {kSamples, 2}));
   const double seconds = (seconds_now() - start) / static_cast<double>(state.iterations());
   const double flops = kStepFlops / 3 / 256 * static_cast<double>(kSamples);
   state.counters["samples/s"] = static_cast<double>(kSamples) / seconds;
