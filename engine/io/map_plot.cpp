@@ -80,7 +80,7 @@ void draw_displacements(Panels& panels, const MapGrid& grid, View<const float> n
       draw_arrow(panels, from, {from.x + shrink * (end.x - from.x), from.y + shrink * (end.y - from.y)},
                  viridis(0.25f + 0.75f * level));
     }
-  panels.color_scale(0, longest, shrink < 1 ? fmt::format("length (drawn at {:.2g})", shrink) : "length",
+  panels.color_scale(0, longest, shrink < 1 ? fmt::format("length (arrows: {:.2g} of it)", shrink) : "length",
                      [](float share) { return viridis(0.25f + 0.75f * share); });
 }
 
@@ -109,14 +109,16 @@ void draw_log_dets(Panels& panels, View<const float> nodes, std::span<const doub
   const std::vector<double> values(log_dets.begin(), log_dets.end());
   const double high = std::max({1e-3, std::abs(quantile(values, 0.01)), std::abs(quantile(values, 0.99))});
   const Color fold = Color::hex(0xff2fd0);
-  const float half = panels.side() / static_cast<float>(kSide - 1) / 2 + 0.25f;
+  const float half = panels.side() / static_cast<float>(kSide - 1) / 2;
   for (std::int64_t i = 0; i < kSide * kSide; ++i) {
     const float x = panels.x(nodes(i, 0)), y = panels.y(nodes(i, 1));
     const double value = log_dets[static_cast<std::size_t>(i)];
     const Color color = folds[static_cast<std::size_t>(i)] ? fold
                         : std::isnan(value)                ? kMuted
                                                            : diverging(value / high);
-    panels.canvas().fill({x - half, y - half, x + half, y + half}, color);
+    // Whole pixels: neighbours that share one would let the panel through.
+    panels.canvas().fill({std::round(x - half), std::round(y - half), std::round(x + half), std::round(y + half)},
+                         color);
   }
   const auto folded = std::count_if(folds.begin(), folds.end(), [](char is) { return is != 0; });
   if (folded > 0)

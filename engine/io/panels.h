@@ -37,8 +37,8 @@ class Panels {
     const Rectangle bar = begin_color_scale();
     for (int k = 0; k < kSteps; ++k) {
       const float left = bar.left + bar.width() * static_cast<float>(k) / kSteps;
-      canvas_.fill({left, bar.top, left + bar.width() / kSteps, bar.bottom},
-                   color((static_cast<float>(k) + 0.5f) / kSteps));
+      // To the end, the next steps over it: edges that only meet would let the paper through.
+      canvas_.fill({left, bar.top, bar.right, bar.bottom}, color((static_cast<float>(k) + 0.5f) / kSteps));
     }
     end_color_scale(bar, low, high, name);
   }

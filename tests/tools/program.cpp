@@ -98,7 +98,7 @@ TEST_F(Program, SaysInOneLineWhatIsWrong) {
 }
 
 TEST_F(Program, HelpIsNotAnError) {
-  for (const char* command : {"", "train", "sample", "eval", "couple", "info"}) {
+  for (const char* command : {"", "train", "sample", "eval", "couple", "invert", "map", "info"}) {
     const Outcome outcome = run(std::string(command) + " --help");
     EXPECT_EQ(outcome.code, 0);
     EXPECT_NE(outcome.out.find("--help"), std::string::npos);
