@@ -27,7 +27,7 @@ GruFlow::GruFlow(const Options& options) : options_(options) {
     };
     TimeFunctionLayer phi(parameters_, name + ".phi", options.time_function, options.dimension, options.fourier_terms);
     Mlp r = perceptron(".r"), z = perceptron(".z"), u = perceptron(".u");
-    blocks_.push_back({std::move(phi), std::move(r), std::move(z), std::move(u)});
+    blocks_.push_back({phi, std::move(r), std::move(z), std::move(u)});
   }
   norm_.declare(parameters_, "singular_vectors");
 }
