@@ -93,14 +93,14 @@ std::vector<ResNetFlowShape> shapes() {
 
 TEST(ResNetFlowVariants, AgreeToRounding) {
   for (const ResNetFlowShape& shape : shapes()) {
-    Problem problem(shape, 201);
+    Problem problem(shape, 133);
     const Variant& first = cpu::resnet::variant(0);
-    const std::vector<float> y = problem.forward(first, 0, 201), rounded = problem.forward(first, 0, 201, true);
+    const std::vector<float> y = problem.forward(first, 0, 133), rounded = problem.forward(first, 0, 133, true);
     const std::vector<float> gradients = problem.gradients(first);
     for (int k = 1; k < cpu::resnet::variant_count(); ++k) {
       const Variant& other = cpu::resnet::variant(k);
-      EXPECT_TRUE(relative_error(problem.forward(other, 0, 201), y) <= 2e-6) << other.name;
-      EXPECT_TRUE(relative_error(problem.forward(other, 0, 201, true), rounded) <= 5e-3) << other.name;
+      EXPECT_TRUE(relative_error(problem.forward(other, 0, 133), y) <= 2e-6) << other.name;
+      EXPECT_TRUE(relative_error(problem.forward(other, 0, 133, true), rounded) <= 5e-3) << other.name;
       EXPECT_TRUE(relative_error(problem.gradients(other), gradients) <= 5e-6) << other.name;
     }
   }
@@ -108,12 +108,12 @@ TEST(ResNetFlowVariants, AgreeToRounding) {
 
 TEST(ResNetFlowVariants, GiveARowTheSameBitsInEveryBatch) {
   for (const ResNetFlowShape& shape : shapes()) {
-    Problem problem(shape, 201);
+    Problem problem(shape, 133);
     for (int k = 0; k < cpu::resnet::variant_count(); ++k)
       for (const bool rounded : {false, true}) {
-        const std::vector<float> whole = problem.forward(cpu::resnet::variant(k), 0, 201, rounded);
+        const std::vector<float> whole = problem.forward(cpu::resnet::variant(k), 0, 133, rounded);
         std::vector<float> parts;
-        for (std::int64_t begin = 0, count = 1; begin < 201; begin += count, count = std::min(3 * count, 201 - begin)) {
+        for (std::int64_t begin = 0, count = 1; begin < 133; begin += count, count = std::min(3 * count, 133 - begin)) {
           const std::vector<float> part = problem.forward(cpu::resnet::variant(k), begin, count, rounded);
           parts.insert(parts.end(), part.begin(), part.end());
         }
@@ -125,7 +125,7 @@ TEST(ResNetFlowVariants, GiveARowTheSameBitsInEveryBatch) {
 #if defined(_OPENMP)
 TEST(ResNetFlowVariants, GiveTheSameGradientsForAnyNumberOfThreads) {
   const int threads = omp_get_max_threads();
-  Problem problem(shapes().front(), 1000);
+  Problem problem(shapes().front(), 400);
   for (int k = 0; k < cpu::resnet::variant_count(); ++k) {
     omp_set_num_threads(1);
     const std::vector<float> alone = problem.gradients(cpu::resnet::variant(k));
