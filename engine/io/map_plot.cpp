@@ -116,9 +116,8 @@ void draw_log_dets(Panels& panels, View<const float> nodes, std::span<const doub
     const Color color = folds[static_cast<std::size_t>(i)] ? fold
                         : std::isnan(value)                ? kMuted
                                                            : diverging(value / high);
-    // Whole pixels: neighbours that share one would let the panel through.
-    panels.canvas().fill({std::round(x - half), std::round(y - half), std::round(x + half), std::round(y + half)},
-                         color);
+    // Whole pixels, over the neighbours: edges that only meet would let the panel through.
+    panels.canvas().fill({std::floor(x - half), std::floor(y - half), std::ceil(x + half), std::ceil(y + half)}, color);
   }
   const auto folded = std::count_if(folds.begin(), folds.end(), [](char is) { return is != 0; });
   if (folded > 0)
