@@ -23,7 +23,7 @@ struct MapGrid {
 };
 
 struct MapPlot {
-  std::string title, caption;
+  std::string title = {}, caption = {};
   double time = 1;
   int panel_pixels = 440;  ///< 100 to 4000
 };

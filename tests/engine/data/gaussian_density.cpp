@@ -7,6 +7,8 @@
 #include <numbers>
 #include <random>
 
+#include "kernels/error.h"
+
 namespace otnfm {
 namespace {
 
