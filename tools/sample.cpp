@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <new>
 
 #include "engine/generate/generator.h"
 #include "engine/generate/model_file.h"
@@ -57,7 +58,14 @@ void sample(const SampleFlags& flags) {
   }
   if (flags.n > std::numeric_limits<std::int64_t>::max() / (8 * d))
     throw InputError("-n " + std::to_string(flags.n) + ": too many samples for memory");
-  std::vector<float> noise(flags.n * d), samples(flags.n * d);
+  std::vector<float> noise, samples;
+  try {
+    noise.resize(flags.n * d);
+    samples.resize(flags.n * d);
+  } catch (const std::bad_alloc&) {
+    throw RunError(fmt::format("out of memory: {} bytes for {} samples of {} numbers and their noise",
+                               2 * sizeof(float) * static_cast<std::size_t>(flags.n * d), flags.n, d));
+  }
   const View<float> x0(noise.data(), {flags.n, d}), x1(samples.data(), {flags.n, d});
   generator.noise(flags.common.seed, 0, x0);
   GeneratorContext context = generator.prepare(std::clamp<std::int64_t>(flags.n, 1, 4096), /*threads=*/0);

@@ -2,7 +2,7 @@
 # Installs what the build needs and is missing; does nothing, quickly and without the network, where all is there.
 #
 #   tools/setup.sh           the compiler and the libraries, from the packages of Debian (12 and later) or Ubuntu (24.04 and later)
-#   tools/setup.sh --checks  also clang-format and clang-tidy, which tools/test.sh runs
+#   tools/setup.sh --checks  also clang-format, clang-tidy and clang (for the fuzz targets), which tools/test.sh runs
 #   tools/setup.sh --cuda    also, where there is no nvcc, a CUDA toolkit from the nvidia-* wheels, into .cuda/
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -12,7 +12,11 @@ packages=(cmake ninja-build g++ ccache libdnnl-dev libspdlog-dev libfmt-dev libc
 want_cuda=false
 for argument in "$@"; do
   case $argument in
-    --checks) packages+=(clang-format clang-tidy) ;;
+    --checks)
+      packages+=(clang-format clang-tidy clang)
+      # Later releases bring the fuzzing library with clang itself.
+      if grep -qs '^VERSION_ID="12"' /etc/os-release; then packages+=(libclang-rt-14-dev); fi
+      ;;
     --cuda) want_cuda=true packages+=(python3-venv) ;;
     -h | --help) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) fail "unknown argument '$argument' (see --help)" ;;

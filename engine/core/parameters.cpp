@@ -39,8 +39,7 @@ Parameter Parameters::add(std::string name, Shape shape, Initial initial, bool d
   if (allocated_) throw InputError("parameter " + name + " was added after the parameters were allocated");
   if (shape.empty() || shape.size() > kMaxRank)
     throw InputError("parameter " + name + " has rank " + std::to_string(shape.size()));
-  for (const Entry& entry : entries_)
-    if (entry.name == name) throw InputError("two parameters are named " + name);
+  if (!names_.insert(name).second) throw InputError("two parameters are named " + name);
   entries_.push_back({std::move(name), std::move(shape), initial, decayed});
   return {static_cast<int>(entries_.size()) - 1};
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "engine/core/tensor.h"
@@ -70,6 +71,7 @@ class Parameters {
     std::int64_t offset = 0;
   };
   std::vector<Entry> entries_;
+  std::unordered_set<std::string> names_;  // a search of entries_ would take hours for a file that declares many
   Memory memory_;
   View<float> values_, gradients_, first_moments_, second_moments_, averages_;
   std::int64_t decayed_count_ = 0;

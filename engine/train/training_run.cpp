@@ -10,6 +10,7 @@
 
 #include "engine/generate/model_file.h"
 #include "engine/io/atomic_file.h"
+#include "engine/io/folder_lock.h"
 #include "engine/train/preview.h"
 #include "engine/train/time_weighting.h"
 #include "kernels/memory.h"
@@ -176,6 +177,7 @@ class Run {
     std::error_code error;
     fs::create_directories(run_.out, error);
     if (error) throw InputError("--out " + run_.out.string() + ": " + error.message());
+    lock_.emplace(run_.out);
     if (!run_.resume && fs::exists(file("state.safetensors")))
       throw InputError("--out " + run_.out.string() +
                        " holds a training run already: add --resume to go on with it, or name another folder");
@@ -327,6 +329,7 @@ class Run {
   std::unique_ptr<Flow> flow_;
   std::unique_ptr<Coupling> coupling_;
   std::optional<Trainer> trainer_;
+  std::optional<FolderLock> lock_;
   std::optional<MetricsFile> metrics_;
   std::uint64_t data_checksum_;
   double collapse_rho_ = std::numeric_limits<double>::quiet_NaN();  // of the last checkpoint

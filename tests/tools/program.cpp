@@ -1,14 +1,11 @@
 // The program as a person or a script meets it: exit codes, one line on stderr, JSON alone on stdout, kill and resume.
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "tests/tools/program_fixture.h"
 
@@ -103,25 +100,6 @@ TEST_F(Program, HelpIsNotAnError) {
     EXPECT_EQ(outcome.code, 0);
     EXPECT_NE(outcome.out.find("--help"), std::string::npos);
   }
-}
-
-/// Starts the program, waits until `ready` holds, sends the signal and returns the wait status.
-template <class Ready>
-int run_until(const std::string& arguments, int signal_number, const Ready& ready) {
-  const pid_t child = fork();
-  if (child == 0) {
-    const std::string command = "exec " + program() + " " + arguments + " >/dev/null 2>&1";
-    execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
-    _exit(127);
-  }
-  int status = 0;
-  for (int k = 0; k < 60000 && !ready(); ++k) {
-    if (waitpid(child, &status, WNOHANG) == child) return status;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  kill(child, signal_number);
-  waitpid(child, &status, 0);
-  return status;
 }
 
 TEST_F(Program, GoesOnBitForBitAfterAKill) {

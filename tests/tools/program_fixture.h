@@ -2,15 +2,18 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace otnfm::test {
@@ -28,6 +31,25 @@ struct Outcome {
   int code;
   std::string out, err;
 };
+
+/// Starts the program, waits until `ready` holds, sends the signal and returns the wait status.
+template <class Ready>
+inline int run_until(const std::string& arguments, int signal_number, const Ready& ready) {
+  const pid_t child = fork();
+  if (child == 0) {
+    const std::string command = "exec " + program() + " " + arguments + " >/dev/null 2>&1";
+    execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+    _exit(127);
+  }
+  int status = 0;
+  for (int k = 0; k < 60000 && !ready(); ++k) {
+    if (waitpid(child, &status, WNOHANG) == child) return status;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  kill(child, signal_number);
+  waitpid(child, &status, 0);
+  return status;
+}
 
 class ProgramTest : public testing::Test {
  protected:

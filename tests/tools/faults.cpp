@@ -1,0 +1,171 @@
+// What can go wrong around a run: each time one clear line, and nothing lost.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <limits>
+#include <random>
+
+#include "tests/tools/program_fixture.h"
+
+namespace otnfm::test {
+namespace {
+
+class Faults : public ProgramTest {
+ protected:
+  std::string small_run(const std::string& out, const std::string& more = "") const {
+    std::ofstream(path("small.json")) << R"({"flow": {"blocks": 1, "width": 8, "depth": 1}})";
+    return "train --data moons --coupling minibatch --batch 32 --config " + path("small.json") +
+           " --log-every 20 --out " + path(out) + " " + more;
+  }
+
+  void expect_same_run(const std::string& a, const std::string& b) const {
+    for (const char* file : {"state.safetensors", "model.safetensors"})
+      EXPECT_TRUE(read(folder_ / a / file) == read(folder_ / b / file)) << file << " differs";
+  }
+
+  /// Exit code `code` and one line on stderr that has `word`.
+  void expect_one_line(const Outcome& outcome, int code, const std::string& word) const {
+    EXPECT_EQ(outcome.code, code) << outcome.err;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+    EXPECT_EQ(outcome.err.rfind("otnfm: error: ", 0), 0u) << outcome.err;
+    EXPECT_NE(outcome.err.find(word), std::string::npos) << outcome.err;
+  }
+};
+
+// OTNFM_KILLS=100 for the long form.
+TEST_F(Faults, AKillAtAnyMomentLosesNothingThatWasSaved) {
+  const char* wanted = std::getenv("OTNFM_KILLS");
+  const int kills = wanted ? std::atoi(wanted) : 12;
+  const std::uint64_t seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  const std::string common = "--checkpoint-every 3";
+  ASSERT_EQ(run(small_run("whole", common + " --steps 400")).code, 0);
+  int done = 0;
+  for (int round = 0; done < kills; ++round) {
+    const std::string out = "killed" + std::to_string(round);
+    bool finished = false;
+    while (!finished && done < kills) {
+      const bool started = fs::exists(folder_ / out / "state.safetensors");
+      const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(random() % 250);
+      const int status = run_until(
+          started ? "train --resume " + common + " --out " + path(out) : small_run(out, common + " --steps 400"),
+          SIGKILL, [&] { return std::chrono::steady_clock::now() >= end; });
+      if (WIFSIGNALED(status)) ++done;
+      if (WIFEXITED(status)) {
+        ASSERT_EQ(WEXITSTATUS(status), 0) << "it did not go on from what the kill had left";
+        finished = true;
+      }
+    }
+    if (!finished) {
+      const bool started = fs::exists(folder_ / out / "state.safetensors");
+      const Outcome rest =
+          run(started ? "train --resume " + common + " --out " + path(out) : small_run(out, common + " --steps 400"));
+      ASSERT_EQ(rest.code, 0) << rest.err;
+    }
+    expect_same_run("whole", out);
+    fs::remove_all(folder_ / out);
+  }
+}
+
+TEST_F(Faults, ASecondRunIsKeptOutOfAFolder) {
+  const std::string endless = small_run("run", "--steps 1000000 --checkpoint-every 20");
+  bool looked = false;
+  const int status = run_until(endless, SIGKILL, [&] {
+    if (!fs::exists(folder_ / "run" / "model.safetensors")) return false;
+    expect_refused(endless, "another run");
+    expect_refused("train --resume --out " + path("run"), "another run");
+    looked = true;
+    return true;
+  });
+  ASSERT_TRUE(looked && WIFSIGNALED(status));
+  // The lock of the run that was killed holds nobody up.
+  EXPECT_EQ(run("train --resume --max-seconds 0.1 --out " + path("run")).code, 0);
+}
+
+TEST_F(Faults, TerminatedARunSavesAndEnds) {
+  const int status = run_until(small_run("run", "--steps 1000000 --checkpoint-every 20"), SIGTERM,
+                               [&] { return fs::exists(folder_ / "run" / "model.safetensors"); });
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(run("train --resume --max-seconds 0.1 --out " + path("run")).code, 0);
+}
+
+TEST_F(Faults, AFullDiskKeepsTheLastState) {
+  ASSERT_EQ(run(small_run("whole", "--steps 60")).code, 0);
+  // A limit on the size of files stands for a full disk: a write fails, at some byte. In blocks of 512 bytes.
+  for (const int blocks : {0, 1, 3, 7}) {
+    const std::string out = "full" + std::to_string(blocks);
+    const int stopped = run_until(small_run(out, "--steps 60 --checkpoint-every 20"), SIGINT,
+                                  [&] { return fs::exists(folder_ / out / "model.safetensors"); });
+    ASSERT_TRUE(WIFEXITED(stopped));
+    const std::string before = read(folder_ / out / "state.safetensors");
+    const std::string command = "sh -c 'trap \"\" XFSZ; ulimit -f " + std::to_string(blocks) + "; exec " + program() +
+                                " train --resume --out " + path(out) + " 2>&1 >/dev/null' | tail -n 1 > " +
+                                path("said");
+    ASSERT_EQ(std::system(command.c_str()), 0);
+    const std::string said = read(path("said"));
+    if (said.find("error") != std::string::npos) {
+      EXPECT_EQ(said.rfind("otnfm: error: ", 0), 0u) << said;
+      EXPECT_NE(said.find(out), std::string::npos) << "the file is not named: " << said;
+      EXPECT_TRUE(before == read(folder_ / out / "state.safetensors"));
+    }
+    ASSERT_EQ(run("train --resume --out " + path(out)).code, 0);
+    expect_same_run("whole", out);
+  }
+  ASSERT_EQ(symlink("/dev/full", path("full.npy").c_str()), 0);
+  expect_one_line(run("sample " + path("whole/model.safetensors") + " -n 9 --out " + path("full.npy")), 1, "full");
+}
+
+TEST_F(Faults, AFolderThatCannotBeWrittenToIsNamed) {
+  expect_refused("train --data moons --coupling independent --out /proc/self", "/proc/self");
+}
+
+TEST_F(Faults, ATruncatedFileIsRefused) {
+  ASSERT_EQ(run(small_run("run", "--steps 20")).code, 0);
+  std::mt19937_64 random(std::random_device{}());
+  for (const char* name : {"model.safetensors", "state.safetensors"}) {
+    const fs::path file = folder_ / "run" / name;
+    const std::string whole = read(file);
+    for (int round = 0; round < 5; ++round) {
+      const std::string part = whole.substr(0, random() % whole.size());
+      std::ofstream(file, std::ios::binary | std::ios::trunc) << part;
+      if (std::string(name) == "model.safetensors")
+        expect_refused("sample " + file.string() + " -n 1 --out " + path("x.npy"), name);
+      else
+        expect_refused("train --resume --out " + path("run"), name);
+    }
+    std::ofstream(file, std::ios::binary | std::ios::trunc) << whole;
+  }
+  EXPECT_EQ(run("train --resume --out " + path("run")).code, 0);
+}
+
+TEST_F(Faults, NumbersThatAreNoneAreNamed) {
+  std::vector<float> values(12, 1.0f);
+  values[7] = std::numeric_limits<float>::quiet_NaN();
+  const std::string data = write_npy("nan.npy", {6, 2}, values);
+  expect_refused("train --data " + data + " --coupling independent --out " + path("run"), "row 3, column 1");
+  expect_refused("couple --source " + data + " --target " + data + " --solver exact", "nan.npy");
+}
+
+TEST_F(Faults, MemoryThatIsNotThereIsCounted) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer needs all addresses";
+#endif
+  ASSERT_EQ(run(small_run("run", "--steps 1")).code, 0);
+  const std::string command = "sh -c 'ulimit -v 8000000; exec " + program() + " sample " +
+                              path("run/model.safetensors") + " -n 1000000000 --out " + path("x.npy") + "' 2> " +
+                              path("said");
+  const int status = std::system(command.c_str());
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  const std::string said = read(path("said"));
+  EXPECT_EQ(said,
+            "otnfm: error: out of memory: 16000000000 bytes for 1000000000 samples of 2 numbers and their noise\n");
+}
+
+}  // namespace
+}  // namespace otnfm::test
