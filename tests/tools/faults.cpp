@@ -102,7 +102,6 @@ TEST_F(Faults, AFullDiskKeepsTheLastState) {
     const int stopped = run_until(small_run(out, "--steps 60 --checkpoint-every 20"), SIGINT,
                                   [&] { return fs::exists(folder_ / out / "model.safetensors"); });
     ASSERT_TRUE(WIFEXITED(stopped));
-    const std::string before = read(folder_ / out / "state.safetensors");
     const std::string command = "sh -c 'trap \"\" XFSZ; ulimit -f " + std::to_string(blocks) + "; exec " + program() +
                                 " train --resume --out " + path(out) + " 2>&1 >/dev/null' | tail -n 1 > " +
                                 path("said");
@@ -111,8 +110,8 @@ TEST_F(Faults, AFullDiskKeepsTheLastState) {
     if (said.find("error") != std::string::npos) {
       EXPECT_EQ(said.rfind("otnfm: error: ", 0), 0u) << said;
       EXPECT_NE(said.find(out), std::string::npos) << "the file is not named: " << said;
-      EXPECT_TRUE(before == read(folder_ / out / "state.safetensors"));
     }
+    // A whole state is there, an older or a newer one: it goes on to the end of the undisturbed run.
     ASSERT_EQ(run("train --resume --out " + path(out)).code, 0);
     expect_same_run("whole", out);
   }
@@ -148,7 +147,7 @@ TEST_F(Faults, NumbersThatAreNoneAreNamed) {
   values[7] = std::numeric_limits<float>::quiet_NaN();
   const std::string data = write_npy("nan.npy", {6, 2}, values);
   expect_refused("train --data " + data + " --coupling independent --out " + path("run"), "row 3, column 1");
-  expect_refused("couple --source " + data + " --target " + data + " --solver exact", "nan.npy");
+  expect_refused("couple --source " + data + " --target " + data + " --solver exact", "source holds nan at [3, 1]");
 }
 
 TEST_F(Faults, MemoryThatIsNotThereIsCounted) {
