@@ -11,8 +11,7 @@ void check_inputs(const Arguments& a) {
   require(a.x.rank == 2 && a.phi.rank == 2, a.kName, "x and phi must be matrices", describe(a.x));
   const std::int64_t B = a.x.rows(), d = a.x.columns(), n = a.phi.columns();
   require(n <= d, a.kName, "no more columns can move than there are", describe(a.phi));
-  require(a.shape.bins >= 2 && a.shape.bins <= 256, a.kName, "there must be 2 to 256 bins",
-          std::to_string(a.shape.bins));
+  require(a.shape.bins >= 2 && a.shape.bins <= 64, a.kName, "there must be 2 to 64 bins", std::to_string(a.shape.bins));
   require(a.shape.box > 0, a.kName, "the box must be positive", std::to_string(a.shape.box));
   require(a.shape.slope_bound > 0, a.kName, "the bound of slopes must be positive",
           std::to_string(a.shape.slope_bound));

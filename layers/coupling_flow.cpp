@@ -16,6 +16,13 @@ struct NamedMask {
 constexpr NamedMask kMasks[] = {{"alternating", CouplingFlow::Mask::alternating},
                                 {"random", CouplingFlow::Mask::random}};
 
+struct NamedTransform {
+  const char* name;
+  CouplingFlow::Transform transform;
+};
+constexpr NamedTransform kTransforms[] = {{"affine", CouplingFlow::Transform::affine},
+                                          {"spline", CouplingFlow::Transform::spline}};
+
 constexpr std::uint32_t kMaskStream = 0x3a5c;
 
 /// Fisher and Yates. The same permutation on every device and in every build, since a model is nothing without it.
@@ -62,10 +69,13 @@ CouplingFlow::CouplingFlow(const Options& options) : options_(options) {
     const std::int64_t moved = options.dimension - kept;
     std::vector<std::int64_t> widths(options.depth + 2, options.width);
     widths.front() = kept + 1;
-    widths.back() = 2 * moved;
+    const bool spline = options.transform == Transform::spline;
+    widths.back() = moved * (spline ? 3 * options.bins - 1 : 2);
     std::vector<TimeFunctionLayer> phi;
-    for (const char* which : {".phi_s", ".phi_m"})
-      phi.emplace_back(parameters_, name + which, options.time_function, moved, options.fourier_terms);
+    const std::vector<const char*> factors = spline ? std::vector{".phi"} : std::vector{".phi_s", ".phi_m"};
+    phi.reserve(factors.size());
+    for (const char* factor : factors)
+      phi.emplace_back(parameters_, name + factor, options.time_function, moved, options.fourier_terms);
     blocks_.push_back({.columns = std::move(columns),
                        .columns_there = {},
                        .phi = std::move(phi),
@@ -88,9 +98,20 @@ Coupled CouplingFlow::couple(Tape& tape, std::int64_t k, Tensor t, Tensor x, boo
                                        {options_.dimension});
   const Tensor seen = select_columns(tape, x, index.row_slice(0, block.kept), t);
   const Tensor raw = block.conditioner.forward(tape, parameters_, seen, precision);
+  const Tensor phi = block.phi[0].forward(tape, parameters_, t);
+  if (options_.transform == Transform::spline)
+    return spline_coupling(tape, {.x = x,
+                                  .raw = raw,
+                                  .phi = phi,
+                                  .index = index,
+                                  .shape = {.bins = static_cast<int>(options_.bins),
+                                            .box = static_cast<float>(options_.box),
+                                            .slope_bound = static_cast<float>(options_.log_scale_bound)},
+                                  .inverse = inverse,
+                                  .with_log_det = with_log_det});
   return affine_coupling(tape, {.x = x,
                                 .raw = raw,
-                                .phi_scale = block.phi[0].forward(tape, parameters_, t),
+                                .phi_scale = phi,
                                 .phi_shift = block.phi[1].forward(tape, parameters_, t),
                                 .index = index,
                                 .bound = static_cast<float>(options_.log_scale_bound),
@@ -112,9 +133,11 @@ BlockWithLogDet CouplingFlow::forward_block_with_log_det(Tape& tape, std::int64_
 }
 
 nlohmann::json CouplingFlow::configuration() const {
-  const char* mask = "";
+  const char *mask = "", *transform = "";
   for (const NamedMask& entry : kMasks)
     if (entry.mask == options_.mask) mask = entry.name;
+  for (const NamedTransform& entry : kTransforms)
+    if (entry.transform == options_.transform) transform = entry.name;
   return {{"family", "coupling"},
           {"dimension", options_.dimension},
           {"blocks", options_.blocks},
@@ -125,15 +148,20 @@ nlohmann::json CouplingFlow::configuration() const {
           {"fourier_terms", options_.fourier_terms},
           {"mask", mask},
           {"mask_seed", options_.mask_seed},
-          {"log_scale_bound", options_.log_scale_bound}};
+          {"transform", transform},
+          {"log_scale_bound", options_.log_scale_bound},
+          {"bins", options_.bins},
+          {"box", options_.box}};
 }
 
 std::unique_ptr<Flow> make_coupling_flow(const nlohmann::json& configuration) {
   CouplingFlow::Options options;
-  std::string activation = name_of(options.activation), phi = name_of(options.time_function), mask = "alternating";
+  std::string activation = name_of(options.activation), phi = name_of(options.time_function), mask = "alternating",
+              transform = "affine";
   ConfigurationReader reader(configuration, "flow coupling");
   reader.ignore("family");
   reader.integer("dimension", options.dimension, 1, 1 << 20);
+  if (options.dimension > 16) options.width = 512;  // as the free flow's for images
   reader.integer("blocks", options.blocks, 1, 1024);
   reader.integer("width", options.width, 1, 1 << 16);
   reader.integer("depth", options.depth, 0, 64);
@@ -142,11 +170,15 @@ std::unique_ptr<Flow> make_coupling_flow(const nlohmann::json& configuration) {
   reader.integer("fourier_terms", options.fourier_terms, 1, 1024);
   reader.text("mask", mask);
   reader.integer("mask_seed", options.mask_seed, 0, INT64_MAX);
+  reader.text("transform", transform);
   reader.number("log_scale_bound", options.log_scale_bound, 1e-3, 20);
+  reader.integer("bins", options.bins, 2, 64);
+  reader.number("box", options.box, 1e-3, 1e6);
   reader.finish();
   options.activation = activation_by_name(activation);
   options.time_function = time_function_by_name(phi);
   options.mask = find_by_name(std::span<const NamedMask>(kMasks), mask, "mask").mask;
+  options.transform = find_by_name(std::span<const NamedTransform>(kTransforms), transform, "transform").transform;
   return std::make_unique<CouplingFlow>(options);
 }
 

@@ -1,6 +1,7 @@
 // The coupling flow: of each block's columns a mask keeps some, a, and the rest, b, are moved by what a perceptron
 // makes of [a, t], so that every block has its inverse and log-determinant in closed form. affine (Bilos et al. 2021,
-// equation 8): b <- b exp(s(t,a) phi_s(t)) + m(t,a) phi_m(t), with the log-scale held below a bound.
+// equation 8): b <- b exp(s(t,a) phi_s(t)) + m(t,a) phi_m(t), with the log-scale held below a bound. spline: every b
+// goes through a rational-quadratic spline with weights from [a, t], times phi(t) (kernels/spline_coupling.h).
 #pragma once
 
 #include <vector>
@@ -20,6 +21,8 @@ class CouplingFlow : public Flow {
     random,       ///< half of the columns at random move in even blocks, the other half in the odd ones that follow
   };
 
+  enum class Transform { affine, spline };
+
   struct Options {
     std::int64_t dimension = 2;
     std::int64_t blocks = 8;
@@ -30,7 +33,10 @@ class CouplingFlow : public Flow {
     std::int64_t fourier_terms = 8;
     Mask mask = Mask::alternating;
     std::int64_t mask_seed = 0;
-    double log_scale_bound = 2;
+    Transform transform = Transform::affine;
+    double log_scale_bound = 2;  ///< of an element's log-scale; of the log-slope at a spline's knots
+    std::int64_t bins = 16;      ///< of a spline
+    double box = 8;              ///< of a spline: outside of +-box a block is the identity
   };
 
   /// Throws InputError where there is one dimension: no column is left to move by.

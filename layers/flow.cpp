@@ -8,12 +8,32 @@
 namespace otnfm {
 namespace {
 
+/// A family by another name, with a key that is otherwise set.
+template <std::unique_ptr<Flow> (*make)(const nlohmann::json&)>
+std::unique_ptr<Flow> preset(nlohmann::json configuration, const char* key, const nlohmann::json& value) {
+  if (!configuration.contains(key)) configuration[key] = value;
+  return make(configuration);
+}
+
+std::unique_ptr<Flow> make_invertible_resnet_flow(const nlohmann::json& configuration) {
+  nlohmann::json all = configuration;
+  if (!all.contains("blocks")) all["blocks"] = 12;
+  return preset<make_resnet_flow>(std::move(all), "invertible", true);
+}
+
+std::unique_ptr<Flow> make_spline_coupling_flow(const nlohmann::json& configuration) {
+  return preset<make_coupling_flow>(configuration, "transform", "spline");
+}
+
 constexpr FlowFamily kFamilies[] = {
     {"resnet", "x <- x + phi(t) g(t, x), several blocks in a row, each g a multilayer perceptron", make_resnet_flow},
+    {"resnet-invertible", "the same with every g a contraction: a block is inverted by its fixed point",
+     make_invertible_resnet_flow},
     {"gru", "x <- x + phi(t) z (u - x) with gates z and u: every block contracts, and is inverted by its fixed point",
      make_gru_flow},
     {"coupling", "some columns move by what the others say, in turns: inverse and likelihood in closed form",
      make_coupling_flow},
+    {"coupling-spline", "the same, moved by monotone splines and not by affine maps", make_spline_coupling_flow},
 };
 
 }  // namespace

@@ -62,6 +62,7 @@ std::unique_ptr<Flow> make_gru_flow(const nlohmann::json& configuration) {
   ConfigurationReader reader(configuration, "flow gru");
   reader.ignore("family");
   reader.integer("dimension", options.dimension, 1, 1 << 20);
+  if (options.dimension > 16) options.width = 512;  // as the free flow's for images
   reader.integer("blocks", options.blocks, 1, 1024);
   reader.integer("width", options.width, 1, 1 << 16);
   reader.integer("depth", options.depth, 0, 64);

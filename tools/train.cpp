@@ -6,6 +6,7 @@
 #include <csignal>
 #include <fstream>
 #include <optional>
+#include <sstream>
 
 #include "engine/train/batch_solver.h"
 #include "engine/train/objective.h"
@@ -38,6 +39,24 @@ struct TrainFlags {
   double max_seconds = 0;
 };
 
+/// "coupling,blocks=6,mask=random" -> {"family": "coupling", "blocks": 6, "mask": "random"}
+nlohmann::json flow_of(const std::string& text) {
+  nlohmann::json flow = nlohmann::json::object();
+  std::stringstream parts(text);
+  std::string part;
+  std::getline(parts, part, ',');
+  flow["family"] = part;
+  while (std::getline(parts, part, ',')) {
+    const std::size_t equals = part.find('=');
+    if (equals == std::string::npos || equals == 0)
+      throw InputError("--flow " + text + ": '" + part + "' is not key=value");
+    const std::string value = part.substr(equals + 1);
+    nlohmann::json parsed = nlohmann::json::parse(value, nullptr, /*allow_exceptions=*/false);
+    flow[part.substr(0, equals)] = parsed.is_discarded() ? nlohmann::json(value) : parsed;
+  }
+  return flow;
+}
+
 nlohmann::json given(const TrainFlags& flags) {
   nlohmann::json json = nlohmann::json::object();
   const auto put = [&](const char* key, const auto& value) {
@@ -57,7 +76,7 @@ nlohmann::json given(const TrainFlags& flags) {
   put("axes", flags.axes);
   put("lr", flags.lr);
   put("seed", flags.seed);
-  if (flags.flow) json["flow"] = {{"family", *flags.flow}};
+  if (flags.flow) json["flow"] = flow_of(*flags.flow);
   return json;
 }
 
@@ -188,7 +207,12 @@ void add_train(CLI::App& program) {
       "what noise is: gaussian, gaussian-fit (the data's mean and covariance; default for images) or a data set");
   command->add_option("--coupling", flags->coupling, about("how noise and data are paired:", couplings()));
   command->add_option("--solver", flags->solver, about("of a minibatch coupling:", batch_solvers()));
-  command->add_option("--flow", flags->flow, about("the family of the map:", flow_families()));
+  command->add_option(
+      "--flow", flags->flow,
+      about("the family of the map, and its keys: NAME[,key=value...], as resnet,blocks=6 (blocks, width, depth, "
+            "activation, time_function, fourier_terms; coefficient of resnet-invertible and gru; mask, "
+            "mask_seed, log_scale_bound of coupling; bins, box of coupling-spline; box of gru):",
+            flow_families()));
   command->add_option("--objective", flags->objective, about("what is minimised:", objectives()));
   command->add_option("--time-weighting", flags->time_weighting,
                       about("which times are learnt, and how much each counts:", time_weightings()));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/core/ops.h"
+#include "kernels/device/spline.h"
 #include "kernels/power_iteration.h"
 
 namespace otnfm {
@@ -38,6 +39,16 @@ struct AffineCouplingInputs {
   bool with_log_det;
 };
 Coupled affine_coupling(Tape& tape, const AffineCouplingInputs& inputs);
+
+/// The same by splines (kernels/spline_coupling.h). x [B, d], raw [B, n (3 K - 1)], phi [B, n], index [d] int64.
+struct SplineCouplingInputs {
+  Tensor x, raw, phi;
+  View<const std::int64_t> index;
+  SplineShape shape;
+  bool inverse;
+  bool with_log_det;
+};
+Coupled spline_coupling(Tape& tape, const SplineCouplingInputs& inputs);
 
 /// beta sigmoid(r) h, h = x held within +-box, over box; h itself where r is undefined. All [B, d]
 Tensor gru_reset(Tape& tape, Tensor x, Tensor r, float box, float beta);

@@ -116,7 +116,10 @@ void TrainingOptions::read_unchecked(const nlohmann::json& configuration) {
   reader.finish();
   if (configuration.contains("flow")) {
     if (!configuration["flow"].is_object()) throw InputError("training configuration: \"flow\" must be an object");
-    flow.update(configuration["flow"]);
+    // What suits one family need not suit another: a new one starts from its own defaults.
+    const nlohmann::json& given = configuration["flow"];
+    if (given.contains("family") && given["family"] != flow["family"]) flow = nlohmann::json::object();
+    flow.update(given);
   }
 }
 

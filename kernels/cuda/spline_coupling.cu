@@ -62,8 +62,8 @@ void spline_coupling(Stream& stream, const SplineCoupling& a) {
 
 void spline_coupling_backward(Stream& stream, const SplineCouplingBackward& a) {
   const bool few = a.phi.columns() < kFewColumns;
-  launch(few ? backward_kernel<1> : backward_kernel<kWarpSize>,
-         grid_for(a.x.rows() * (few ? 1 : kWarpSize), kThreads), kThreads, 0, stream.cuda(), a);
+  launch(few ? backward_kernel<1> : backward_kernel<kWarpSize>, grid_for(a.x.rows() * (few ? 1 : kWarpSize), kThreads),
+         kThreads, 0, stream.cuda(), a);
 }
 
 }  // namespace otnfm::cuda

@@ -11,8 +11,9 @@ struct SplineShape {
   int bins;
   float box;          ///< outside of +-box the map is the identity
   float slope_bound;  ///< a knot's slope lies within e^-bound .. e^bound
-  /// A bin is at least this part of the box, so that no slope of a chord is 0 or infinite.
-  static constexpr float kLeast = 1e-3f;
+  /// A bin is at least this part of the box. Chords then have slopes of 1/100 to 100, and the inverse loses two digits
+  /// at most.
+  static constexpr float kLeast = 1e-2f;
   OTNFM_HD int weights() const { return 3 * bins - 1; }
   OTNFM_HD float spread() const { return 1.0f - static_cast<float>(bins) * kLeast; }
 };
@@ -35,10 +36,10 @@ OTNFM_HD SplineSizes spline_sizes(const float* raw, float phi, int bins) {
 /// The bin that a point lies in.
 struct SplineBin {
   int k;
-  float x, y, width, height;                       ///< of its lower corner; of itself
-  float slope_before, slope_after;                 ///< at its knots
-  float width_part, height_part;                   ///< of the softmax
-  float width_parts_before, height_parts_before;   ///< the sums of all before it
+  float x, y, width, height;                      ///< of its lower corner; of itself
+  float slope_before, slope_after;                ///< at its knots
+  float width_part, height_part;                  ///< of the softmax
+  float width_parts_before, height_parts_before;  ///< the sums of all before it
 };
 
 OTNFM_HD float spline_slope(const float* raw, float phi, const SplineShape& shape, int knot) {
@@ -157,8 +158,9 @@ OTNFM_HD float spline_gradient(const float* raw, float phi, const SplineShape& s
   const float slope = p.s * p.s * p.M / (p.D * p.D), turn = 1.0f - 2.0f * p.xi;
   const float beta = bin.slope_after + bin.slope_before - 2.0f * p.s;
   // d(log slope)/d(xi)
-  const float bend = (2.0f * bin.slope_after * p.xi + 2.0f * p.s * turn - 2.0f * bin.slope_before * (1.0f - p.xi)) / p.M -
-                     2.0f * beta * turn / p.D;
+  const float bend =
+      (2.0f * bin.slope_after * p.xi + 2.0f * p.s * turn - 2.0f * bin.slope_before * (1.0f - p.xi)) / p.M -
+      2.0f * beta * turn / p.D;
   float dpoint = dy * slope + dl * bend / bin.width;
   if (inverse) {
     dpoint = (dy - dl * bend / bin.width) / slope;

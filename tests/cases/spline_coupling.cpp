@@ -30,7 +30,7 @@ struct Spline {
     for (int k = 0; k < bins; ++k) sum += std::exp(phi * raw[k]);
     std::vector<double> at = {-kBox};
     for (int k = 0; k < bins; ++k)
-      at.push_back(at.back() + 2 * kBox * (1e-3 + (1 - 1e-3 * bins) * std::exp(phi * raw[k]) / sum));
+      at.push_back(at.back() + 2 * kBox * (1e-2 + (1 - 1e-2 * bins) * std::exp(phi * raw[k]) / sum));
     return at;
   }
 
@@ -40,8 +40,7 @@ struct Spline {
     while (k + 2 < x.size() && point >= x[k + 1]) ++k;
     const double width = x[k + 1] - x[k], height = y[k + 1] - y[k], s = height / width, xi = (point - x[k]) / width;
     const double u = xi * (1 - xi), D = s + (slope[k + 1] + slope[k] - 2 * s) * u;
-    log_slope +=
-        std::log(s * s * (slope[k + 1] * xi * xi + 2 * s * u + slope[k] * (1 - xi) * (1 - xi)) / (D * D));
+    log_slope += std::log(s * s * (slope[k + 1] * xi * xi + 2 * s * u + slope[k] * (1 - xi) * (1 - xi)) / (D * D));
     return y[k] + height * (s * xi * xi + slope[k] * u) / D;
   }
 
@@ -119,18 +118,17 @@ void add_cases(std::vector<Case>& list, Size size, bool inverse, bool with_log_d
                   .buffers = buffers,
                   .run =
                       [=](Stream& s, const Buffers& b) {
-                        spline_coupling_backward(
-                            s, {.x = b.in("x"),
-                                .raw = b.in("raw"),
-                                .phi = b.in("phi"),
-                                .index = b.view<std::int64_t>("index"),
-                                .dy = b.in("dy"),
-                                .dlog_det = with_log_det ? b.in("dlog_det") : View<const float>(),
-                                .dx = b.out("dx"),
-                                .draw = b.out("draw"),
-                                .dphi = b.out("dphi"),
-                                .shape = shape,
-                                .inverse = inverse});
+                        spline_coupling_backward(s, {.x = b.in("x"),
+                                                     .raw = b.in("raw"),
+                                                     .phi = b.in("phi"),
+                                                     .index = b.view<std::int64_t>("index"),
+                                                     .dy = b.in("dy"),
+                                                     .dlog_det = with_log_det ? b.in("dlog_det") : View<const float>(),
+                                                     .dx = b.out("dx"),
+                                                     .draw = b.out("draw"),
+                                                     .dphi = b.out("dphi"),
+                                                     .shape = shape,
+                                                     .inverse = inverse});
                       },
                   .reference = gradient_of({.forward = forward_of(size, inverse),
                                             .outputs = outputs,

@@ -23,7 +23,14 @@ std::vector<nlohmann::json> configurations() {
   list.push_back({{"family", "gru"}, {"dimension", 3}, {"blocks", 2}, {"width", 17}, {"depth", 1}});
   for (const char* mask : {"alternating", "random"})
     for (const std::int64_t d : {2, 7})
-      list.push_back({{"family", "coupling"}, {"dimension", d}, {"blocks", 3}, {"width", 17}, {"mask", mask}});
+      for (const char* transform : {"affine", "spline"})
+        list.push_back({{"family", "coupling"},
+                        {"dimension", d},
+                        {"blocks", 3},
+                        {"width", 17},
+                        {"mask", mask},
+                        {"transform", transform},
+                        {"bins", 5}});
   return list;
 }
 
