@@ -17,7 +17,7 @@ class Faults : public ProgramTest {
  protected:
   std::string small_run(const std::string& out, const std::string& more = "") const {
     std::ofstream(path("small.json")) << R"({"flow": {"blocks": 1, "width": 8, "depth": 1}})";
-    return "train --data moons --coupling minibatch --batch 32 --config " + path("small.json") +
+    return "train --device cpu --data moons --coupling minibatch --batch 32 --config " + path("small.json") +
            " --log-every 20 --out " + path(out) + " " + more;
   }
 
@@ -38,7 +38,12 @@ class Faults : public ProgramTest {
 // OTNFM_KILLS=100 for the long form.
 TEST_F(Faults, AKillAtAnyMomentLosesNothingThatWasSaved) {
   const char* wanted = std::getenv("OTNFM_KILLS");
-  const int kills = wanted ? std::atoi(wanted) : 12;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  const int few = 4, longest = 3000;  // milliseconds: a start alone takes a good part of a second
+#else
+  const int few = 12, longest = 250;
+#endif
+  const int kills = wanted ? std::atoi(wanted) : few;
   const std::uint64_t seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
@@ -50,7 +55,7 @@ TEST_F(Faults, AKillAtAnyMomentLosesNothingThatWasSaved) {
     bool finished = false;
     while (!finished && done < kills) {
       const bool started = fs::exists(folder_ / out / "state.safetensors");
-      const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(random() % 250);
+      const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(random() % longest);
       const int status = run_until(
           started ? "train --resume " + common + " --out " + path(out) : small_run(out, common + " --steps 400"),
           SIGKILL, [&] { return std::chrono::steady_clock::now() >= end; });
