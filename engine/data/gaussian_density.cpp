@@ -37,7 +37,7 @@ struct GaussianDensity::Shape {
     Eigen::MatrixXd z(d, x.rows());
     for (std::int64_t i = 0; i < x.rows(); ++i)
       z.col(i) = Eigen::Map<const Eigen::VectorXf>(x.row(i), d).cast<double>();
-    if (mean.size() == 0) return z;
+    if (mean.size() == 0 || x.rows() == 0) return z;
     z.colwise() -= mean;
     lower.triangularView<Eigen::Lower>().solveInPlace(z);
     return z;
