@@ -38,7 +38,7 @@ class Faults : public ProgramTest {
 // OTNFM_KILLS=100 for the long form.
 TEST_F(Faults, AKillAtAnyMomentLosesNothingThatWasSaved) {
   const char* wanted = std::getenv("OTNFM_KILLS");
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if OTNFM_PROGRAM_SANITIZED
   const int few = 4, longest = 3000;  // milliseconds: a start alone takes a good part of a second
 #else
   const int few = 12, longest = 250;
@@ -56,9 +56,9 @@ TEST_F(Faults, AKillAtAnyMomentLosesNothingThatWasSaved) {
     while (!finished && done < kills) {
       const bool started = fs::exists(folder_ / out / "state.safetensors");
       const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(random() % longest);
-      const int status = run_until(
-          started ? "train --resume " + common + " --out " + path(out) : small_run(out, common + " --steps 400"),
-          SIGKILL, [&] { return std::chrono::steady_clock::now() >= end; });
+      const int status = run_until(started ? "train --device cpu --resume " + common + " --out " + path(out)
+                                           : small_run(out, common + " --steps 400"),
+                                   SIGKILL, [&] { return std::chrono::steady_clock::now() >= end; });
       if (WIFSIGNALED(status)) ++done;
       if (WIFEXITED(status)) {
         ASSERT_EQ(WEXITSTATUS(status), 0) << "it did not go on from what the kill had left";
@@ -67,8 +67,8 @@ TEST_F(Faults, AKillAtAnyMomentLosesNothingThatWasSaved) {
     }
     if (!finished) {
       const bool started = fs::exists(folder_ / out / "state.safetensors");
-      const Outcome rest =
-          run(started ? "train --resume " + common + " --out " + path(out) : small_run(out, common + " --steps 400"));
+      const Outcome rest = run(started ? "train --device cpu --resume " + common + " --out " + path(out)
+                                       : small_run(out, common + " --steps 400"));
       ASSERT_EQ(rest.code, 0) << rest.err;
     }
     expect_same_run("whole", out);
@@ -82,13 +82,13 @@ TEST_F(Faults, ASecondRunIsKeptOutOfAFolder) {
   const int status = run_until(endless, SIGKILL, [&] {
     if (!fs::exists(folder_ / "run" / "model.safetensors")) return false;
     expect_refused(endless, "another run");
-    expect_refused("train --resume --out " + path("run"), "another run");
+    expect_refused("train --device cpu --resume --out " + path("run"), "another run");
     looked = true;
     return true;
   });
   ASSERT_TRUE(looked && WIFSIGNALED(status));
   // The lock of the run that was killed holds nobody up.
-  EXPECT_EQ(run("train --resume --max-seconds 0.1 --out " + path("run")).code, 0);
+  EXPECT_EQ(run("train --device cpu --resume --max-seconds 0.1 --out " + path("run")).code, 0);
 }
 
 TEST_F(Faults, TerminatedARunSavesAndEnds) {
@@ -96,7 +96,7 @@ TEST_F(Faults, TerminatedARunSavesAndEnds) {
                                [&] { return fs::exists(folder_ / "run" / "model.safetensors"); });
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 0);
-  EXPECT_EQ(run("train --resume --max-seconds 0.1 --out " + path("run")).code, 0);
+  EXPECT_EQ(run("train --device cpu --resume --max-seconds 0.1 --out " + path("run")).code, 0);
 }
 
 TEST_F(Faults, AFullDiskKeepsTheLastState) {
@@ -108,7 +108,7 @@ TEST_F(Faults, AFullDiskKeepsTheLastState) {
                                   [&] { return fs::exists(folder_ / out / "model.safetensors"); });
     ASSERT_TRUE(WIFEXITED(stopped));
     const std::string command = "sh -c 'trap \"\" XFSZ; ulimit -f " + std::to_string(blocks) + "; exec " + program() +
-                                " train --resume --out " + path(out) + " 2>&1 >/dev/null' | tail -n 1 > " +
+                                " train --device cpu --resume --out " + path(out) + " 2>&1 >/dev/null' | tail -n 1 > " +
                                 path("said");
     ASSERT_EQ(std::system(command.c_str()), 0);
     const std::string said = read(path("said"));
@@ -117,7 +117,7 @@ TEST_F(Faults, AFullDiskKeepsTheLastState) {
       EXPECT_NE(said.find(out), std::string::npos) << "the file is not named: " << said;
     }
     // A whole state is there, an older or a newer one: it goes on to the end of the undisturbed run.
-    ASSERT_EQ(run("train --resume --out " + path(out)).code, 0);
+    ASSERT_EQ(run("train --device cpu --resume --out " + path(out)).code, 0);
     expect_same_run("whole", out);
   }
   ASSERT_EQ(symlink("/dev/full", path("full.npy").c_str()), 0);
@@ -140,11 +140,11 @@ TEST_F(Faults, ATruncatedFileIsRefused) {
       if (std::string(name) == "model.safetensors")
         expect_refused("sample " + file.string() + " -n 1 --out " + path("x.npy"), name);
       else
-        expect_refused("train --resume --out " + path("run"), name);
+        expect_refused("train --device cpu --resume --out " + path("run"), name);
     }
     std::ofstream(file, std::ios::binary | std::ios::trunc) << whole;
   }
-  EXPECT_EQ(run("train --resume --out " + path("run")).code, 0);
+  EXPECT_EQ(run("train --device cpu --resume --out " + path("run")).code, 0);
 }
 
 TEST_F(Faults, NumbersThatAreNoneAreNamed) {
@@ -156,7 +156,7 @@ TEST_F(Faults, NumbersThatAreNoneAreNamed) {
 }
 
 TEST_F(Faults, MemoryThatIsNotThereIsCounted) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if OTNFM_PROGRAM_SANITIZED
   GTEST_SKIP() << "a sanitizer needs all addresses";
 #endif
   ASSERT_EQ(run(small_run("run", "--steps 1")).code, 0);
