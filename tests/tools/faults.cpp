@@ -38,7 +38,7 @@ class Faults : public ProgramTest {
 // OTNFM_KILLS=100 for the long form.
 TEST_F(Faults, AKillAtAnyMomentLosesNothingThatWasSaved) {
   const char* wanted = std::getenv("OTNFM_KILLS");
-#if OTNFM_PROGRAM_SANITIZED
+#ifdef OTNFM_PROGRAM_SANITIZED
   const int few = 4, longest = 3000;  // milliseconds: a start alone takes a good part of a second
 #else
   const int few = 12, longest = 250;
@@ -156,7 +156,7 @@ TEST_F(Faults, NumbersThatAreNoneAreNamed) {
 }
 
 TEST_F(Faults, MemoryThatIsNotThereIsCounted) {
-#if OTNFM_PROGRAM_SANITIZED
+#ifdef OTNFM_PROGRAM_SANITIZED
   GTEST_SKIP() << "a sanitizer needs all addresses";
 #endif
   ASSERT_EQ(run(small_run("run", "--steps 1")).code, 0);
