@@ -1,6 +1,9 @@
 #include "engine/core/fused_resnet.h"
 
+#include <algorithm>
+
 #include "kernels/copy.h"
+#include "kernels/cpu/packed_linear.h"
 
 namespace otnfm {
 namespace {
@@ -27,6 +30,20 @@ void pack(Tape& tape, const Tensor& weight, const Tensor& packed, std::int64_t a
   to.data = packed.flat().data + at;
   tape.record(copy, Copy{.x = as_matrix(weight), .y = to});
   tape.differentiate({weight}, packed, packed_rule);
+}
+
+/// All weights in the order of kernels/resnet_flow.h.
+std::vector<Tensor> in_order(const std::vector<ResNetBlockWeights>& blocks) {
+  std::vector<Tensor> all;
+  for (const ResNetBlockWeights& block : blocks) {
+    all.reserve(all.size() + 1 + 2 * block.weights.size());
+    if (block.phi.defined()) all.push_back(block.phi);
+    for (std::size_t l = 0; l < block.weights.size(); ++l) {
+      all.push_back(block.weights[l]);
+      all.push_back(block.biases.at(l));
+    }
+  }
+  return all;
 }
 
 void flow_rule(Tape& tape, const Node& node) {
@@ -56,13 +73,20 @@ bool fused_resnet_fits(const Tape& tape, const ResNetFlowShape& shape, Precision
 
 Tensor fused_resnet(Tape& tape, const ResNetFlowShape& shape, Tensor t, Tensor x,
                     const std::vector<ResNetBlockWeights>& blocks, Precision precision) {
-  const Tensor packed = tape.make({shape.weight_count()});
-  for (std::int64_t k = 0; k < shape.blocks; ++k) {
-    const ResNetBlockWeights& block = blocks.at(k);
-    if (block.phi.defined()) pack(tape, block.phi, packed, k * shape.block_size());
-    for (std::int64_t l = 0; l <= shape.depth; ++l) {
-      pack(tape, block.weights.at(l), packed, shape.weight(k, l));
-      pack(tape, block.biases.at(l), packed, shape.bias(k, l));
+  const std::vector<Tensor> weights = in_order(blocks);
+  const auto given = [&](const Tensor& weight) { return tape.is_given(weight); };
+  Tensor packed;
+  if (tape.packed_weights() != nullptr && std::all_of(weights.begin(), weights.end(), given)) {
+    // They do not change any more: once for all runs, and for all tapes.
+    std::vector<View<const float>> parts(weights.size());
+    for (std::size_t k = 0; k < parts.size(); ++k) parts[k] = weights[k].flat();
+    packed = tape.external(tape.packed_weights()->concatenated(parts));
+  } else {
+    packed = tape.make({shape.weight_count()});
+    std::int64_t at = 0;
+    for (const Tensor& weight : weights) {
+      pack(tape, weight, packed, at);
+      at += weight.flat().shape[0];
     }
   }
   const Tensor y = tape.make(x.shape());

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "kernels/device/activation.h"
@@ -38,10 +39,12 @@ class PackedWeights {
   /// weight [N, K], in host memory, known by its address.
   View<const float> float32(View<const float> weight);
   View<const bfloat16> bfloat16s(View<const float> weight);
+  /// Weights behind one another, each contiguous; known by the address of the first.
+  View<const float> concatenated(std::span<const View<const float>> weights);
 
  private:
   std::mutex mutex_;
-  std::map<const float*, std::vector<float>> float32_;
+  std::map<const float*, std::vector<float>> float32_, concatenated_;
   std::map<const float*, std::vector<bfloat16>> bfloat16_;
 };
 
