@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/device/philox.h"
-#include "layers/configuration.h"
+#include "layers/shared_keys.h"
 #include "layers/table.h"
 
 namespace otnfm {
@@ -138,36 +138,23 @@ nlohmann::json CouplingFlow::configuration() const {
     if (entry.mask == options_.mask) mask = entry.name;
   for (const NamedTransform& entry : kTransforms)
     if (entry.transform == options_.transform) transform = entry.name;
-  return {{"family", "coupling"},
-          {"dimension", options_.dimension},
-          {"blocks", options_.blocks},
-          {"width", options_.width},
-          {"depth", options_.depth},
-          {"activation", name_of(options_.activation)},
-          {"time_function", name_of(options_.time_function)},
-          {"fourier_terms", options_.fourier_terms},
-          {"mask", mask},
-          {"mask_seed", options_.mask_seed},
-          {"transform", transform},
-          {"log_scale_bound", options_.log_scale_bound},
-          {"bins", options_.bins},
-          {"box", options_.box}};
+  nlohmann::json all = shared_keys("coupling", options_);
+  all["mask"] = mask;
+  all["mask_seed"] = options_.mask_seed;
+  all["transform"] = transform;
+  all["log_scale_bound"] = options_.log_scale_bound;
+  all["bins"] = options_.bins;
+  all["box"] = options_.box;
+  return all;
 }
 
 std::unique_ptr<Flow> make_coupling_flow(const nlohmann::json& configuration) {
   CouplingFlow::Options options;
-  std::string activation = name_of(options.activation), phi = name_of(options.time_function), mask = "alternating",
-              transform = "affine";
+  std::string mask = "alternating", transform = "affine";
   ConfigurationReader reader(configuration, "flow coupling");
-  reader.ignore("family");
   reader.integer("dimension", options.dimension, 1, 1 << 20);
   if (options.dimension > 16) options.width = 512;  // as the free flow's for images
-  reader.integer("blocks", options.blocks, 1, 1024);
-  reader.integer("width", options.width, 1, 1 << 16);
-  reader.integer("depth", options.depth, 0, 64);
-  reader.text("activation", activation);
-  reader.text("time_function", phi);
-  reader.integer("fourier_terms", options.fourier_terms, 1, 1024);
+  read_shared_keys(reader, options);
   reader.text("mask", mask);
   reader.integer("mask_seed", options.mask_seed, 0, INT64_MAX);
   reader.text("transform", transform);
@@ -175,8 +162,6 @@ std::unique_ptr<Flow> make_coupling_flow(const nlohmann::json& configuration) {
   reader.integer("bins", options.bins, 2, 64);
   reader.number("box", options.box, 1e-3, 1e6);
   reader.finish();
-  options.activation = activation_by_name(activation);
-  options.time_function = time_function_by_name(phi);
   options.mask = find_by_name(std::span<const NamedMask>(kMasks), mask, "mask").mask;
   options.transform = find_by_name(std::span<const NamedTransform>(kTransforms), transform, "transform").transform;
   return std::make_unique<CouplingFlow>(options);

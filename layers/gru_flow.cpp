@@ -1,7 +1,7 @@
 #include "layers/gru_flow.h"
 
 #include "engine/core/flow_ops.h"
-#include "layers/configuration.h"
+#include "layers/shared_keys.h"
 
 namespace otnfm {
 namespace {
@@ -44,36 +44,21 @@ Tensor GruFlow::forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) {
 }
 
 nlohmann::json GruFlow::configuration() const {
-  return {{"family", "gru"},
-          {"dimension", options_.dimension},
-          {"blocks", options_.blocks},
-          {"width", options_.width},
-          {"depth", options_.depth},
-          {"activation", name_of(options_.activation)},
-          {"time_function", name_of(options_.time_function)},
-          {"fourier_terms", options_.fourier_terms},
-          {"coefficient", options_.coefficient},
-          {"box", options_.box}};
+  nlohmann::json all = shared_keys("gru", options_);
+  all["coefficient"] = options_.coefficient;
+  all["box"] = options_.box;
+  return all;
 }
 
 std::unique_ptr<Flow> make_gru_flow(const nlohmann::json& configuration) {
   GruFlow::Options options;
-  std::string activation = name_of(options.activation), phi = name_of(options.time_function);
   ConfigurationReader reader(configuration, "flow gru");
-  reader.ignore("family");
   reader.integer("dimension", options.dimension, 1, 1 << 20);
   if (options.dimension > 16) options.width = 512;  // as the free flow's for images
-  reader.integer("blocks", options.blocks, 1, 1024);
-  reader.integer("width", options.width, 1, 1 << 16);
-  reader.integer("depth", options.depth, 0, 64);
-  reader.text("activation", activation);
-  reader.text("time_function", phi);
-  reader.integer("fourier_terms", options.fourier_terms, 1, 1024);
+  read_shared_keys(reader, options);
   reader.number("coefficient", options.coefficient, 0.01, 0.9999);
   reader.number("box", options.box, 1e-3, 1e6);
   reader.finish();
-  options.activation = activation_by_name(activation);
-  options.time_function = time_function_by_name(phi);
   return std::make_unique<GruFlow>(options);
 }
 

@@ -1,7 +1,7 @@
 #include "layers/resnet_flow.h"
 
 #include "engine/core/fused_resnet.h"
-#include "layers/configuration.h"
+#include "layers/shared_keys.h"
 
 namespace otnfm {
 
@@ -32,14 +32,13 @@ Tensor ResNetFlow::forward(Tape& tape, Tensor t, Tensor x) {
                                  .phi_weights = phi_has_terms ? 2 * options_.fourier_terms : (phi_has_weights ? 1 : 0),
                                  .activation = options_.activation,
                                  .phi = options_.time_function};
-  // The kernel takes the weights as they are, and those of an invertible flow are normalised first.
-  if (options_.invertible || !one_kernel || !fused_resnet_fits(tape, shape, precision))
-    return Flow::forward(tape, t, x);
+  if (!one_kernel || !fused_resnet_fits(tape, shape, precision)) return Flow::forward(tape, t, x);
   std::vector<ResNetBlockWeights> weights(blocks_.size());
   for (std::size_t k = 0; k < blocks_.size(); ++k) {
     weights[k].phi = blocks_[k].phi.weight(tape, parameters_);
     for (const Linear& layer : blocks_[k].g.layers()) {
-      weights[k].weights.push_back(tape.parameter(parameters_, layer.weight()));
+      weights[k].weights.push_back(options_.invertible ? norm_.weight(tape, parameters_, layer.weight())
+                                                       : tape.parameter(parameters_, layer.weight()));
       weights[k].biases.push_back(tape.parameter(parameters_, layer.bias()));
     }
   }
@@ -55,35 +54,19 @@ Tensor ResNetFlow::forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x)
 }
 
 nlohmann::json ResNetFlow::configuration() const {
-  return {{"family", "resnet"},
-          {"dimension", options_.dimension},
-          {"blocks", options_.blocks},
-          {"width", options_.width},
-          {"depth", options_.depth},
-          {"activation", name_of(options_.activation)},
-          {"time_function", name_of(options_.time_function)},
-          {"fourier_terms", options_.fourier_terms},
-          {"invertible", options_.invertible},
-          {"coefficient", options_.coefficient}};
+  nlohmann::json all = shared_keys("resnet", options_);
+  all["invertible"] = options_.invertible;
+  all["coefficient"] = options_.coefficient;
+  return all;
 }
 
 std::unique_ptr<Flow> make_resnet_flow(const nlohmann::json& configuration) {
   ResNetFlow::Options options;
-  std::string activation = name_of(options.activation), phi = name_of(options.time_function);
   ConfigurationReader reader(configuration, "flow resnet");
-  reader.ignore("family");
-  reader.integer("dimension", options.dimension, 1, 1 << 20);
-  reader.integer("blocks", options.blocks, 1, 1024);
-  reader.integer("width", options.width, 1, 1 << 16);
-  reader.integer("depth", options.depth, 0, 64);
-  reader.text("activation", activation);
-  reader.text("time_function", phi);
-  reader.integer("fourier_terms", options.fourier_terms, 1, 1024);
+  read_shared_keys(reader, options);
   reader.boolean("invertible", options.invertible);
   reader.number("coefficient", options.coefficient, 0.01, 0.9999);
   reader.finish();
-  options.activation = activation_by_name(activation);
-  options.time_function = time_function_by_name(phi);
   return std::make_unique<ResNetFlow>(options);
 }
 

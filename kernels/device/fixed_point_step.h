@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/device/math.h"
+#include "kernels/device/small_system.h"
 #include "kernels/fixed_point_step.h"
 
 namespace otnfm {
@@ -104,25 +105,11 @@ struct FixedPoint {
       for (int c = 0; c < depth; ++c) matrix[r][c] = products[r * kDepth + c];
       matrix[r][r] *= 1 + kRidge;
       right[r] = residual_with[r];
-      gamma[r] = 0;
     }
-    for (int r = 0; r < depth; ++r) {
-      if (!(matrix[r][r] > kRidge * 1e-3 * products[r * kDepth + r])) {
-        depth = 0;
-        count = 0;
-        return;
-      }
-      for (int below = r + 1; below < depth; ++below) {
-        const double factor = matrix[below][r] / matrix[r][r];
-        for (int c = r; c < depth; ++c) matrix[below][c] -= factor * matrix[r][c];
-        right[below] -= factor * right[r];
-      }
-    }
-    for (int r = depth - 1; r >= 0; --r) {
-      double sum = right[r];
-      for (int c = r + 1; c < depth; ++c) sum -= matrix[r][c] * gamma[c];
-      gamma[r] = sum / matrix[r][r];
-    }
+    if (solve_small_system(matrix, right, depth, 1e-3 * kRidge, gamma)) return;
+    for (int r = 0; r < depth; ++r) gamma[r] = 0;
+    depth = 0;
+    count = 0;
   }
 
   /// The new v_j.

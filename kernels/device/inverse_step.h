@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/device/math.h"
+#include "kernels/device/small_system.h"
 #include "kernels/inverse_step.h"
 
 namespace otnfm {
@@ -119,22 +120,11 @@ struct InverseRow {
       matrix[r][r] = 1 + kRidge;
       right[r] = residual_with[r] * unit[r];
     }
-    for (int r = 0; r < depth; ++r) {
-      if (!(matrix[r][r] > 1e-3 * kRidge)) {
-        depth = 0;
-        count = 0;
-        return;
-      }
-      for (int below = r + 1; below < depth; ++below) {
-        const double factor = matrix[below][r] / matrix[r][r];
-        for (int c = r; c < depth; ++c) matrix[below][c] -= factor * matrix[r][c];
-        right[below] -= factor * right[r];
-      }
-    }
-    for (int r = depth - 1; r >= 0; --r) {
-      double sum = right[r];
-      for (int c = r + 1; c < depth; ++c) sum -= matrix[r][c] * gamma[c];
-      gamma[r] = sum / matrix[r][r];
+    if (!solve_small_system(matrix, right, depth, 1e-3 * kRidge, gamma)) {
+      for (int r = 0; r < depth; ++r) gamma[r] = 0;
+      depth = 0;
+      count = 0;
+      return;
     }
     for (int r = 0; r < depth; ++r) gamma[r] *= unit[r];
   }

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "tests/cases/case.h"
+#include "tests/cases/reference_activation.h"
 
 namespace otnfm::cases {
 namespace {
@@ -11,32 +12,13 @@ constexpr Activation kAll[] = {Activation::identity, Activation::relu, Activatio
                                Activation::silu,     Activation::gelu, Activation::softplus};
 constexpr const char* kNames[] = {"identity", "relu", "tanh", "sigmoid", "silu", "gelu", "softplus"};
 
-double apply(Activation activation, double z) {
-  switch (activation) {
-    case Activation::identity:
-      return z;
-    case Activation::relu:
-      return std::max(z, 0.0);
-    case Activation::tanh:
-      return std::tanh(z);
-    case Activation::sigmoid:
-      return 1 / (1 + std::exp(-z));
-    case Activation::silu:
-      return z / (1 + std::exp(-z));
-    case Activation::gelu:
-      return 0.5 * z * std::erfc(-z / std::sqrt(2.0));
-    case Activation::softplus:
-      return std::max(z, 0.0) + std::log1p(std::exp(-std::abs(z)));
-  }
-  return NAN;
-}
-
 Reference forward_of(Activation activation, std::int64_t n) {
   return [=](Values& v) {
     const std::vector<double>&z = v["z"], none(static_cast<std::size_t>(n), 0.0);
     const std::vector<double>& bias = v.count("bias") != 0 ? v["bias"] : none;
     std::vector<double>& y = v["y"];
-    for (std::size_t i = 0; i < z.size(); ++i) y[i] = apply(activation, z[i] + bias[i % static_cast<std::size_t>(n)]);
+    for (std::size_t i = 0; i < z.size(); ++i)
+      y[i] = activated(activation, z[i] + bias[i % static_cast<std::size_t>(n)]);
   };
 }
 

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "tests/cases/case.h"
+#include "tests/cases/reference_activation.h"
 
 namespace otnfm::cases {
 namespace {
@@ -21,26 +22,6 @@ struct Product {
   Activation activation = Activation::identity;
   bool bfloat16 = false, tf32 = false, bench = false;
 };
-
-double activated(Activation kind, double z) {
-  switch (kind) {
-    case Activation::identity:
-      return z;
-    case Activation::relu:
-      return z > 0 ? z : 0;
-    case Activation::tanh:
-      return std::tanh(z);
-    case Activation::sigmoid:
-      return 1 / (1 + std::exp(-z));
-    case Activation::silu:
-      return z / (1 + std::exp(-z));
-    case Activation::gelu:
-      return z * 0.5 * std::erfc(-z / std::sqrt(2.0));
-    case Activation::softplus:
-      return std::max(z, 0.0) + std::log1p(std::exp(-std::abs(z)));
-  }
-  return NAN;
-}
 
 void reference(const Product& p, Values& v) {
   const std::vector<double>&a = v["a"], &b = v["b"];

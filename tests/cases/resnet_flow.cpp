@@ -6,29 +6,10 @@
 
 #include "kernels/memory.h"
 #include "tests/cases/case.h"
+#include "tests/cases/reference_activation.h"
 
 namespace otnfm::cases {
 namespace {
-
-double activated(Activation kind, double z) {
-  switch (kind) {
-    case Activation::identity:
-      return z;
-    case Activation::relu:
-      return z > 0 ? z : 0;
-    case Activation::tanh:
-      return std::tanh(z);
-    case Activation::sigmoid:
-      return 1 / (1 + std::exp(-z));
-    case Activation::silu:
-      return z / (1 + std::exp(-z));
-    case Activation::gelu:
-      return z * 0.5 * std::erfc(-z / std::sqrt(2.0));
-    case Activation::softplus:
-      return std::max(z, 0.0) + std::log1p(std::exp(-std::abs(z)));
-  }
-  return NAN;
-}
 
 double phi_of(const ResNetFlowShape& s, const double* w, std::int64_t j, double t) {
   const std::int64_t d = s.dimension, m = s.phi_weights / 2;
