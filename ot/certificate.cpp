@@ -230,12 +230,14 @@ Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma,
   if (matched == 0) return certificate;
 
   std::vector<double> potentials(g.begin(), g.end());
-  double reach = 0;  // max |g_j|
+  double reach = 0;                                                                 // max |g_j|
+  bool whole = problem.dtype() == DType::int32 || problem.dtype() == DType::int64;  // the costs and all g_j
   long double dual = 0;
   for (double& value : potentials) {
     if (!std::isfinite(value)) value = 0;
     if (n < m) value = std::min(value, 0.0);
     reach = std::max(reach, std::fabs(value));
+    whole = whole && value == std::trunc(value);
     dual += value;
   }
   const double ceiling = n > m ? 0.0 : std::numeric_limits<double>::infinity();
@@ -257,8 +259,11 @@ Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma,
     largest = std::max(largest, pass.largest);
   }
   // Where the potentials dwarf the costs, C - g rounds digits of C away: the bound is lowered by all that this can be,
-  // half a unit in the last place of every row's minimum, so that it stays one.
-  if (reach > 8 * largest)
+  // half a unit in the last place of every row's minimum, so that it stays one. Whole numbers that double holds round
+  // nowhere.
+  constexpr double kLargestWhole = 9007199254740992.0;  // 2^53
+  const bool exact = whole && reach + largest <= kLargestWhole;
+  if (reach > 8 * largest && !exact)
     dual -= static_cast<long double>(n) * std::numeric_limits<double>::epsilon() * (reach + largest);
   long double primal = 0;
   for (std::int64_t i = 0; i < n; ++i)
