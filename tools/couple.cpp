@@ -71,7 +71,11 @@ nlohmann::json report_of(const Problem& problem, const Pairing& pairing, const C
                          {"seconds", assignment.seconds},
                          {"device", name_of(pairing.device)},
                          {"status", name_of(assignment.status)}};
-  if (is_lap) json["total_cost"] = pairing.primal_cost * static_cast<double>(std::min(problem.n(), problem.m()));
+  if (is_lap) {
+    // OR-Library's costs are whole, and so is their sum, which the mean in double may miss by a rounding.
+    const double total = pairing.primal_cost * static_cast<double>(std::min(problem.n(), problem.m()));
+    json["total_cost"] = std::abs(total) < 0x1p53 ? std::round(total) : total;
+  }
   if (!pairing.message.empty()) json["message"] = pairing.message;
   json.update(pairing.more);
   return json;
