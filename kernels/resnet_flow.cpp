@@ -6,9 +6,9 @@
 namespace otnfm {
 namespace {
 
-using cpu::resnet::Chunks;
-using cpu::resnet::Kept;
 using cpu::resnet::Partial;
+using resnet::Chunks;
+using resnet::Kept;
 
 void check_shape(const char* op, const ResNetFlowShape& s) {
   const std::int64_t K = s.phi_weights;
@@ -54,7 +54,7 @@ bool resnet_flow_fits(const ResNetFlowShape& s) {
 }
 
 std::int64_t resnet_flow_kept_bytes(const ResNetFlowShape& shape, std::int64_t B) {
-  return cpu::resnet::tiles_of(B) * Kept{shape}.tile_size() * static_cast<std::int64_t>(sizeof(float));
+  return resnet::tiles_of(B) * Kept{shape}.tile_size() * static_cast<std::int64_t>(sizeof(float));
 }
 
 std::int64_t resnet_flow_scratch_bytes(const ResNetFlowShape& shape, std::int64_t B) {
@@ -62,11 +62,6 @@ std::int64_t resnet_flow_scratch_bytes(const ResNetFlowShape& shape, std::int64_
 }
 
 OTNFM_DISPATCH_OP(resnet_flow_forward, ResNetFlowForward);
-
-void resnet_flow_backward(Stream& stream, const ResNetFlowBackward& a) {
-  require(!stream.on_cuda(), a.kName, "there is no backward on CUDA");
-  if (stream.checks_arguments()) check(a);
-  cpu::resnet_flow_backward(stream, a);
-}
+OTNFM_DISPATCH_OP(resnet_flow_backward, ResNetFlowBackward);
 
 }  // namespace otnfm

@@ -64,15 +64,15 @@ struct ResNetFlowForward {
 OTNFM_DECLARE_OP(resnet_flow_forward, ResNetFlowForward);
 
 /// Given dy, the gradients of all weights, added up in an order that is a function of the shapes alone, and dx. None
-/// flows to t. Not on CUDA, where the layers of their own are used in training.
+/// flows to t.
 struct ResNetFlowBackward {
   static constexpr const char* kName = "resnet_flow_backward";
-  View<const float> dy;           // [B, d]
-  View<const float> weights;      // [shape.weight_count()]
-  View<const std::uint8_t> kept;  // as the forward left it
-  View<float> dweights;           // [shape.weight_count()]
-  View<float> dx;                 // [B, d], or no memory: not wanted
-  View<std::uint8_t> scratch;     // [resnet_flow_scratch_bytes()]
+  View<const float> dy;        // [B, d]
+  View<const float> weights;   // [shape.weight_count()]
+  View<std::uint8_t> kept;     // as the forward left it; used up: on CUDA the layers' gradients take its place
+  View<float> dweights;        // [shape.weight_count()]
+  View<float> dx;              // [B, d], or no memory: not wanted
+  View<std::uint8_t> scratch;  // [resnet_flow_scratch_bytes()]
   ResNetFlowShape shape;
 };
 OTNFM_DECLARE_OP(resnet_flow_backward, ResNetFlowBackward);

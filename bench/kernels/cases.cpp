@@ -26,7 +26,7 @@ void register_all() {
   for (const Case& c : all()) {
     if (!c.bench) continue;
     for (Device device : {Device::cpu, Device::cuda}) {
-      if (device == Device::cuda && (c.cpu_only || !cuda_available())) continue;
+      if (device == Device::cuda && !cuda_available()) continue;
       const std::string name = c.op + "/" + c.variant + "/" + name_of(device);
       benchmark::RegisterBenchmark(name.c_str(), [&c, device](benchmark::State& state) {
         time_case(state, c, device);

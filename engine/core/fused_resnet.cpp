@@ -66,9 +66,7 @@ void flow_rule(Tape& tape, const Node& node) {
 }  // namespace
 
 bool fused_resnet_fits(const Tape& tape, const ResNetFlowShape& shape, Precision precision) {
-  if (!resnet_flow_fits(shape)) return false;
-  if (tape.training()) return tape.device() == Device::cpu && precision != Precision::bfloat16;
-  return true;
+  return resnet_flow_fits(shape) && !(tape.training() && precision == Precision::bfloat16);
 }
 
 Tensor fused_resnet(Tape& tape, const ResNetFlowShape& shape, Tensor t, Tensor x,

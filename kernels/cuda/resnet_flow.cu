@@ -12,13 +12,14 @@
 
 #include "kernels/device/launch.h"
 #include "kernels/device/mma.h"
+#include "kernels/device/resnet_flow.h"
 #include "kernels/device/shared.h"
 #include "kernels/error.h"
 
 namespace otnfm::cuda {
 namespace {
 
-constexpr int kThreads = 128, kRows = 64;
+constexpr int kThreads = 128, kRows = resnet::kTile;
 constexpr int kOutputs = 8;         // of a thread at a time, in float32
 constexpr int kOutputsStaged = 32;  // of a weight matrix, in float32
 constexpr int kColumnsStaged = 64;  // in bfloat16
@@ -26,10 +27,6 @@ constexpr int kSkew = 8;            // bfloat16 numbers between rows
 
 OTNFM_HD int rounded_up(std::int64_t n, int step) {
   return static_cast<int>((n + step - 1) / step) * step;
-}
-
-OTNFM_HD int widest(const ResNetFlowShape& s) {
-  return static_cast<int>(s.depth > 0 && s.width > s.dimension + 1 ? s.width : s.dimension + 1);
 }
 
 template <TimeFunctionKind kind>
@@ -84,19 +81,24 @@ __device__ __forceinline__ void write_state(const ResNetFlowForward& a, std::int
   }
 }
 
-template <Activation activation>
+template <Activation activation, bool keeps>
 __global__ void __launch_bounds__(kThreads, 4) float32_kernel(ResNetFlowForward a) {
   SHARED_DYNAMIC(float, memory);
   const ResNetFlowShape& s = a.shape;
-  const int d = static_cast<int>(s.dimension), most = widest(s), thread = static_cast<int>(threadIdx.x);
+  const int d = static_cast<int>(s.dimension), most = resnet::widest(s), thread = static_cast<int>(threadIdx.x);
   const int r = thread % kRows, part = thread / kRows;
   float *const staged = memory, *const state = staged + most * kOutputsStaged;
   float *from = state + (d + 1) * kRows + r, *to = from + most * kRows;  // this row of the operands
   const std::int64_t first = blockIdx.x * std::int64_t{kRows};
+  const resnet::Kept kept{s};
+  float* keep = keeps ? reinterpret_cast<float*>(a.kept.data) + blockIdx.x * kept.tile_size() + r : nullptr;
   read_state(a, first, state);
   for (std::int64_t k = 0; k < s.blocks; ++k) {
     __syncthreads();
-    for (int f = part; f <= d; f += kThreads / kRows) from[f * kRows] = state[f * kRows + r];
+    for (int f = part; f <= d; f += kThreads / kRows) {
+      from[f * kRows] = state[f * kRows + r];
+      if constexpr (keeps) keep[kept.input() + f * kRows] = state[f * kRows + r];
+    }
     for (std::int64_t l = 0; l <= s.depth; ++l) {
       const int in = static_cast<int>(s.inputs(l)), out = static_cast<int>(s.outputs(l));
       const float *const weight = a.weights.data + s.weight(k, l), *const bias = a.weights.data + s.bias(k, l);
@@ -119,7 +121,14 @@ __global__ void __launch_bounds__(kThreads, 4) float32_kernel(ResNetFlowForward 
           }
 #pragma unroll
           for (int q = 0; q < kOutputs; ++q) {
-            if (o + q < count) to[(begin + o + q) * kRows] = l < s.depth ? activate<activation>(sum[q]) : sum[q];
+            if (o + q >= count) continue;
+            const float value = l < s.depth ? activate<activation>(sum[q]) : sum[q];
+            to[(begin + o + q) * kRows] = value;
+            if constexpr (keeps) {
+              const int at = (begin + o + q) * kRows;
+              keep[(l < s.depth ? kept.output(l) : kept.g()) + at] = value;
+              if (l < s.depth) keep[kept.slope(l) + at] = activate_derivative<activation>(sum[q]);
+            }
           }
         }
       }
@@ -131,8 +140,11 @@ __global__ void __launch_bounds__(kThreads, 4) float32_kernel(ResNetFlowForward 
     const float t = state[d * kRows + r];
     for (int j = part; j < d; j += kThreads / kRows) {  // phi = 0 leaves the bits of x alone
       float& x = state[j * kRows + r];
-      x = fma_rn(evaluate_phi(s, a.weights.data + k * s.block_size() + j, t), from[j * kRows], x);
+      const float phi = evaluate_phi(s, a.weights.data + k * s.block_size() + j, t);
+      if constexpr (keeps) keep[kept.phi() + j * kRows] = phi;
+      x = fma_rn(phi, from[j * kRows], x);
     }
+    if constexpr (keeps) keep += kept.block_size();
   }
   __syncthreads();
   write_state(a, first, state);
@@ -144,7 +156,7 @@ template <Activation activation>
 __global__ void __launch_bounds__(kThreads, 4) bfloat16_kernel(ResNetFlowForward a) {
   SHARED_DYNAMIC(float, memory);
   const ResNetFlowShape& s = a.shape;
-  const int d = static_cast<int>(s.dimension), row_size = rounded_up(widest(s), 16) + kSkew;
+  const int d = static_cast<int>(s.dimension), row_size = rounded_up(resnet::widest(s), 16) + kSkew;
   const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarpSize, g = lane / 4, q = 2 * (lane % 4);
   const int mine = thread / kWarpSize * 16;  // this warp's first row
   float *const state = memory, *const phi = state + (d + 1) * kRows;
@@ -217,20 +229,20 @@ __global__ void __launch_bounds__(kThreads, 4) bfloat16_kernel(ResNetFlowForward
 }  // namespace
 
 void resnet_flow_forward(Stream& stream, const ResNetFlowForward& a) {
-  if (a.kept.data) throw InputError("resnet_flow_forward: nothing is kept for a backward on CUDA, which has none");
   if (a.x.empty()) return;
   const ResNetFlowShape& s = a.shape;
   const std::int64_t blocks = (a.x.rows() + kRows - 1) / kRows;
-  const std::size_t most = static_cast<std::size_t>(widest(s)), inputs = static_cast<std::size_t>(s.dimension + 1);
-  const std::size_t row_size = static_cast<std::size_t>(rounded_up(widest(s), 16) + kSkew);
+  const std::size_t most = static_cast<std::size_t>(resnet::widest(s)),
+                    inputs = static_cast<std::size_t>(s.dimension + 1);
+  const std::size_t row_size = static_cast<std::size_t>(rounded_up(resnet::widest(s), 16) + kSkew);
   const std::size_t state_bytes = inputs * kRows * sizeof(float), phi_bytes = (inputs - 1) * kRows * sizeof(float);
   with_activation(s.activation, [&]<Activation activation>() {
     if (a.bfloat16)
       launch(bfloat16_kernel<activation>, Grid(blocks), dim3(kThreads),
              state_bytes + phi_bytes + (kColumnsStaged + 2 * kRows) * row_size * sizeof(bfloat16), stream.cuda(), a);
     else
-      launch(float32_kernel<activation>, Grid(blocks), dim3(kThreads),
-             state_bytes + (kOutputsStaged + 2 * kRows) * most * sizeof(float), stream.cuda(), a);
+      launch(a.kept.data ? float32_kernel<activation, true> : float32_kernel<activation, false>, Grid(blocks),
+             dim3(kThreads), state_bytes + (kOutputsStaged + 2 * kRows) * most * sizeof(float), stream.cuda(), a);
   });
 }
 

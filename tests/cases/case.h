@@ -90,7 +90,6 @@ struct Case {
   double bytes = 0;  ///< moved at least, for the roofline
   double flops = 0;
   bool bench = false;     ///< large enough to time; the tests leave it out
-  bool cpu_only = false;  ///< the op says that it has no CUDA kernel
 };
 
 /// What `gradient_of` needs to know: which buffers of the backward are the forward's inputs, its outputs' gradients and

@@ -178,8 +178,7 @@ std::vector<Case> cases() {
          .norm_tolerance = 2e-6,
          .bytes = 3 * bytes,
          .flops = 3 * flops,
-         .bench = bench,
-         .cpu_only = true});
+         .bench = bench});
   };
   for (int k = 0; k <= static_cast<int>(Activation::softplus); ++k)
     add(shape(5, 3, 2, 9, 2, static_cast<Activation>(k)), false);
