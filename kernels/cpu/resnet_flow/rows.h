@@ -43,11 +43,12 @@ static inline __attribute__((always_inline)) void multiply_rows(std::int64_t K, 
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
     for (int v = 0; v < V; ++v) sum[r][v] = load(bias + v * kLanes);
-  for (std::int64_t k = 0; k < K; ++k, weight += row)
+  for (std::int64_t k = 0; k < K; ++k, weight += row) {
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
       for (int v = 0; v < V; ++v) sum[r][v] = Products::accumulate(x[r * x_row + k], weight + v * kLanes, sum[r][v]);
+  }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
