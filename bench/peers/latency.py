@@ -129,7 +129,7 @@ class OnnxPeer:
         def run():
             session.run(["y"], feed)
 
-        def run_bound(bound=bound):  # which holds the bound values
+        def run_bound(bound=bound, out=out):  # which keeps the bound memory
             session.run_with_iobinding(binding, run_options)
 
         run_bound()
