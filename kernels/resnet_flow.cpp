@@ -6,6 +6,7 @@
 namespace otnfm {
 namespace {
 
+using cpu::resnet::Packed;
 using cpu::resnet::Partial;
 using resnet::Chunks;
 using resnet::Kept;
@@ -29,7 +30,9 @@ void check(const ResNetFlowForward& a) {
   require_matrix(a.kName, "y", a.y, B, a.shape.dimension);
   require_vector(a.kName, "t", a.t, B);
   require_vector(a.kName, "weights", a.weights, a.shape.weight_count());
+  if (a.packed.data) require_vector(a.kName, "packed", a.packed, resnet_flow_packed_bytes(a.shape));
   if (!a.kept.data) return;
+  require(!a.packed.data, a.kName, "a forward for a backward takes no packed weights");
   require_vector(a.kName, "kept", a.kept, resnet_flow_kept_bytes(a.shape, B));
   require(!a.bfloat16, a.kName, "a bfloat16 forward keeps nothing for a backward");
 }
@@ -55,6 +58,10 @@ bool resnet_flow_fits(const ResNetFlowShape& s) {
 
 std::int64_t resnet_flow_kept_bytes(const ResNetFlowShape& shape, std::int64_t B) {
   return resnet::tiles_of(B) * Kept{shape}.tile_size() * static_cast<std::int64_t>(sizeof(float));
+}
+
+std::int64_t resnet_flow_packed_bytes(const ResNetFlowShape& shape) {
+  return Packed{shape}.size() * static_cast<std::int64_t>(sizeof(float));
 }
 
 std::int64_t resnet_flow_scratch_bytes(const ResNetFlowShape& shape, std::int64_t B) {

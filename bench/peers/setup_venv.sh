@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=.venv-peers/bin/python
-if [[ -x $python ]] && "$python" -c 'import numpy, torch' 2>/dev/null; then
+if [[ -x $python ]] && "$python" -c 'import numpy, torch, onnx, onnxruntime' 2>/dev/null; then
   exit 0
 fi
 free_gb=$(($(df --output=avail -k . | tail -1) / 1024 / 1024))

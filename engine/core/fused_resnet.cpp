@@ -73,12 +73,16 @@ Tensor fused_resnet(Tape& tape, const ResNetFlowShape& shape, Tensor t, Tensor x
                     const std::vector<ResNetBlockWeights>& blocks, Precision precision) {
   const std::vector<Tensor> weights = in_order(blocks);
   const auto given = [&](const Tensor& weight) { return tape.is_given(weight); };
+  const bool rounded = precision == Precision::bfloat16;
   Tensor packed;
+  View<const std::uint8_t> laid_out;
   if (tape.packed_weights() != nullptr && std::all_of(weights.begin(), weights.end(), given)) {
     // They do not change any more: once for all runs, and for all tapes.
     std::vector<View<const float>> parts(weights.size());
     for (std::size_t k = 0; k < parts.size(); ++k) parts[k] = weights[k].flat();
-    packed = tape.external(tape.packed_weights()->concatenated(parts));
+    const View<const float> all = tape.packed_weights()->concatenated(parts);
+    packed = tape.external(all);
+    laid_out = tape.packed_weights()->resnet_flow(shape, all, rounded);
   } else {
     packed = tape.make({shape.weight_count()});
     std::int64_t at = 0;
@@ -95,8 +99,9 @@ Tensor fused_resnet(Tape& tape, const ResNetFlowShape& shape, Tensor t, Tensor x
                                                      .weights = packed.flat(),
                                                      .y = y.view(),
                                                      .kept = kept,
+                                                     .packed = laid_out,
                                                      .shape = shape,
-                                                     .bfloat16 = precision == Precision::bfloat16});
+                                                     .bfloat16 = rounded});
   tape.differentiate({x, packed}, y, flow_rule);
   return y;
 }

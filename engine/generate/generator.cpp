@@ -1,8 +1,8 @@
 // The rows of a call are made in passes. A pass is a tape of a fixed number of rows, planned once, with its graph on
-// CUDA. On the CPU there are passes of 1, 4, 16, 64 and 256 rows: small ones so that a single sample costs one row,
-// none larger since 256 rows of activations still lie in the second-level cache. The last pass may be filled up with
-// rows whose results nobody reads. On CUDA there is one size only: a GEMM library has another algorithm, so other last
-// bits, for another size.
+// CUDA. On the CPU there are passes of 1, 2, 4, 8, 16, 64 and 256 rows: small ones so that a single sample costs one
+// row, none larger since 256 rows of activations still lie in the second-level cache. The last pass may be filled up
+// with rows whose results nobody reads. On CUDA there is one size only: a GEMM library has another algorithm, so other
+// last bits, for another size.
 #include "engine/generate/generator.h"
 
 #include <algorithm>
@@ -20,7 +20,7 @@
 namespace otnfm {
 namespace {
 
-constexpr std::int64_t kHostPasses[] = {1, 4, 16, 64, 256};
+constexpr std::int64_t kHostPasses[] = {1, 2, 4, 8, 16, 64, 256};
 constexpr std::int64_t kDevicePass = 1024;
 
 /// A tape of `rows` rows from x0 to x1.
@@ -80,7 +80,7 @@ class Lane {
       return;
     }
     for (std::int64_t rows : kHostPasses)
-      if (rows <= most) passes_.push_back(shared.record(rows, x0, t, stream_));  // NOLINT: at most five of them
+      if (rows <= most) passes_.push_back(shared.record(rows, x0, t, stream_));  // NOLINT: at most seven of them
   }
 
   Stream& stream() { return stream_; }

@@ -196,4 +196,15 @@ View<const float> PackedWeights::concatenated(std::span<const View<const float>>
   return {all.data(), {static_cast<std::int64_t>(all.size())}};
 }
 
+View<const std::uint8_t> PackedWeights::resnet_flow(const ResNetFlowShape& shape, View<const float> weights,
+                                                    bool bfloat16) {
+  const std::lock_guard lock(mutex_);
+  Memory& memory = resnet_flows_[{weights.data, bfloat16}];
+  if (memory.data() == nullptr) {
+    memory = Memory(Device::cpu, static_cast<std::size_t>(resnet_flow_packed_bytes(shape)), "packed weights");
+    resnet_flow_pack(shape, weights.data, bfloat16, reinterpret_cast<std::uint8_t*>(memory.data()));
+  }
+  return {reinterpret_cast<const std::uint8_t*>(memory.data()), {resnet_flow_packed_bytes(shape)}};
+}
+
 }  // namespace otnfm::cpu

@@ -12,9 +12,12 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "kernels/device/activation.h"
+#include "kernels/memory.h"
+#include "kernels/resnet_flow.h"
 #include "kernels/stream.h"
 #include "kernels/view.h"
 
@@ -41,11 +44,14 @@ class PackedWeights {
   View<const bfloat16> bfloat16s(View<const float> weight);
   /// Weights behind one another, each contiguous; known by the address of the first.
   View<const float> concatenated(std::span<const View<const float>> weights);
+  /// What resnet_flow_pack() makes of the weights of a whole flow, known by their address.
+  View<const std::uint8_t> resnet_flow(const ResNetFlowShape& shape, View<const float> weights, bool bfloat16);
 
  private:
   std::mutex mutex_;
   std::map<const float*, std::vector<float>> float32_, concatenated_;
   std::map<const float*, std::vector<bfloat16>> bfloat16_;
+  std::map<std::pair<const float*, bool>, Memory> resnet_flows_;
 };
 
 }  // namespace otnfm::cpu

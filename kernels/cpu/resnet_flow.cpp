@@ -84,15 +84,16 @@ const Variant& variant(int index) {
 
 void forward_by(Stream& stream, const Variant& by, const ResNetFlowForward& a) {
   if (a.x.empty()) return;
-  if (a.bfloat16) {
-    if (a.weights.size() * static_cast<std::int64_t>(sizeof(float)) >
-        static_cast<std::int64_t>(Stream::kWorkspaceBytes))
+  const float* packed = reinterpret_cast<const float*>(a.packed.data);
+  if (a.bfloat16 && packed == nullptr) {
+    if (resnet_flow_packed_bytes(a.shape) > static_cast<std::int64_t>(Stream::kWorkspaceBytes))
       throw InputError("resnet_flow_forward: more weights than the workspace holds");
-    by.round_weights(a, reinterpret_cast<std::uint8_t*>(stream.workspace()));
+    float* const here = reinterpret_cast<float*>(stream.workspace());
+    by.pack(a.shape, a.weights.data, /*bfloat16=*/true, here);
+    packed = here;
   }
-  const auto* const rounded = reinterpret_cast<const std::uint8_t*>(stream.workspace());
   parallel_ranges(tiles_of(a.x.rows()), 1,
-                  [&](std::int64_t begin, std::int64_t end) { by.forward(a, rounded, begin, end); });
+                  [&](std::int64_t begin, std::int64_t end) { by.forward(a, packed, begin, end); });
 }
 
 void backward_by(Stream&, const Variant& by, const ResNetFlowBackward& a) {
@@ -110,6 +111,10 @@ void backward_by(Stream&, const Variant& by, const ResNetFlowBackward& a) {
 }
 
 }  // namespace resnet
+
+void resnet_flow_pack(const ResNetFlowShape& shape, const float* weights, bool bfloat16, std::uint8_t* packed) {
+  resnet::variant(0).pack(shape, weights, bfloat16, reinterpret_cast<float*>(packed));
+}
 
 void resnet_flow_forward(Stream& stream, const ResNetFlowForward& a) {
   resnet::forward_by(stream, resnet::variant(0), a);

@@ -121,26 +121,36 @@ std::vector<Case> cases() {
     for (std::int64_t l = 0; l <= f.depth; ++l) products += static_cast<double>(f.inputs(l) * f.outputs(l));
     const double flops = 2.0 * static_cast<double>(s.B * f.blocks) * products;
     const double bytes = 4.0 * static_cast<double>(s.B * (2 * f.dimension + 1));
-    for (const bool rounded : {false, true})
-      list.push_back({.op = "resnet_flow_forward",
-                      .variant = text(s) + (rounded ? " bf16" : ""),
-                      .buffers = buffers,
-                      .run =
-                          [=](Stream& stream, const Buffers& b) {
-                            resnet_flow_forward(stream, {.t = b.in("t"),
-                                                         .x = b.in("x"),
-                                                         .weights = b.in("weights"),
-                                                         .y = b.out("y"),
-                                                         .shape = s.flow,
-                                                         .bfloat16 = rounded});
-                          },
-                      .reference = forward(f, s.B, rounded),
-                      // An operand next to the middle between two bfloat16 numbers may round either way.
-                      .tolerance = rounded ? 2e-2 : 2e-6,
-                      .norm_tolerance = rounded ? 4e-3 : 1e-6,
-                      .bytes = bytes,
-                      .flops = flops,
-                      .bench = bench});
+    for (const bool packed : {false, true})
+      for (const bool rounded : {false, true})
+        list.push_back({.op = "resnet_flow_forward",
+                        .variant = text(s) + (rounded ? " bf16" : "") + (packed ? " packed" : ""),
+                        .buffers = buffers,
+                        .run =
+                            [=](Stream& stream, const Buffers& b) {
+                              ResNetFlowForward call{.t = b.in("t"),
+                                                     .x = b.in("x"),
+                                                     .weights = b.in("weights"),
+                                                     .y = b.out("y"),
+                                                     .shape = s.flow,
+                                                     .bfloat16 = rounded};
+                              const std::int64_t size = packed ? resnet_flow_packed_bytes(s.flow) : 0;
+                              const Memory memory(Device::cpu, size, "packed weights");
+                              const View<std::uint8_t> to(reinterpret_cast<std::uint8_t*>(memory.data()), {size});
+                              if (packed) {
+                                cpu::resnet_flow_pack(s.flow, b.in("weights").data, rounded, to.data);
+                                call.packed = to;
+                              }
+                              resnet_flow_forward(stream, call);
+                            },
+                        .reference = forward(f, s.B, rounded),
+                        // An operand next to the middle between two bfloat16 numbers may round either way.
+                        .tolerance = rounded ? 2e-2 : 2e-6,
+                        .norm_tolerance = rounded ? 4e-3 : 1e-6,
+                        .bytes = bytes,
+                        .flops = flops,
+                        .bench = bench && !packed,
+                        .cpu_only = packed});
   };
   const auto add = [&](const Shape& s, bool bench) {
     const ResNetFlowShape& f = s.flow;

@@ -9,6 +9,7 @@
 
 #include "kernels/cpu/resnet_flow/layout.h"
 #include "kernels/error.h"
+#include "kernels/memory.h"
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -35,7 +36,8 @@ struct Problem {
   }
 
   /// Rows [begin, begin + count) alone.
-  std::vector<float> forward(const Variant& variant, std::int64_t begin, std::int64_t count, bool rounded = false) {
+  std::vector<float> forward(const Variant& variant, std::int64_t begin, std::int64_t count, bool rounded = false,
+                             const View<const std::uint8_t>& packed = {}) {
     std::vector<float> y(count * shape.dimension, NAN);
     Stream stream(Device::cpu);
     cpu::resnet::forward_by(stream, variant,
@@ -43,9 +45,16 @@ struct Problem {
                              .x = View<float>(x.data() + begin * shape.dimension, {count, shape.dimension}),
                              .weights = View<float>(weights.data(), {shape.weight_count()}),
                              .y = View<float>(y.data(), {count, shape.dimension}),
+                             .packed = packed,
                              .shape = shape,
                              .bfloat16 = rounded});
     return y;
+  }
+
+  Memory pack(const Variant& variant, bool rounded) const {
+    Memory packed(Device::cpu, static_cast<std::size_t>(resnet_flow_packed_bytes(shape)), "packed weights");
+    variant.pack(shape, weights.data(), rounded, reinterpret_cast<float*>(packed.data()));
+    return packed;
   }
 
   std::vector<float> gradients(const Variant& variant) {
@@ -122,6 +131,51 @@ TEST(ResNetFlowVariants, GiveARowTheSameBitsInEveryBatch) {
   }
 }
 
+View<const std::uint8_t> bytes_of(const Memory& memory) {
+  return {reinterpret_cast<const std::uint8_t*>(memory.data()), {static_cast<std::int64_t>(memory.bytes())}};
+}
+
+// Few rows have a way of their own, where the lanes are outputs: it must not show.
+void expect_the_bits_of_a_tile(const ResNetFlowShape& shape) {
+  constexpr std::int64_t kRows = 80;  // a tile and a part of one
+  Problem problem(shape, kRows);
+  for (int k = 0; k < cpu::resnet::variant_count(); ++k)
+    for (const bool rounded : {false, true}) {
+      const Variant& variant = cpu::resnet::variant(k);
+      const std::vector<float> whole = problem.forward(variant, 0, kRows, rounded);
+      const Memory packed = problem.pack(variant, rounded);
+      const auto expect_part = [&](std::int64_t begin, std::int64_t count) {
+        const auto first = whole.begin() + begin * shape.dimension;
+        ASSERT_EQ(std::vector<float>(first, first + count * shape.dimension),
+                  problem.forward(variant, begin, count, rounded, bytes_of(packed)))
+            << variant.name << ", rounded " << rounded << ", rows " << begin << " and " << count - 1
+            << " more, d = " << shape.dimension << ", width " << shape.width << ", activation "
+            << static_cast<int>(shape.activation) << ", phi " << static_cast<int>(shape.phi);
+      };
+      for (std::int64_t count = 1; count <= 17; ++count) expect_part(count, count);
+      for (std::int64_t count = 64; count <= 74; ++count) expect_part(0, count);
+    }
+}
+
+TEST(ResNetFlowVariants, GiveFewRowsTheBitsOfATile) {
+  for (const ResNetFlowShape& shape : shapes()) expect_the_bits_of_a_tile(shape);
+  for (const std::int64_t width : {1, 2, 15, 16, 17, 63, 65, 127, 128})
+    for (const std::int64_t depth : {0, 1, 2})
+      expect_the_bits_of_a_tile(
+          {.dimension = 1 + width % 64, .blocks = 2, .width = width, .depth = depth, .phi_weights = 1});
+  for (int a = 0; a <= static_cast<int>(Activation::softplus); ++a)
+    for (int p = 0; p <= static_cast<int>(TimeFunctionKind::bounded_fourier); ++p) {
+      const auto phi = static_cast<TimeFunctionKind>(p);
+      expect_the_bits_of_a_tile({.dimension = 3,
+                                 .blocks = 2,
+                                 .width = 21,
+                                 .depth = 2,
+                                 .phi_weights = phi == TimeFunctionKind::identity ? 0 : (is_fourier(phi) ? 6 : 1),
+                                 .activation = static_cast<Activation>(a),
+                                 .phi = phi});
+    }
+}
+
 #if defined(_OPENMP)
 TEST(ResNetFlowVariants, GiveTheSameGradientsForAnyNumberOfThreads) {
   const int threads = omp_get_max_threads();
@@ -139,12 +193,14 @@ TEST(ResNetFlowVariants, GiveTheSameGradientsForAnyNumberOfThreads) {
 TEST(ResNetFlow, NamesWhatItDoesNotTake) {
   Stream stream(Device::cpu);
   std::vector<float> numbers(1000);
-  const auto message = [&](const ResNetFlowShape& shape, std::int64_t weights) -> std::string {
+  const auto message = [&](const ResNetFlowShape& shape, std::int64_t weights,
+                           const View<const std::uint8_t>& packed = {}) -> std::string {
     try {
       resnet_flow_forward(stream, {.t = View<float>(numbers.data(), {3}),
                                    .x = View<float>(numbers.data(), {3, 2}),
                                    .weights = View<float>(numbers.data(), {weights}),
                                    .y = View<float>(numbers.data() + 500, {3, 2}),
+                                   .packed = packed,
                                    .shape = shape});
     } catch (const InputError& error) {
       return error.what();
@@ -155,6 +211,8 @@ TEST(ResNetFlow, NamesWhatItDoesNotTake) {
   EXPECT_EQ(message(right, right.weight_count()), "accepted");
   EXPECT_NE(message(right, right.weight_count() - 1).find("weights"), std::string::npos);
   ResNetFlowShape wrong = right;
+  const Memory packed(Device::cpu, static_cast<std::size_t>(resnet_flow_packed_bytes(right)) - 4, "too few weights");
+  EXPECT_NE(message(right, right.weight_count(), bytes_of(packed)).find("packed"), std::string::npos);
   wrong.width = 129;
   EXPECT_NE(message(wrong, 1).find("129"), std::string::npos);
   wrong = right;

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "engine/core/ops.h"
+#include "kernels/cpu/packed_linear.h"
 
 namespace otnfm {
 namespace {
@@ -45,12 +46,13 @@ class Comparison {
     for (float& v : t_) v = uniform(random);
   }
 
-  Outcome run(bool one_kernel, bool training, Precision precision = Precision::float32) {
+  Outcome run(bool one_kernel, bool training, Precision precision = Precision::float32,
+              cpu::PackedWeights* packed = nullptr) {
     flow_.one_kernel = one_kernel;
     flow_.precision = precision;
     const std::int64_t d = flow_.dimension(), B = static_cast<std::int64_t>(t_.size());
     Stream stream(Device::cpu);
-    Tape tape(Device::cpu, {.training = training});
+    Tape tape(Device::cpu, {.training = training, .packed_weights = packed});
     const Tensor x = tape.external(View<float>(x_.data(), {B, d}));
     if (training) tape.want_gradient(x);
     const Tensor y = flow_.forward(tape, tape.external(View<float>(t_.data(), {B, 1})), x);
@@ -110,6 +112,21 @@ TEST(ResNetFlow, InOneKernelEqualsItsLayers) {
     for (const std::int64_t depth : {0, 1, 2, 3})
       for (const std::int64_t B : {1, 31, 33, 257})
         compare({.dimension = 2, .blocks = 2, .width = width, .depth = depth}, B);
+}
+
+TEST(ResNetFlow, OfPackedWeightsEqualsItsLayersForFewRows) {
+  for (std::int64_t B = 1; B <= 17; ++B)
+    for (const std::int64_t width : {33, 64}) {
+      Comparison comparison({.dimension = 2, .blocks = 4, .width = width, .depth = 3}, B, std::random_device{}());
+      for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
+        cpu::PackedWeights packed;
+        const Outcome fused = comparison.run(true, false, precision, &packed);
+        EXPECT_EQ(fused.nodes, 1U);
+        EXPECT_EQ(fused.y, comparison.run(true, false, precision).y) << "without packed weights";
+        const double error = relative_error(fused.y, comparison.run(false, false, precision).y);
+        EXPECT_TRUE(error <= (precision == Precision::bfloat16 ? 2e-2 : 1e-5)) << error;
+      }
+    }
 }
 
 TEST(ResNetFlow, InOneKernelEqualsItsLayersInEveryDimension) {

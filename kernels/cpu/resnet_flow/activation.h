@@ -67,6 +67,10 @@ static inline void silu_with_slope(const float* z, float* y, float* slope, std::
 
 #endif
 
+static inline void round_to_bfloat16(float* x, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) x[i] = static_cast<float>(bfloat16(x[i]));
+}
+
 /// y = activation(z), n a multiple of kRowPad; y may be z.
 static void activate_tile(Activation activation, const float* z, float* y, std::int64_t n) {
 #if OTNFM_RESNET_LANES == 16
@@ -125,6 +129,31 @@ static void evaluate_phi(const ResNetFlowShape& s, const float* t, const float* 
             }
             std::memcpy(phi + j * kTile + r, sum, sizeof(sum));
           }
+        }
+      });
+}
+
+/// phi[j * R + r] for the times t[r], by the same operations.
+template <int R>
+static void evaluate_phi_of_rows(const ResNetFlowShape& s, const float* t, const float* w, float* phi) {
+  const std::int64_t d = s.dimension, count = d * R, terms = time_function_terms(s.phi, s.phi_weights);
+  with_time_function(
+      s.phi, [&]<TimeFunctionKind kind>() __attribute__((always_inline)) {
+        for (std::int64_t begin = 0; begin < count; begin += kRowPad) {
+          const int lanes = static_cast<int>(count - begin < kRowPad ? count - begin : kRowPad);
+          float time[kRowPad] = {}, sum[kRowPad] = {};
+          for (int l = 0; l < lanes; ++l) time[l] = t[(begin + l) % R];
+          if constexpr (kind == TimeFunctionKind::identity) std::memcpy(sum, time, sizeof(sum));
+          for (std::int64_t k = 0; k < terms; ++k) {
+            float a[kRowPad] = {}, frequency[kRowPad] = {};
+            for (int l = 0; l < lanes; ++l) a[l] = w[k * d + (begin + l) / R];
+            if constexpr (is_fourier(kind))
+              for (int l = 0; l < lanes; ++l) frequency[l] = w[(terms + k) * d + (begin + l) / R];
+            for (int l = 0; l < kRowPad; ++l) sum[l] += time_function_term<kind>(time[l], a[l], frequency[l]);
+          }
+          if constexpr (kind == TimeFunctionKind::bounded_fourier)
+            for (int l = 0; l < lanes; ++l) sum[l] *= fourier_bound(w + (begin + l) / R, d, terms);
+          std::memcpy(phi + begin, sum, static_cast<std::size_t>(lanes) * sizeof(float));
         }
       });
 }

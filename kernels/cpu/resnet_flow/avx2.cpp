@@ -8,7 +8,7 @@ namespace otnfm::cpu::resnet {
 
 extern const Variant kAvx2;
 const Variant kAvx2 = {"avx2", [] { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; },
-                       avx2::forward, avx2::backward, avx2::round_weights};
+                       avx2::forward, avx2::backward, avx2::pack};
 
 }  // namespace otnfm::cpu::resnet
 #endif

@@ -1,9 +1,9 @@
 // AVX-512 with AVX512_BF16: the bfloat16 forward by dot products of pairs, which do two multiplications a lane.
 // Everything else as in avx512.cpp.
 //
-// A tile of operands holds pairs of features: word r of row p is features 2 p (low half) and 2 p + 1 of row r. A weight
-// matrix holds pairs of inputs, so that a pair of weights is broadcast against a pair of features. What is rounded to 8
-// bits afterwards need not be exact to 24: SiLU's error here is below 1e-4.
+// A tile of operands holds pairs of features: word r of row p is features 2 p (low half) and 2 p + 1 of row r. The
+// packed weights hold pairs of inputs, so that a pair of weights is broadcast against a pair of features. What is
+// rounded to 8 bits afterwards need not be exact to 24: SiLU's error here is below 1e-4.
 #if defined(__x86_64__)
 #define OTNFM_RESNET_LANES 16
 #define OTNFM_RESNET_VARIANT avx512_bf16
@@ -50,22 +50,23 @@ static inline void rough_silu_rows(const float* even, const float* odd, std::int
     _mm512_storeu_si512(to + r, pair_up(rough_silu(load(even + r), table), rough_silu(load(odd + r), table)));
 }
 
+/// `weight` is [P][row], of which O outputs are taken.
 template <int O, int V>
 static inline __attribute__((always_inline)) void multiply_pairs(std::int64_t P, const std::uint32_t* weight,
-                                                                 const std::uint32_t* b, const float* bias, float* c) {
+                                                                 std::int64_t row, const std::uint32_t* b,
+                                                                 const float* bias, float* c) {
   __m512 sum[O][V];
-  const std::int64_t row = P;
 #pragma GCC unroll 8
   for (int o = 0; o < O; ++o)
 #pragma GCC unroll 8
     for (int v = 0; v < V; ++v) sum[o][v] = broadcast(bias[o]);
-  for (std::int64_t p = 0; p < P; ++p, b += kTile, ++weight) {
+  for (std::int64_t p = 0; p < P; ++p, b += kTile, weight += row) {
     __m512i operand[V];
 #pragma GCC unroll 8
     for (int v = 0; v < V; ++v) operand[v] = _mm512_loadu_si512(b + v * kLanes);
 #pragma GCC unroll 8
     for (int o = 0; o < O; ++o) {
-      const __m512i factor = _mm512_set1_epi32(static_cast<int>(weight[o * row]));
+      const __m512i factor = _mm512_set1_epi32(static_cast<int>(weight[o]));
 #pragma GCC unroll 8
       for (int v = 0; v < V; ++v)
         sum[o][v] =
@@ -80,27 +81,29 @@ static inline __attribute__((always_inline)) void multiply_pairs(std::int64_t P,
 
 template <int V, int O = kOutputs>
 static inline __attribute__((always_inline)) void multiply_pairs_rest(std::int64_t outputs, std::int64_t P,
-                                                                      const std::uint32_t* weight,
+                                                                      const std::uint32_t* weight, std::int64_t row,
                                                                       const std::uint32_t* b, const float* bias,
                                                                       float* c) {
   if constexpr (O > 1)
-    if (outputs < O) return multiply_pairs_rest<V, O - 1>(outputs, P, weight, b, bias, c);
-  multiply_pairs<O, V>(P, weight, b, bias, c);
+    if (outputs < O) return multiply_pairs_rest<V, O - 1>(outputs, P, weight, row, b, bias, c);
+  multiply_pairs<O, V>(P, weight, row, b, bias, c);
 }
 
 /// `outputs` <= kOutputs rows of a tile.
 static __attribute__((noinline)) void product_pairs(std::int64_t outputs, std::int64_t P, std::int64_t columns,
-                                                    const std::uint32_t* weight, const std::uint32_t* b,
-                                                    const float* bias, float* c) {
-  if (columns == kTile) return multiply_pairs_rest<kVectors>(outputs, P, weight, b, bias, c);
-  for (std::int64_t r = 0; r < columns; r += kLanes) multiply_pairs_rest<1>(outputs, P, weight, b + r, bias, c + r);
+                                                    const std::uint32_t* weight, std::int64_t row,
+                                                    const std::uint32_t* b, const float* bias, float* c) {
+  if (columns == kTile) return multiply_pairs_rest<kVectors>(outputs, P, weight, row, b, bias, c);
+  for (std::int64_t r = 0; r < columns; r += kLanes)
+    multiply_pairs_rest<1>(outputs, P, weight, row, b + r, bias, c + r);
 }
 
-static void forward_tile_bfloat16(const ResNetFlowForward& a, const std::uint32_t* weights, std::int64_t tile) {
+static void forward_tile_bfloat16(const ResNetFlowForward& a, const float* packed, std::int64_t tile) {
   constexpr std::int64_t kInputs = ResNetFlowShape::kMaxDimension + 1, kWidth = ResNetFlowShape::kMaxWidth;
-  alignas(64) float input[kInputs * kTile], phi[kInputs * kTile], g[kInputs * kTile], z[kOutputs * kTile];
+  alignas(64) float input[kInputs * kTile], phi[kInputs * kTile], g[kInputs * kTile], z[(kOutputs + 1) * kTile];
   alignas(64) std::uint32_t operands[2][kWidth / 2 * kTile];
   const ResNetFlowShape& s = a.shape;
+  const Packed layout{s};
   const Rows rows(tile, a.x.rows());
   const std::int64_t d = s.dimension, columns = rows.columns;
   read_rows(a.x, rows, input);
@@ -109,16 +112,18 @@ static void forward_tile_bfloat16(const ResNetFlowForward& a, const std::uint32_
     evaluate_phi(s, input + d * kTile, a.weights.data + k * s.block_size(), columns, phi);
     pair_up_rows(input, d + 1, columns, operands[0]);
     for (std::int64_t l = 0; l <= s.depth; ++l) {
-      const std::int64_t out = s.outputs(l), P = pairs(s.inputs(l));
-      const std::uint32_t *from = operands[l % 2], *weight = weights + s.weight(k, l);
+      const std::int64_t out = s.outputs(l), P = pairs(s.inputs(l)), row = layout.row(l);
+      const std::uint32_t* const weight = reinterpret_cast<const std::uint32_t*>(packed + layout.weight(k, l));
+      const std::uint32_t* const from = operands[l % 2];
       std::uint32_t* const to = operands[(l + 1) % 2];
       const float* const bias = a.weights.data + s.bias(k, l);
       for (std::int64_t o = 0; o < out; o += kOutputs) {
         const std::int64_t count = out - o < kOutputs ? out - o : kOutputs;
         float* const here = l == s.depth ? g + o * kTile : z;
-        product_pairs(count, P, columns, weight + o * P, from, bias + o, here);
+        product_pairs(count, P, columns, weight + o, row, from, bias + o, here);
         if (l == s.depth) continue;
-        if (s.activation == Activation::silu && count % 2 == 0) {
+        if (s.activation == Activation::silu) {
+          if (count % 2 == 1) std::memset(z + count * kTile, 0, kTile * sizeof(float));
           for (std::int64_t f = 0; f < count; f += 2)
             rough_silu_rows(z + f * kTile, z + (f + 1) * kTile, columns, to + (o + f) / 2 * kTile);
         } else {
@@ -132,28 +137,61 @@ static void forward_tile_bfloat16(const ResNetFlowForward& a, const std::uint32_
   write_rows(input, rows, a.y);
 }
 
-static void forward_rounded(const ResNetFlowForward& a, const std::uint8_t* rounded, std::int64_t begin,
-                            std::int64_t end) {
-  if (!a.bfloat16) return forward(a, rounded, begin, end);
-  for (std::int64_t tile = begin; tile < end; ++tile)
-    forward_tile_bfloat16(a, reinterpret_cast<const std::uint32_t*>(rounded), tile);
+/// Pairs of neighbouring features are what 16 features rounded lie there as.
+struct PairProducts {
+  using Word = std::uint32_t;
+
+  static std::int64_t words(std::int64_t features) { return pairs(features); }
+  static __attribute__((always_inline)) Vector accumulate(Word x, const Word* weight, Vector sum) {
+    return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(_mm512_loadu_si512(weight)),
+                            reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(x))));
+  }
+  static void operands(const float* features, std::int64_t n, Word* to) {
+    for (std::int64_t i = 0; i < n; i += kLanes) round_to(to + i / 2, load(features + i));
+  }
+  static void activate(Activation activation, float* z, std::int64_t n, Word* to) {
+    if (activation == Activation::silu) {
+      const __m512 table = Sigmoid().table;
+#pragma GCC unroll 4
+      for (std::int64_t i = 0; i < n; i += kLanes) round_to(to + i / 2, rough_silu(load(z + i), table));
+    } else {
+      activate_tile(activation, z, z, n);
+      operands(z, n, to);
+    }
+  }
+
+ private:
+  static __attribute__((always_inline)) void round_to(Word* to, __m512 features) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(features)));
+  }
+};
+
+static void forward_bfloat16(const ResNetFlowForward& a, const float* packed, std::int64_t begin, std::int64_t end) {
+  if (!a.bfloat16) return forward(a, packed, begin, end);
+  for (std::int64_t tile = begin; tile < end; ++tile) {
+    const Rows rows(tile, a.x.rows());
+    if (rows.count <= kFewRows)
+      forward_few_rows(PairProducts(), a, packed, rows.begin, rows.count);
+    else
+      forward_tile_bfloat16(a, packed, tile);
+  }
 }
 
-/// Each weight matrix [out, in] as pairs [out, in / 2], where it starts among the weights.
-static void round_to_pairs(const ResNetFlowForward& a, std::uint8_t* rounded) {
-  const ResNetFlowShape& s = a.shape;
+/// Of bfloat16 weights pairs [in / 2][out].
+static void pack_pairs(const ResNetFlowShape& s, const float* weights, bool bfloat16, float* packed) {
+  pack(s, weights, bfloat16, packed);
+  if (!bfloat16) return;
+  const Packed layout{s};
   for (std::int64_t k = 0; k < s.blocks; ++k)
     for (std::int64_t l = 0; l <= s.depth; ++l) {
-      const std::int64_t in = s.inputs(l), P = pairs(in);
-      for (std::int64_t o = 0; o < s.outputs(l); ++o) {
-        const float* const from = a.weights.data + s.weight(k, l) + o * in;
-        std::uint32_t* const to = reinterpret_cast<std::uint32_t*>(rounded) + s.weight(k, l) + o * P;
-        for (std::int64_t p = 0; p < P; ++p) {
-          const std::uint32_t low = bfloat16(from[2 * p]).bits;
-          const std::uint32_t high = 2 * p + 1 < in ? bfloat16(from[2 * p + 1]).bits : 0;
-          to[p] = low | high << 16;
+      const std::int64_t in = s.inputs(l), row = layout.row(l);
+      float* const weight = packed + layout.weight(k, l);
+      for (std::int64_t p = 0; p < pairs(in); ++p)
+        for (std::int64_t o = 0; o < row; ++o) {
+          const float low = weight[2 * p * row + o], high = 2 * p + 1 < in ? weight[(2 * p + 1) * row + o] : 0.0f;
+          const std::uint32_t pair = otnfm::bfloat16(low).bits | std::uint32_t{otnfm::bfloat16(high).bits} << 16;
+          std::memcpy(weight + p * row + o, &pair, sizeof(pair));
         }
-      }
     }
 }
 
@@ -168,7 +206,7 @@ const Variant kAvx512Bf16 = {"avx512_bf16",
                                       __builtin_cpu_supports("avx512vl") != 0 &&
                                       __builtin_cpu_supports("avx512bf16") != 0;
                              },
-                             avx512_bf16::forward_rounded, avx512_bf16::backward, avx512_bf16::round_to_pairs};
+                             avx512_bf16::forward_bfloat16, avx512_bf16::backward, avx512_bf16::pack_pairs};
 
 }  // namespace otnfm::cpu::resnet
 #endif

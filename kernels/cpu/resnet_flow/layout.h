@@ -12,10 +12,32 @@ using otnfm::resnet::kTile;
 using otnfm::resnet::tiles_of;
 
 inline constexpr std::int64_t kRowPad = 16;  ///< rows of a tile are computed in steps of this, on every processor
+inline constexpr std::int64_t kFewRows = 8;  ///< so many go one by one, outputs in the lanes, where weights are packed
 
-OTNFM_HD std::int64_t up(std::int64_t n, std::int64_t step) {
+OTNFM_HD constexpr std::int64_t up(std::int64_t n, std::int64_t step) {
   return (n + step - 1) / step * step;
 }
+
+/// Weights laid out once for a forward that is called again and again, in words of 4 bytes: of each layer its bias,
+/// then its weights [in][out] with rows padded by zeros to whole vectors. A variant may pair inputs up: then there are
+/// half as many rows, and a gap behind them.
+struct Packed {
+  ResNetFlowShape shape;
+  OTNFM_HD std::int64_t row(std::int64_t layer) const { return up(shape.outputs(layer), kRowPad); }
+  OTNFM_HD std::int64_t layer_size(std::int64_t layer) const { return row(layer) * (shape.inputs(layer) + 1); }
+  OTNFM_HD std::int64_t bias(std::int64_t block, std::int64_t layer) const {
+    const std::int64_t at = block * block_size();
+    return layer == 0 ? at : at + layer_size(0) + (layer - 1) * layer_size(shape.depth > 1 ? 1 : 0);
+  }
+  OTNFM_HD std::int64_t weight(std::int64_t block, std::int64_t layer) const { return bias(block, layer) + row(layer); }
+  OTNFM_HD std::int64_t block_size() const {
+    std::int64_t size = layer_size(shape.depth);
+    if (shape.depth > 0) size += layer_size(0) + (shape.depth - 1) * layer_size(shape.depth > 1 ? 1 : 0);
+    return size;
+  }
+  OTNFM_HD std::int64_t size() const { return shape.blocks * block_size(); }
+};
+
 /// A chunk's gradients, in floats. A weight's gradient is [out][in] with its rows padded to whole vectors, or, where
 /// there are few inputs, [in][out].
 struct Partial {
@@ -50,12 +72,13 @@ struct Partial {
 struct Variant {
   const char* name;
   bool (*runs_here)();
-  /// Tiles [begin, end) of the forward. `rounded` are the weights of a bfloat16 forward as this variant takes them.
-  void (*forward)(const ResNetFlowForward& a, const std::uint8_t* rounded, std::int64_t begin, std::int64_t end);
+  /// Tiles [begin, end) of the forward. `packed` are the weights as `pack` leaves them; null, where not a.bfloat16, for
+  /// a forward without them.
+  void (*forward)(const ResNetFlowForward& a, const float* packed, std::int64_t begin, std::int64_t end);
   /// Chunks [begin, end) of the backward.
   void (*backward)(const ResNetFlowBackward& a, std::int64_t begin, std::int64_t end);
-  /// Writes the weights for a bfloat16 forward, at most 4 bytes each, behind one another.
-  void (*round_weights)(const ResNetFlowForward& a, std::uint8_t* rounded);
+  /// Lays the weights out as Packed has it, rounded or not.
+  void (*pack)(const ResNetFlowShape& s, const float* weights, bool bfloat16, float* packed);
 };
 
 /// Those that run on this processor, the fastest first. All take every shape.

@@ -6,7 +6,6 @@
 namespace otnfm::cpu::resnet {
 
 extern const Variant kPortable;
-const Variant kPortable = {"portable", [] { return true; }, portable::forward, portable::backward,
-                           portable::round_weights};
+const Variant kPortable = {"portable", [] { return true; }, portable::forward, portable::backward, portable::pack};
 
 }  // namespace otnfm::cpu::resnet

@@ -2,7 +2,7 @@
 // vector.h.
 #pragma once
 
-#include "kernels/cpu/resnet_flow/activation.h"
+#include "kernels/cpu/resnet_flow/rows.h"
 
 namespace otnfm::cpu::resnet::OTNFM_RESNET_VARIANT {
 
@@ -44,12 +44,8 @@ static inline void add_residual(std::int64_t d, std::int64_t columns, const floa
     }
 }
 
-static inline void round_to_bfloat16(float* x, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) x[i] = static_cast<float>(bfloat16(x[i]));
-}
-
-/// `weights` have the layout of a.weights; where a.bfloat16, they are rounded, and so is every operand here.
-static inline void forward_tile(const ResNetFlowForward& a, const float* weights, std::int64_t tile) {
+/// Where a.bfloat16, the packed weights are rounded, and so is every operand here.
+static inline void forward_tile(const ResNetFlowForward& a, const float* packed, std::int64_t tile) {
   constexpr std::int64_t kInputs = ResNetFlowShape::kMaxDimension + 1, kWidth = ResNetFlowShape::kMaxWidth;
   alignas(64) float input[kInputs * kTile], rounded[kInputs * kTile];
   alignas(64) float phi_here[kInputs * kTile], g_here[kInputs * kTile];
@@ -58,6 +54,7 @@ static inline void forward_tile(const ResNetFlowForward& a, const float* weights
   const Rows rows(tile, a.x.rows());
   const std::int64_t d = s.dimension, columns = rows.columns;
   const bool keeps = a.kept.data != nullptr;
+  const Packed layout{s};
   const Kept kept{s};
   float* memory = keeps ? reinterpret_cast<float*>(a.kept.data) + tile * kept.tile_size() : nullptr;
   read_rows(a.x, rows, input);
@@ -80,7 +77,9 @@ static inline void forward_tile(const ResNetFlowForward& a, const float* weights
       const std::int64_t in = s.inputs(l), out = s.outputs(l);
       float* to = l == s.depth ? g : hidden[l % 2];
       const float* const bias = a.weights.data + s.bias(k, l);
-      product<Start::bias>(out, in, columns, {weights + s.weight(k, l), in, 1}, from, kTile, to, kTile, bias);
+      const Broadcast weight = a.bfloat16 ? Broadcast{packed + layout.weight(k, l), 1, layout.row(l)}
+                                          : Broadcast{a.weights.data + s.weight(k, l), in, 1};
+      product<Start::bias>(out, in, columns, weight, from, kTile, to, kTile, bias);
       if (l == s.depth) break;
       // Whole rows of a tile, those of columns that were not computed included, would only cost time.
       const std::int64_t count = columns == kTile ? out * kTile : columns, steps = columns == kTile ? 1 : out;
@@ -164,9 +163,14 @@ static inline void backward_tile(const ResNetFlowBackward& a, std::int64_t tile,
   if (a.dx.data) write_rows(dx, rows, a.dx);
 }
 
-static void forward(const ResNetFlowForward& a, const std::uint8_t* rounded, std::int64_t begin, std::int64_t end) {
-  const float* const weights = a.bfloat16 ? reinterpret_cast<const float*>(rounded) : a.weights.data;
-  for (std::int64_t tile = begin; tile < end; ++tile) forward_tile(a, weights, tile);
+static void forward(const ResNetFlowForward& a, const float* packed, std::int64_t begin, std::int64_t end) {
+  for (std::int64_t tile = begin; tile < end; ++tile) {
+    const Rows rows(tile, a.x.rows());
+    if (packed != nullptr && rows.count <= kFewRows)
+      forward_few_rows(FloatProducts{a.bfloat16}, a, packed, rows.begin, rows.count);
+    else
+      forward_tile(a, packed, tile);
+  }
 }
 
 static void backward(const ResNetFlowBackward& a, std::int64_t begin, std::int64_t end) {
@@ -180,10 +184,18 @@ static void backward(const ResNetFlowBackward& a, std::int64_t begin, std::int64
   }
 }
 
-static inline void round_weights(const ResNetFlowForward& a, std::uint8_t* rounded) {
-  float* const to = reinterpret_cast<float*>(rounded);
-  std::memcpy(to, a.weights.data, a.shape.weight_count() * sizeof(float));
-  round_to_bfloat16(to, a.shape.weight_count());
+static inline void pack(const ResNetFlowShape& s, const float* weights, bool bfloat16, float* packed) {
+  const Packed layout{s};
+  std::memset(packed, 0, layout.size() * sizeof(float));
+  for (std::int64_t k = 0; k < s.blocks; ++k)
+    for (std::int64_t l = 0; l <= s.depth; ++l) {
+      const std::int64_t in = s.inputs(l), out = s.outputs(l), row = layout.row(l);
+      std::memcpy(packed + layout.bias(k, l), weights + s.bias(k, l), out * sizeof(float));
+      float* const to = packed + layout.weight(k, l);
+      for (std::int64_t o = 0; o < out; ++o)
+        for (std::int64_t i = 0; i < in; ++i) to[i * row + o] = weights[s.weight(k, l) + o * in + i];
+      if (bfloat16) round_to_bfloat16(to, in * row);
+    }
 }
 
 }  // namespace otnfm::cpu::resnet::OTNFM_RESNET_VARIANT

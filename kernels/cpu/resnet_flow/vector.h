@@ -51,6 +51,14 @@ static inline __attribute__((always_inline)) Vector multiply_add(Vector a, Vecto
   return a * b + c;
 #endif
 }
+/// What multiply_add does in a lane.
+static inline __attribute__((always_inline)) float multiply_add(float a, float b, float c) {
+#if OTNFM_RESNET_LANES > 4
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
 
 /// The sum of the lanes, folded by halves.
 static inline float sum_of(Vector v) {
