@@ -134,10 +134,12 @@ std::vector<Case> cases() {
                                                      .y = b.out("y"),
                                                      .shape = s.flow,
                                                      .bfloat16 = rounded};
-                              const std::int64_t size = packed ? resnet_flow_packed_bytes(s.flow) : 0;
+                              // A CUDA kernel takes the weights as they are.
+                              const bool packs = packed && !stream.on_cuda();
+                              const std::int64_t size = packs ? resnet_flow_packed_bytes(s.flow) : 0;
                               const Memory memory(Device::cpu, size, "packed weights");
                               const View<std::uint8_t> to(reinterpret_cast<std::uint8_t*>(memory.data()), {size});
-                              if (packed) {
+                              if (packs) {
                                 cpu::resnet_flow_pack(s.flow, b.in("weights").data, rounded, to.data);
                                 call.packed = to;
                               }
@@ -149,8 +151,7 @@ std::vector<Case> cases() {
                         .norm_tolerance = rounded ? 4e-3 : 1e-6,
                         .bytes = bytes,
                         .flops = flops,
-                        .bench = bench && !packed,
-                        .cpu_only = packed});
+                        .bench = bench && !packed});
   };
   const auto add = [&](const Shape& s, bool bench) {
     const ResNetFlowShape& f = s.flow;
