@@ -155,6 +155,35 @@ TEST_F(Faults, NumbersThatAreNoneAreNamed) {
   expect_refused("couple --source " + data + " --target " + data + " --solver exact", "source holds nan at [3, 1]");
 }
 
+TEST_F(Faults, AGpuThatGoesAwayEndsTheRunAndItsStateStays) {
+#ifndef OTNFM_PROGRAM_SIMT
+  GTEST_SKIP() << "needs the simt build, whose GPU can be lost";
+#endif
+  const auto on_cuda = [](std::string arguments) { return arguments.replace(arguments.find("cpu"), 3, "cuda"); };
+  const std::string more = " --steps 12 --checkpoint-every 2";
+  ASSERT_EQ(run(on_cuda(small_run("whole", more))).code, 0);
+  bool lost = true, state_stayed = false;
+  for (long after = 20; lost; after *= 2) {
+    const std::string out = "lost" + std::to_string(after);
+    ASSERT_EQ(setenv("OTNFM_SIMT_LOST_AFTER", std::to_string(after).c_str(), 1), 0);
+    const Outcome outcome = run(on_cuda(small_run(out, more)));
+    unsetenv("OTNFM_SIMT_LOST_AFTER");
+    lost = outcome.code != 0;
+    if (lost) {
+      EXPECT_EQ(outcome.code, 1) << outcome.err;
+      EXPECT_NE(("\n" + outcome.err).find("\notnfm: error: CUDA failed while "), std::string::npos) << outcome.err;
+    }
+    const bool has_state = fs::exists(folder_ / out / "state.safetensors");
+    state_stayed |= lost && has_state;
+    ASSERT_EQ(run(on_cuda(has_state ? "train --device cpu --resume --checkpoint-every 2 --out " + path(out)
+                                    : small_run(out, more)))
+                  .code,
+              0);
+    expect_same_run("whole", out);
+  }
+  EXPECT_TRUE(state_stayed) << "the GPU was never lost between a checkpoint and the end";
+}
+
 TEST_F(Faults, MemoryThatIsNotThereIsCounted) {
 #ifdef OTNFM_PROGRAM_SANITIZED
   GTEST_SKIP() << "a sanitizer needs all addresses";
