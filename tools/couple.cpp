@@ -9,6 +9,7 @@
 #include "kernels/error.h"
 #include "tools/command.h"
 #include "tools/couple_solve.h"
+#include "tools/out_of_memory.h"
 #include "tools/progress.h"
 
 namespace otnfm {
@@ -149,6 +150,7 @@ void couple(const CoupleFlags& flags) {
   const auto elapsed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
   {
     Progress progress("couple");
+    memory_is_for(fmt::format("pairing {}, by {}", describe(first), asked.solver));
     pairings = solve(opened, asked, [&](std::int64_t iterations, double) {
       progress.running(iterations > 0 ? fmt::format("{}, {} iterations", describe(first), iterations)
                                       : describe(first));

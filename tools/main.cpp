@@ -6,6 +6,7 @@
 
 #include "kernels/error.h"
 #include "tools/command.h"
+#include "tools/out_of_memory.h"
 
 namespace {
 
@@ -35,6 +36,7 @@ int main(int argc, char** argv) {
   otnfm::add_info(program);
   try {
     if (argc > 1 && argv[1][0] != '-') require_command(program, argv[1]);
+    if (argc > 1) otnfm::memory_is_for(std::string("otnfm ") + argv[1]);
     program.parse(argc, argv);
     return 0;
   } catch (const CLI::ParseError& error) {
@@ -42,6 +44,9 @@ int main(int argc, char** argv) {
   } catch (const otnfm::InputError& error) {
     std::fprintf(stderr, "otnfm: error: %s\n", error.what());
     return 2;
+  } catch (const otnfm::OutOfMemory& error) {
+    otnfm::say_out_of_memory(error.bytes);
+    return 1;
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "otnfm: error: out of memory\n");
     return 1;

@@ -3,9 +3,9 @@
 #
 #   tools/package.sh [--march ARCH] [--no-check]   prints the path of the package
 #
-# Built for x86-64-v3 (AVX2) unless told, so that it runs on other machines than this. The check unpacks the package and
-# the libraries that it names into an empty folder and runs the program there by chroot, as root, or else by the folder's
-# own loader.
+# Built for x86-64-v3 (AVX2) unless told, so that it runs on other machines than this. The check puts the libraries that
+# the program stands on into an empty folder, installs the package there by dpkg and runs the program by chroot. Without
+# root the package is unpacked, and the program runs by the folder's own loader.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -19,7 +19,8 @@ while [[ $# -gt 0 ]]; do
   esac
   shift
 done
-command -v dpkg-shlibdeps >/dev/null || fail "dpkg-shlibdeps is missing: install dpkg-dev"
+command -v dpkg >/dev/null || fail "a .deb is made on Debian and Ubuntu only: there is no dpkg here"
+tools/setup.sh --package
 
 cmake -G Ninja -S . -B build-package -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=/usr -DOTNFM_MARCH="$march" \
   -DOTNFM_TESTS=OFF -DOTNFM_BENCH=OFF -DOTNFM_CUDA=OFF >/dev/null
@@ -28,28 +29,40 @@ rm -f build-package/*.deb
 (cd build-package && cpack -G DEB >cpack.log) || fail "cpack failed: see build-package/cpack.log"
 package=$(echo build-package/*.deb)
 
-# The libraries that the package depends on, as they lie on this machine, and nothing else of it.
-try_in_clean_root() {
-  local root library
-  root=$(mktemp -d)
-  trap 'rm -rf "$root"' RETURN
-  dpkg-deb -x "$package" "$root"
-  ldd "$root/usr/bin/otnfm" | grep -oE '/[^ ]+' | sort -u | while read -r library; do
-    mkdir -p "$root$(dirname "$library")"
-    cp -L "$library" "$root$library"
+# Copies programs and libraries of this machine, with the libraries that these stand on, into root.
+copy_into_root() {
+  local file
+  for file in "$@"; do
+    { printf '%s\n' "$file"; ldd "$file" | grep -oE '/[^ ]+' || true; } | while read -r file; do
+      mkdir -p "$root$(dirname "$file")"
+      cp -Ln "$file" "$root$file"
+    done
   done
-  mkdir -p "$root/tmp"
-  local run=(env -i LD_LIBRARY_PATH="$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu" HOME=/
-             "$root$(ldd "$root/usr/bin/otnfm" | grep -oE '/[^ ]*ld-linux[^ ]*')" "$root/usr/bin/otnfm")
-  local out=$root/tmp/run
-  if [[ $(id -u) -eq 0 ]] && chroot "$root" /usr/bin/otnfm info >/dev/null 2>&1; then
-    run=(chroot "$root" /usr/bin/otnfm)
-    out=/tmp/run
+}
+
+try_in_clean_root() (
+  root=$(mktemp -d)
+  trap 'rm -rf "$root"' EXIT
+  dpkg-deb -x "$package" "$root/unpacked"
+  copy_into_root /bin/sh /sbin/ldconfig  # for the package's own scripts
+  # What the program stands on comes with its files only: dpkg's list of what is installed is empty here.
+  ldd "$root/unpacked/usr/bin/otnfm" | grep -oE '/[^ ]+' | while read -r library; do copy_into_root "$library"; done
+  rm -r "$root/unpacked"
+  mkdir -p "$root/tmp" "$root/etc" "$root/var/lib/dpkg/info" "$root/var/lib/dpkg/updates"
+  touch "$root/var/lib/dpkg/status"
+  loader=$root$(ldd /bin/sh | grep -oE '/[^ ]*ld-linux[^ ]*')
+  if [[ $(id -u) -eq 0 ]] && chroot "$root" /bin/sh -c true 2>/dev/null; then
+    dpkg --root="$root" --force-depends --install "$package" >"$root/tmp/dpkg.log" 2>&1 || { cat "$root/tmp/dpkg.log" >&2; exit 1; }
+    run=(chroot "$root" /usr/bin/otnfm) out=/tmp/run
+  else
+    dpkg-deb -x "$package" "$root"
+    run=(env -i LD_LIBRARY_PATH="$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu" HOME=/ "$loader" "$root/usr/bin/otnfm")
+    out=$root/tmp/run
   fi
   "${run[@]}" info
   "${run[@]}" train --data moons --coupling minibatch --steps 20 --out "$out" >"$root/tmp/train.log" 2>&1
   "${run[@]}" sample "$out/model.safetensors" -n 10 --out "$out/samples.npy"
-}
+)
 
 if $check; then run_stage "the package in a clean root" try_in_clean_root; fi
 dpkg-deb --info "$package" | sed -n 's/^ \(Depends\|Version\)/\1/p'

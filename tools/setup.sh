@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what the build needs and is missing; does nothing, quickly and without the network, where all is there.
 #
-#   tools/setup.sh           the compiler and the libraries, from the packages of Debian (12 and later) or Ubuntu (24.04 and later)
-#   tools/setup.sh --checks  also clang-format, clang-tidy and clang (for the fuzz targets), which tools/test.sh runs
-#   tools/setup.sh --cuda    also, where there is no nvcc, a CUDA toolkit from the nvidia-* wheels, into .cuda/
+#   tools/setup.sh            the compiler and the libraries, from the packages of Debian (12 and later) or Ubuntu (24.04 and later)
+#   tools/setup.sh --checks   also clang-format, clang-tidy and clang (for the fuzz targets), which tools/test.sh runs
+#   tools/setup.sh --package  also dpkg-dev, which tools/package.sh makes the .deb with
+#   tools/setup.sh --cuda     also, where there is no nvcc, a CUDA toolkit from the nvidia-* wheels, into .cuda/
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -17,8 +18,9 @@ for argument in "$@"; do
       # Later releases bring the fuzzing library with clang itself.
       if grep -qs '^VERSION_ID="12"' /etc/os-release; then packages+=(libclang-rt-14-dev); fi
       ;;
+    --package) packages+=(dpkg-dev) ;;
     --cuda) want_cuda=true packages+=(python3-venv) ;;
-    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) fail "unknown argument '$argument' (see --help)" ;;
   esac
 done

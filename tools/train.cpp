@@ -14,6 +14,7 @@
 #include "layers/flow.h"
 #include "layers/table.h"
 #include "tools/command.h"
+#include "tools/out_of_memory.h"
 #include "tools/progress.h"
 
 namespace otnfm {
@@ -118,8 +119,12 @@ TrainingOptions options_of(const TrainFlags& flags) {
 class TrainListener : public RunListener {
  public:
   void note(const std::string& line) override { progress_.note(line); }
-  void preparing(const std::string& doing) override { progress_.running(doing); }
+  void preparing(const std::string& doing) override {
+    memory_is_for(doing);
+    progress_.running(doing);
+  }
   void logged(const StepReport& report, std::int64_t total_steps, const nlohmann::json& metrics) override {
+    memory_is_for("training");
     const nlohmann::json& floor = metrics["irreducible_loss"];
     progress_.update(
         report.step, total_steps,

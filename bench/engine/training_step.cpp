@@ -85,7 +85,7 @@ void sampling(benchmark::State& state, Device device, Precision precision) {
   Model model{.flow = make_flow(toy), .source = Source::gaussian(2), .configuration = {}};
   model.flow->parameters().allocate(device, 1, false);
   const Generator generator(std::move(model), device, {.precision = precision});
-  GeneratorContext context = generator.prepare(std::int64_t{1} << 16, /*threads=*/0);
+  GeneratorContext context = generator.prepare(std::int64_t{1} << 16, {.threads = 0});
   std::vector<float> noise(2 * kSamples), samples(2 * kSamples);
   generator.noise(1, 0, View<float>(noise.data(), {kSamples, 2}));
   const double start = seconds_now();

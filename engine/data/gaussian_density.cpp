@@ -82,6 +82,18 @@ std::vector<double> GaussianDensity::log_density(View<const float> x) const {
   return values;
 }
 
+GaussianDensity::Whitening GaussianDensity::whitening() const {
+  Whitening result{.matrix = {}, .bias = {}, .constant = -shape_->log_volume()};
+  if (shape_->mean.size() == 0) return result;
+  Eigen::MatrixXd inverse = Eigen::MatrixXd::Identity(shape_->d, shape_->d);
+  shape_->lower.triangularView<Eigen::Lower>().solveInPlace(inverse);
+  const RowMatrix matrix = inverse.cast<float>();
+  const Eigen::VectorXf bias = (-inverse * shape_->mean).cast<float>();
+  result.matrix.assign(matrix.data(), matrix.data() + matrix.size());
+  result.bias.assign(bias.data(), bias.data() + bias.size());
+  return result;
+}
+
 GaussianDensity::Deviation GaussianDensity::deviation(View<const float> x) const {
   require(x.rows() >= 2, "GaussianDensity::deviation", "at least two rows are needed", describe(x));
   Eigen::MatrixXd z = shape_->whitened(x);

@@ -21,6 +21,14 @@ class GaussianDensity {
   /// In nats, of each row of x [n, d].
   std::vector<double> log_density(View<const float> x) const;
 
+  /// The same as one product: log p(x) = constant - 1/2 ||matrix x + bias||^2. matrix [d, d], bias [d]; both empty for
+  /// N(0, I).
+  struct Whitening {
+    std::vector<float> matrix, bias;
+    double constant = 0;
+  };
+  Whitening whitening() const;
+
   /// How far rows x [n, d] are from being draws of it: of z, the root mean square of the mean's entries, and the
   /// Frobenius norm of covariance - I over sqrt(d); beside what n independent draws would show on average. n >= 2.
   struct Deviation {

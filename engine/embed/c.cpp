@@ -89,6 +89,17 @@ otnfm_status otnfm_generator_prepare(const otnfm_generator* generator, int64_t m
   });
 }
 
+otnfm_status otnfm_generator_prepare_inverse(const otnfm_generator* generator, int64_t max_batch, int log_prob,
+                                             otnfm_context** context, otnfm_error* error) {
+  return guarded(error, [&] {
+    require(generator != nullptr && context != nullptr,
+            "otnfm_generator_prepare_inverse: generator and context must not be null");
+    *context = nullptr;
+    *context = new otnfm_context{generator->generator.prepare(max_batch, {.inverse = true, .log_prob = log_prob != 0}),
+                                 generator->generator.dimension()};
+  });
+}
+
 void otnfm_context_free(otnfm_context* context) {
   delete context;
 }
@@ -110,6 +121,26 @@ otnfm_status otnfm_map(otnfm_context* context, void* stream, const float* noise,
     require(n >= 0, "otnfm_map: n must not be negative");
     context->context.sample(static_cast<CUstream_st*>(stream), View<const float>(noise, {n, context->dimension}),
                             View<float>(out, {n, context->dimension}));
+  });
+}
+
+otnfm_status otnfm_inverse(otnfm_context* context, void* stream, const float* data, int64_t n, float* out,
+                           otnfm_error* error) {
+  return guarded(error, [&] {
+    require(context != nullptr, "otnfm_inverse: context must not be null");
+    require(n >= 0, "otnfm_inverse: n must not be negative");
+    context->context.inverse(static_cast<CUstream_st*>(stream), View<const float>(data, {n, context->dimension}),
+                             View<float>(out, {n, context->dimension}));
+  });
+}
+
+otnfm_status otnfm_log_prob(otnfm_context* context, void* stream, const float* data, int64_t n, float* out,
+                            otnfm_error* error) {
+  return guarded(error, [&] {
+    require(context != nullptr, "otnfm_log_prob: context must not be null");
+    require(n >= 0, "otnfm_log_prob: n must not be negative");
+    context->context.log_prob(static_cast<CUstream_st*>(stream), View<const float>(data, {n, context->dimension}),
+                              View<float>(out, {n}));
   });
 }
 

@@ -3,7 +3,8 @@
  *
  * An otnfm_generator is a model's weights: any thread may use it. An otnfm_context is what one thread needs to sample,
  * an otnfm_coupler what one thread needs to pair: one call at a time. Their calls allocate nothing, take no lock and
- * use no other thread. A context keeps the weights alive, so the generator may be freed before it.
+ * use no other thread, but where it is said below. A context keeps the weights alive, so the generator may be freed
+ * before it.
  */
 #ifndef OTNFM_C_H
 #define OTNFM_C_H
@@ -49,6 +50,11 @@ int64_t otnfm_generator_dimension(const otnfm_generator* generator);
 /* Allocates all that sampling max_batch rows at a time needs, and runs it once. */
 otnfm_status otnfm_generator_prepare(const otnfm_generator* generator, int64_t max_batch, otnfm_context** context,
                                      otnfm_error* error);
+
+/* The same, and what otnfm_inverse needs, and otnfm_log_prob where `log_prob` is not 0. OTNFM_INPUT_ERROR where the
+ * model's family has no inverse, or, for log_prob, its source no density. */
+otnfm_status otnfm_generator_prepare_inverse(const otnfm_generator* generator, int64_t max_batch, int log_prob,
+                                             otnfm_context** context, otnfm_error* error);
 void otnfm_context_free(otnfm_context* context);
 
 /* Samples first_row .. first_row + n - 1 of a seed to out [n, d], row-major: the same numbers however a request is
@@ -60,6 +66,17 @@ otnfm_status otnfm_sample(otnfm_context* context, void* stream, uint64_t seed, i
 /* out = F(1, noise), both [n, d]; they may be the same memory. */
 otnfm_status otnfm_map(otnfm_context* context, void* stream, const float* noise, int64_t n, float* out,
                        otnfm_error* error);
+
+/* out with F(1, out) = data, both [n, d]; they may be the same memory. Families `coupling` and `coupling-spline` have
+ * it in closed form. `gru` and `resnet-invertible` iterate: the call waits, allocates, and may end in OTNFM_RUN_ERROR.
+ */
+otnfm_status otnfm_inverse(otnfm_context* context, void* stream, const float* data, int64_t n, float* out,
+                           otnfm_error* error);
+
+/* out[i] = log p(data[i]) in nats; data [n, d], out [n]. Beyond what otnfm_inverse says: the families that iterate have
+ * an unbiased estimate above d = 64. */
+otnfm_status otnfm_log_prob(otnfm_context* context, void* stream, const float* data, int64_t n, float* out,
+                            otnfm_error* error);
 
 /* Waits for the work on the context's own stream. */
 otnfm_status otnfm_context_synchronize(otnfm_context* context, otnfm_error* error);

@@ -6,16 +6,22 @@
 #include "engine/generate/generator.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <mutex>
 #include <optional>
 #include <vector>
 
+#include "engine/data/gaussian_density.h"
+#include "engine/generate/log_likelihood.h"
 #include "engine/generate/model_file.h"
 #include "engine/generate/noise.h"
 #include "kernels/check.h"
 #include "kernels/cpu/packed_linear.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/elementwise.h"
+#include "kernels/fill.h"
+#include "kernels/reduce.h"
 
 namespace otnfm {
 namespace {
@@ -23,13 +29,60 @@ namespace {
 constexpr std::int64_t kHostPasses[] = {1, 2, 4, 8, 16, 64, 256};
 constexpr std::int64_t kDevicePass = 1024;
 
-/// A tape of `rows` rows from x0 to x1.
+/// What a tape makes of its rows: x1 = F(1, x0) [rows, d], x0 = F(1, .)^-1(x1) [rows, d], log p(x1) [rows, 1].
+enum class Task { sample, inverse, log_prob };
+constexpr Task kTasks[] = {Task::sample, Task::inverse, Task::log_prob};
+
 struct Pass {
   std::int64_t rows;
-  View<float> x0, x1;
+  View<float> in, out;
   std::unique_ptr<Tape> tape;
   Graph graph;  // CUDA
 };
+
+/// GaussianDensity::Whitening on a device.
+struct Density {
+  Memory memory;
+  View<const float> matrix, bias;
+  float constant = 0;
+
+  Density(const Source& source, Device device) {
+    const GaussianDensity::Whitening host = GaussianDensity(source).whitening();
+    constant = static_cast<float>(host.constant);
+    if (host.matrix.empty()) return;
+    const auto d = static_cast<std::int64_t>(host.bias.size());
+    memory = Memory(device, (host.matrix.size() + host.bias.size()) * sizeof(float), "a Gaussian source's density");
+    float* data = reinterpret_cast<float*>(memory.data());
+    matrix = View<const float>(data, {d, d});
+    bias = View<const float>(data + d * d, {d});
+    Stream stream(device);
+    copy_bytes(stream, data, host.matrix.data(), host.matrix.size() * sizeof(float));
+    copy_bytes(stream, data + d * d, host.bias.data(), host.bias.size() * sizeof(float));
+    stream.synchronize();
+  }
+};
+
+/// x0 with F(t, x0) = y, for an inverse in closed form; and, where it is given, log p(y) [B, 1] to `log_prob`.
+Tensor record_inverse(Tape& tape, Flow& flow, Tensor t, Tensor y, const Density* density, Tensor* log_prob) {
+  Tensor x = y;
+  std::vector<Tensor> log_determinants;
+  for (std::int64_t k = flow.block_count(); k-- > 0;) {
+    x = flow.inverse_block(tape, k, t, x);
+    if (density != nullptr) log_determinants.push_back(flow.forward_block_with_log_det(tape, k, t, x).log_det);
+  }
+  if (density == nullptr) return x;
+  Tensor z = x;
+  if (density->matrix.data != nullptr)
+    z = linear(tape, x, tape.external(density->matrix), tape.external(density->bias), Activation::identity);
+  const Tensor squares = tape.make({y.rows(), 1});
+  *log_prob = tape.make({y.rows(), 1});
+  tape.record(reduce_rows, ReduceRows{.x = z.view(), .y = squares.flat(), .reduction = Reduction::sum_of_squares});
+  tape.record(fill, Fill{.y = log_prob->view(), .value = density->constant});
+  tape.record(axpby, Axpby{.x = squares.view(), .y = log_prob->view(), .alpha = -0.5f, .beta = 1});
+  for (const Tensor& log_determinant : log_determinants)
+    tape.record(axpby, Axpby{.x = log_determinant.view(), .y = log_prob->view(), .alpha = -1, .beta = 1});
+  return x;
+}
 
 }  // namespace
 
@@ -42,17 +95,27 @@ struct Generator::State {
   Device device;
   mutable std::mutex recording;  // Flow::forward is not const
   mutable cpu::PackedWeights packed;
+  mutable std::unique_ptr<Density> density;  // once it is wanted
 
-  Pass record(std::int64_t rows, const View<float>& x0, const View<float>& t, Stream& stream) const {
+  bool in_closed_form() const { return model.flow->inversion() == Inversion::closed_form; }
+
+  Pass record(Task task, std::int64_t rows, const View<float>& in, const View<float>& t, Stream& stream) const {
     const std::lock_guard lock(recording);
-    Pass pass{.rows = rows, .x0 = x0.row_slice(0, rows), .x1 = {}, .tape = {}, .graph = {}};
+    Pass pass{.rows = rows, .in = in.row_slice(0, rows), .out = {}, .tape = {}, .graph = {}};
     pass.tape = std::make_unique<Tape>(
         device, Tape::Options{.training = false, .packed_weights = device == Device::cpu ? &packed : nullptr});
-    const Tensor x1 =
-        model.flow->forward(*pass.tape, pass.tape->external(t.row_slice(0, rows)), pass.tape->external(pass.x0));
-    pass.tape->keep(x1);
+    const Tensor from = pass.tape->external(pass.in), time = pass.tape->external(t.row_slice(0, rows));
+    Tensor to;
+    if (task == Task::log_prob) {
+      if (!density) density = std::make_unique<Density>(model.source, device);
+      record_inverse(*pass.tape, *model.flow, time, from, density.get(), &to);
+    } else {
+      to = task == Task::sample ? model.flow->forward(*pass.tape, time, from)
+                                : record_inverse(*pass.tape, *model.flow, time, from, nullptr, nullptr);
+    }
+    pass.tape->keep(to);
     pass.tape->plan();
-    pass.x1 = pass.tape->view(x1);
+    pass.out = pass.tape->view(to);
     pass.tape->run(stream);  // libraries choose and load their code at the first run
     stream.synchronize();
     if (device == Device::cuda) pass.graph = pass.tape->capture(stream);
@@ -65,7 +128,7 @@ namespace {
 /// All that one thread writes to.
 class Lane {
  public:
-  Lane(const Generator::State& shared, std::int64_t max_batch)
+  Lane(const Generator::State& shared, std::int64_t max_batch, const PrepareOptions& options)
       : stream_(shared.device), noise_(shared.model.source, shared.device, most_rows(shared.device, max_batch)) {
     const std::int64_t d = shared.model.dimension(), most = most_rows(shared.device, max_batch);
     memory_ = Memory(shared.device, static_cast<std::size_t>(most * (d + 1)) * sizeof(float), "a batch of noise");
@@ -75,32 +138,36 @@ class Lane {
     copy_bytes(stream_, t.data, ones.data(), ones.size() * sizeof(float));
     if (noise_.available()) noise_.draw(stream_, 0, 0, x0);
     stream_.synchronize();
-    if (shared.device == Device::cuda) {
-      passes_.push_back(shared.record(kDevicePass, x0, t, stream_));
-      return;
+    for (const Task task : kTasks) {
+      if (task == Task::inverse && !(options.inverse && shared.in_closed_form())) continue;
+      if (task == Task::log_prob && !(options.log_prob && shared.in_closed_form())) continue;
+      if (shared.device == Device::cuda) {
+        passes_of(task).push_back(shared.record(task, kDevicePass, x0, t, stream_));
+        continue;
+      }
+      for (const std::int64_t rows : kHostPasses)
+        if (rows <= most) passes_of(task).push_back(shared.record(task, rows, x0, t, stream_));
     }
-    for (std::int64_t rows : kHostPasses)
-      if (rows <= most) passes_.push_back(shared.record(rows, x0, t, stream_));  // NOLINT: at most seven of them
   }
 
   Stream& stream() { return stream_; }
   Noise& noise() { return noise_; }
-  std::int64_t most_rows() const { return passes_.back().rows; }
+  std::int64_t most_rows() { return passes_of(Task::sample).back().rows; }
 
-  /// fill(pass, begin, count) puts x0 of rows begin .. begin + count - 1 into the pass; their x1 go to out [n, d].
+  /// fill(pass, begin, count) puts rows begin .. begin + count - 1 into the pass; what becomes of them goes to out's.
   template <class Fill>
-  void run(const View<float>& out, const Fill& fill) {
+  void run(Task task, const View<float>& out, const Fill& fill) {
     const std::int64_t n = out.rows();
     const std::size_t row_bytes = static_cast<std::size_t>(out.columns()) * sizeof(float);
     for (std::int64_t begin = 0; begin < n;) {
-      const Pass& pass = pass_for(n - begin);
+      const Pass& pass = pass_for(task, n - begin);
       const std::int64_t count = std::min(pass.rows, n - begin);
       fill(pass, begin, count);
       if (pass.graph)
         pass.graph.launch(stream_);
       else
         pass.tape->run(stream_);
-      copy_bytes(stream_, out.row(begin), pass.x1.data, static_cast<std::size_t>(count) * row_bytes);
+      copy_bytes(stream_, out.row(begin), pass.out.data, static_cast<std::size_t>(count) * row_bytes);
       begin += count;
     }
   }
@@ -117,22 +184,25 @@ class Lane {
   /// A pass is worth its work where more than half of its rows are wanted.
   static bool fits(std::int64_t rows, std::int64_t wanted) { return rows == 1 || rows / 2 < wanted; }
 
-  const Pass& pass_for(std::int64_t left) const {
-    for (std::size_t k = passes_.size(); k-- > 1;)
-      if (fits(passes_[k].rows, left)) return passes_[k];
-    return passes_.front();
+  std::vector<Pass>& passes_of(Task task) { return passes_[static_cast<std::size_t>(task)]; }
+
+  const Pass& pass_for(Task task, std::int64_t left) {
+    const std::vector<Pass>& passes = passes_of(task);
+    for (std::size_t k = passes.size(); k-- > 1;)
+      if (fits(passes[k].rows, left)) return passes[k];
+    return passes.front();
   }
 
   Stream stream_;
   Noise noise_;
-  Memory memory_;  // x0 [most, d] and t [most, 1]
-  std::vector<Pass> passes_;
+  Memory memory_;  // rows [most, d] and t [most, 1]
+  std::array<std::vector<Pass>, std::size(kTasks)> passes_;
 };
 
 /// Text is made only where the check fails: it would be an allocation.
-void require_samples(const char* name, const View<const float>& v, std::int64_t n, std::int64_t d) {
+void require_rows(const char* what, const char* name, const View<const float>& v, std::int64_t n, std::int64_t d) {
   if (v.rank == 2 && v.rows() == n && v.columns() == d && v.contiguous() && (v.data != nullptr || n == 0)) return;
-  fail_check("Generator::sample", name,
+  fail_check(what, name,
              describe(v) + ", wanted contiguous [" + std::to_string(n) + ", " + std::to_string(d) + "]" +
                  (v.data == nullptr && !v.empty() ? " with memory (data is null)" : ""));
 }
@@ -141,7 +211,50 @@ void require_samples(const char* name, const View<const float>& v, std::int64_t 
 
 struct GeneratorContext::State {
   std::shared_ptr<const Generator::State> shared;
+  PrepareOptions options;
   std::vector<std::unique_ptr<Lane>> lanes;
+  // Families whose inverse is a fixed point; null for others, and where it is not wanted.
+  std::unique_ptr<FlowInverse> fixed_point;
+  std::unique_ptr<LogLikelihood> likelihood;
+
+  void prepare_fixed_point(std::int64_t max_batch) {
+    const std::lock_guard lock(shared->recording);
+    const std::int64_t batch = std::min<std::int64_t>(max_batch, 4096);
+    if (options.inverse) fixed_point = std::make_unique<FlowInverse>(*shared->model.flow, shared->device, batch);
+    if (options.log_prob) likelihood = std::make_unique<LogLikelihood>(shared->model, shared->device, batch);
+  }
+
+  /// out = task(in), row by row.
+  void map(Task task, CUstream_st* stream, const View<const float>& in, const View<float>& out) {
+    const std::size_t row_bytes = static_cast<std::size_t>(in.columns()) * sizeof(float);
+    part(out.rows(), [&](Lane& lane, std::int64_t first, std::int64_t rows) {
+      const Stream::Redirected redirected(lane.stream(), stream);
+      const Stream::Unchecked unchecked(lane.stream(), true);
+      lane.run(task, out.row_slice(first, rows), [&](const Pass& pass, std::int64_t begin, std::int64_t count) {
+        copy_bytes(lane.stream(), pass.in.data, in.row(first + begin), static_cast<std::size_t>(count) * row_bytes);
+      });
+    });
+  }
+
+  /// work(in, out), which takes host memory only.
+  template <class Work>
+  void on_host(CUstream_st* cuda, const View<const float>& in, const View<float>& out, const Work& work) {
+    std::optional<cpu::OneThread> one_thread;
+    if (options.threads == 1) one_thread.emplace();
+    if (shared->device == Device::cpu) return work(in, out);
+    Stream& stream = lanes.front()->stream();
+    const Stream::Redirected redirected(stream, cuda);
+    std::vector<float> rows(static_cast<std::size_t>(in.size())), results(static_cast<std::size_t>(out.size()));
+    copy_bytes(stream, rows.data(), in.data, rows.size() * sizeof(float));
+    stream.synchronize();
+    View<const float> in_rows = in;
+    View<float> out_rows = out;
+    in_rows.data = rows.data();
+    out_rows.data = results.data();
+    work(in_rows, out_rows);
+    copy_bytes(stream, out.data, results.data(), results.size() * sizeof(float));
+    stream.synchronize();
+  }
 
   /// work(lane, first row, rows) for parts of the n rows.
   template <class Work>
@@ -182,9 +295,15 @@ void Generator::noise(std::uint64_t seed, std::int64_t first_row, View<float> ou
   model().source.draw({.seed = seed, .stream = kSampleStream, .first_row = first_row}, out);
 }
 
-GeneratorContext Generator::prepare(std::int64_t max_batch, int threads) const {
+GeneratorContext Generator::prepare(std::int64_t max_batch, const PrepareOptions& options) const {
+  int threads = options.threads;
   if (max_batch < 1) throw InputError("a generator's batch must be at least 1, not " + std::to_string(max_batch));
   if (threads < 0) throw InputError("a generator's threads must be 0 (all) or more, not " + std::to_string(threads));
+  if (options.inverse || options.log_prob) {
+    require_invertible(*model().flow);
+    if (model().flow->precision != Precision::float32)
+      throw InputError("a generator's inverse and log_prob need products in float32");
+  }
 #if defined(_OPENMP)
   if (device() == Device::cuda) threads = 1;
   if (threads == 0) threads = cpu::thread_count();
@@ -193,9 +312,12 @@ GeneratorContext Generator::prepare(std::int64_t max_batch, int threads) const {
 #endif
   auto state = std::make_unique<GeneratorContext::State>();
   state->shared = state_;
+  state->options = options;
+  state->options.threads = threads;
   state->lanes.reserve(static_cast<std::size_t>(threads));
   const cpu::OneThread one_thread;
-  for (int k = 0; k < threads; ++k) state->lanes.push_back(std::make_unique<Lane>(*state_, max_batch));
+  for (int k = 0; k < threads; ++k) state->lanes.push_back(std::make_unique<Lane>(*state_, max_batch, options));
+  if (!state_->in_closed_form()) state->prepare_fixed_point(max_batch);
   return GeneratorContext(std::move(state));
 }
 
@@ -205,7 +327,7 @@ GeneratorContext::GeneratorContext(GeneratorContext&&) noexcept = default;
 GeneratorContext& GeneratorContext::operator=(GeneratorContext&&) noexcept = default;
 
 void GeneratorContext::sample(CUstream_st* stream, std::uint64_t seed, std::int64_t first_row, View<float> out) {
-  require_samples("out", out, out.rows(), state_->shared->model.dimension());
+  require_rows("Generator::sample", "out", out, out.rows(), state_->shared->model.dimension());
   if (first_row < 0 || first_row > std::numeric_limits<std::int64_t>::max() - out.rows() - kDevicePass)
     throw InputError("the first row of samples must lie in 0 .. 2^63, not " + std::to_string(first_row));
   if (!state_->lanes.front()->noise().available())
@@ -215,25 +337,46 @@ void GeneratorContext::sample(CUstream_st* stream, std::uint64_t seed, std::int6
   state_->part(out.rows(), [&](Lane& lane, std::int64_t first, std::int64_t rows) {
     const Stream::Redirected redirected(lane.stream(), stream);
     const Stream::Unchecked unchecked(lane.stream(), true);
-    lane.run(out.row_slice(first, rows), [&](const Pass& pass, std::int64_t begin, std::int64_t count) {
+    lane.run(Task::sample, out.row_slice(first, rows), [&](const Pass& pass, std::int64_t begin, std::int64_t count) {
       // On CUDA always a whole pass, since a gaussian-fit is a matrix product too.
       lane.noise().draw(lane.stream(), seed, first_row + first + begin,
-                        on_cuda ? pass.x0 : pass.x0.row_slice(0, count));
+                        on_cuda ? pass.in : pass.in.row_slice(0, count));
     });
   });
 }
 
 void GeneratorContext::sample(CUstream_st* stream, View<const float> x0, View<float> out) {
   const std::int64_t d = state_->shared->model.dimension();
-  require_samples("x0", x0, x0.rows(), d);
-  require_samples("out", out, x0.rows(), d);
-  state_->part(out.rows(), [&](Lane& lane, std::int64_t first, std::int64_t rows) {
-    const Stream::Redirected redirected(lane.stream(), stream);
-    const Stream::Unchecked unchecked(lane.stream(), true);
-    lane.run(out.row_slice(first, rows), [&](const Pass& pass, std::int64_t begin, std::int64_t count) {
-      copy_bytes(lane.stream(), pass.x0.data, x0.row(first + begin),
-                 static_cast<std::size_t>(count * d) * sizeof(float));
-    });
+  require_rows("Generator::sample", "x0", x0, x0.rows(), d);
+  require_rows("Generator::sample", "out", out, x0.rows(), d);
+  state_->map(Task::sample, stream, x0, out);
+}
+
+void GeneratorContext::inverse(CUstream_st* stream, View<const float> y, View<float> x0) {
+  const std::int64_t n = y.rows(), d = state_->shared->model.dimension();
+  require_rows("Generator::inverse", "y", y, n, d);
+  require_rows("Generator::inverse", "x0", x0, n, d);
+  if (!state_->options.inverse)
+    throw InputError("Generator::inverse: the context was not prepared with inverse = true");
+  if (!state_->fixed_point) return state_->map(Task::inverse, stream, y, x0);
+  const std::vector<float> ones(static_cast<std::size_t>(n), 1.0f);
+  state_->on_host(stream, y, x0, [&](const View<const float>& from, const View<float>& to) {
+    (*state_->fixed_point)({ones.data(), {n, 1}}, from, to);
+  });
+}
+
+void GeneratorContext::log_prob(CUstream_st* stream, View<const float> y, View<float> out) {
+  const std::int64_t n = y.rows();
+  require_rows("Generator::log_prob", "y", y, n, state_->shared->model.dimension());
+  const View<float> column(out.data, {out.rows(), 1});
+  require_rows("Generator::log_prob", "out", column, n, 1);
+  if (out.rank != 1 || !out.contiguous()) throw InputError("Generator::log_prob: out must be one row of numbers [n]");
+  if (!state_->options.log_prob)
+    throw InputError("Generator::log_prob: the context was not prepared with log_prob = true");
+  if (!state_->likelihood) return state_->map(Task::log_prob, stream, y, column);
+  state_->on_host(stream, y, column, [&](const View<const float>& from, const View<float>& to) {
+    const LogLikelihoods result = (*state_->likelihood)(from);
+    std::copy(result.values.begin(), result.values.end(), to.data);
   });
 }
 

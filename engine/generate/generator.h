@@ -1,4 +1,5 @@
-// Generator: samples F(1, x0) of a trained flow, one network evaluation a sample, for programs that must not wait.
+// Generator: samples F(1, x0) of a trained flow, one network evaluation a sample, for programs that must not wait; and
+// the way back, noise and likelihood of data, where the family has it.
 //
 //     const Generator generator = Generator::load("model.safetensors", Device::cpu);   // once; any thread may use it
 //     GeneratorContext context = generator.prepare(64);                                // one a thread
@@ -28,6 +29,14 @@ struct GeneratorOptions {
   Precision precision = Precision::float32;  ///< of the matrix products
 };
 
+/// What a context is for, beside samples. InputError where the family has no inverse (it says which have), the products
+/// are not float32, or, for log_prob, where the source has no density or the family no log-determinant at this d.
+struct PrepareOptions {
+  int threads = 1;        ///< CPU: a call parts its rows among so many OpenMP threads, 0 among all
+  bool inverse = false;   ///< GeneratorContext::inverse
+  bool log_prob = false;  ///< GeneratorContext::log_prob
+};
+
 /// Cheap to copy: copies share the weights. Everything is const and may be called by several threads at once.
 class Generator {
  public:
@@ -44,10 +53,10 @@ class Generator {
   std::int64_t dimension() const;
   const Model& model() const;
 
-  /// What one thread needs to sample `max_batch` rows at a time. Allocates everything, runs and captures everything
-  /// once. `threads` > 1 (CPU): a call parts its rows among so many OpenMP threads, 0 among all; then the thread that
-  /// makes the first call pays for the start of the others. InputError for max_batch < 1.
-  GeneratorContext prepare(std::int64_t max_batch, int threads = 1) const;
+  /// What one thread needs for `max_batch` rows at a time. Allocates everything, runs and captures everything once.
+  /// With several threads the one that makes the first call pays for the start of the others. InputError for
+  /// max_batch < 1, and as PrepareOptions says.
+  GeneratorContext prepare(std::int64_t max_batch, const PrepareOptions& options = {}) const;
 
   /// x0 of samples first_row .. first_row + n - 1 of this seed, into host memory [n, d]. Allocates.
   void noise(std::uint64_t seed, std::int64_t first_row, View<float> out) const;
@@ -76,6 +85,20 @@ class GeneratorContext {
 
   /// out = F(1, x0), both [n, d]. They may be the same memory.
   void sample(CUstream_st* stream, View<const float> x0, View<float> out);
+
+  // The way back. In closed form (families `coupling`, `coupling-spline`) all that is said above holds: no allocation,
+  // no waiting, the same numbers for any split; y is not looked through for NaN. By a fixed point (`gru`,
+  // `resnet-invertible`) a call goes on until every row has converged (layers/inverse.h, at its default tolerance), so
+  // it waits, allocates some vectors of its rows' size, and a row's last bits depend on the others; on CUDA the rows
+  // go by way of the host. It throws InputError where y is not finite and RunError where a block does not converge.
+
+  /// x0 with F(1, x0) = y, both [n, d]; they may be the same memory. InputError where the context was not prepared for
+  /// it.
+  void inverse(CUstream_st* stream, View<const float> y, View<float> x0);
+
+  /// log p(y) in nats of each row, float32. y [n, d] -> out [n]. By a fixed point log|det| is by LU up to d = 64 and
+  /// above it an unbiased estimate, always with the same random numbers (layers/log_determinant.h).
+  void log_prob(CUstream_st* stream, View<const float> y, View<float> out);
 
   /// Waits for the work on the context's own stream.
   void synchronize();

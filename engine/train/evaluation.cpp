@@ -60,7 +60,7 @@ nlohmann::json evaluate(const Generator& generator, const Dataset& data, const E
   std::vector<float> generated_values(options.repeats * n * d), fresh_values(n * d), other_values(n * d);
   const View<float> generated(generated_values.data(), {options.repeats * n, d});
   const View<float> fresh(fresh_values.data(), {n, d}), other(other_values.data(), {n, d});
-  GeneratorContext context = generator.prepare(4096, /*threads=*/0);
+  GeneratorContext context = generator.prepare(4096, {.threads = 0});
   generator.noise(options.seed, 0, generated);
   context.sample(nullptr, generated, generated);
   context.synchronize();

@@ -30,7 +30,7 @@ double write_preview(const std::filesystem::path& path, const Generator& generat
   std::vector<float> noise(n * d), samples(n * d);
   const View<float> x0(noise.data(), {n, d}), x1(samples.data(), {n, d});
   generator.noise(seed, 0, x0);
-  GeneratorContext context = generator.prepare(n, /*threads=*/0);
+  GeneratorContext context = generator.prepare(n, {.threads = 0});
   context.sample(nullptr, x0, x1);
   context.synchronize();
   if (data.is_images()) {

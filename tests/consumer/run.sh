@@ -9,7 +9,7 @@ rm -rf "$work"
 mkdir -p "$work"
 
 cmake --install "$build" --prefix "$work/prefix" >"$work/install.log"
-"$work/prefix/bin/otnfm" train --data moons --coupling independent --steps 50 --out "$work/run" >"$work/train.log" 2>&1
+"$work/prefix/bin/otnfm" train --data moons --coupling independent --flow coupling --steps 50 --out "$work/run" >"$work/train.log" 2>&1
 model=$work/run/model.safetensors
 
 cmake -S "$source" -B "$work/project" -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$work/prefix" >"$work/configure.log"

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <thread>
 
+#include "engine/generate/log_likelihood.h"
 #include "tests/cuda_at_hand.h"
 #include "tests/embedding/allocation_count.h"
 #include "tests/embedding/models.h"
@@ -82,7 +83,7 @@ TEST(Generator, SamplesDoNotDependOnHowTheyAreAskedFor) {
       }
       std::vector<float> noise(whole.size()), mapped(whole.size());
       generator.noise(seed, 0, {noise.data(), {kSamples, 2}});
-      GeneratorContext several = generator.prepare(kSamples, /*threads=*/0);
+      GeneratorContext several = generator.prepare(kSamples, {.threads = 0});
       several.sample(nullptr, View<const float>(View<float>(noise.data(), {kSamples, 2})),
                      {mapped.data(), {kSamples, 2}});
       EXPECT_EQ(whole, mapped) << source << ", noise of the host, all threads; seed " << seed;
@@ -189,7 +190,7 @@ TEST(Generator, OnCudaTakesTheCallersStreamAndMemory) {
 TEST(Generator, NamesWhatIsWrong) {
   const Generator generator(make_model(small_flow(2), "gaussian", Device::cpu, 1), Device::cpu);
   EXPECT_THROW(generator.prepare(0), InputError);
-  EXPECT_THROW(generator.prepare(1, -1), InputError);
+  EXPECT_THROW(generator.prepare(1, {.threads = -1}), InputError);
   GeneratorContext context = generator.prepare(4);
   std::vector<float> out(12);
   EXPECT_THROW(context.sample(nullptr, 0, 0, {out.data(), {4, 3}}), InputError);
@@ -197,6 +198,175 @@ TEST(Generator, NamesWhatIsWrong) {
   EXPECT_THROW(context.sample(nullptr, 0, -1, {out.data(), {4, 2}}), InputError);
   EXPECT_THROW(context.sample(nullptr, View<const float>(View<float>(out.data(), {3, 2})), {out.data(), {4, 2}}),
                InputError);
+}
+
+// --- The way back
+
+const nlohmann::json kClosedForm[] = {
+    {{"family", "coupling"}, {"dimension", 2}, {"blocks", 3}, {"width", 19}, {"depth", 2}},
+    {{"family", "coupling"}, {"dimension", 7}, {"blocks", 2}, {"width", 33}, {"depth", 1}},
+    {{"family", "coupling-spline"}, {"dimension", 5}, {"blocks", 2}, {"width", 17}, {"depth", 2}}};
+const nlohmann::json kFixedPoint[] = {
+    {{"family", "gru"}, {"dimension", 3}, {"blocks", 2}, {"width", 17}, {"depth", 1}},
+    {{"family", "resnet"}, {"dimension", 2}, {"blocks", 2}, {"width", 17}, {"depth", 1}, {"invertible", true}}};
+
+TEST(Generator, TheWayBackAllocatesNothingWhereItIsInClosedForm) {
+  const std::uint64_t seed = fresh_seed();
+  for (const nlohmann::json& flow : kClosedForm)
+    for (const char* source : {"gaussian", "gaussian-fit-diagonal"}) {
+      const Generator generator(make_model(flow, source, Device::cpu, seed), Device::cpu);
+      GeneratorContext context = generator.prepare(70, {.inverse = true, .log_prob = true});
+      const std::int64_t d = generator.dimension();
+      std::vector<float> out(static_cast<std::size_t>(150 * d)), data = sample_all(generator, seed, 150), nats(150);
+      std::int64_t allocations = -1;
+      std::thread([&] {
+        const AllocationCount counted;
+        for (std::int64_t call = 0; call < 1000; ++call) {
+          const std::int64_t n = call % 150;
+          const View<const float> y(data.data(), {n, d});
+          if (call % 2 == 0)
+            context.inverse(nullptr, y, {out.data(), {n, d}});
+          else
+            context.log_prob(nullptr, y, {nats.data(), {n}});
+        }
+        allocations = counted.count();
+      }).join();
+      EXPECT_EQ(allocations, 0) << flow << source;
+    }
+}
+
+/// Of every sample of a seed: its noise again, and its likelihood against LogLikelihood's, in whatever parts.
+void expect_the_way_back(const nlohmann::json& flow, const char* source, std::uint64_t seed, bool same_bits) {
+  constexpr std::int64_t kSamples = 301;
+  const Generator generator(make_model(flow, source, Device::cpu, seed), Device::cpu);
+  const std::int64_t d = generator.dimension();
+  const std::vector<float> data = sample_all(generator, seed, kSamples);
+  const View<const float> y(data.data(), {kSamples, d});
+  std::vector<float> noise(data.size()), back(data.size(), NAN), nats(kSamples, NAN);
+  generator.noise(seed, 0, {noise.data(), {kSamples, d}});
+  GeneratorContext context = generator.prepare(kSamples, {.threads = 0, .inverse = true, .log_prob = true});
+  context.inverse(nullptr, y, {back.data(), {kSamples, d}});
+  context.log_prob(nullptr, y, {nats.data(), {kSamples}});
+  expect_near(back, noise, 1e-4);
+  const std::vector<double> wanted = LogLikelihood(generator.model(), Device::cpu)(y).values;
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    ASSERT_TRUE(std::fabs(nats[i] - wanted[i]) <= 2e-3 * (1 + std::fabs(wanted[i]))) << nats[i] << " " << wanted[i];
+
+  std::mt19937_64 random(seed);
+  GeneratorContext small =
+      generator.prepare(static_cast<std::int64_t>(1 + random() % 90), {.inverse = true, .log_prob = true});
+  std::vector<float> parts(data.size(), NAN), part_nats(kSamples, NAN);
+  for (std::int64_t begin = 0; begin < kSamples;) {
+    const auto n = std::min<std::int64_t>(kSamples - begin, static_cast<std::int64_t>(1 + random() % 70));
+    small.inverse(nullptr, y.row_slice(begin, n), {parts.data() + begin * d, {n, d}});
+    small.log_prob(nullptr, y.row_slice(begin, n), {part_nats.data() + begin, {n}});
+    begin += n;
+  }
+  if (same_bits) {
+    EXPECT_EQ(back, parts);
+    EXPECT_EQ(nats, part_nats);
+    return;
+  }
+  expect_near(parts, back, 1e-5);
+  expect_near(part_nats, nats, 1e-4);
+}
+
+TEST(Generator, TheWayBackLeadsBack) {
+  const std::uint64_t seed = fresh_seed();
+  SCOPED_TRACE(seed);
+  for (const char* source : {"gaussian", "gaussian-fit-diagonal"}) {
+    for (const nlohmann::json& flow : kClosedForm) expect_the_way_back(flow, source, seed, /*same_bits=*/true);
+    for (const nlohmann::json& flow : kFixedPoint) expect_the_way_back(flow, source, seed, /*same_bits=*/false);
+  }
+}
+
+TEST(Generator, EightThreadsGoBackAsOneDoes) {
+  const std::uint64_t seed = fresh_seed();
+  constexpr std::int64_t kThreads = 8, kRows = 23;
+  const auto way_back = [&](const Generator& generator, const std::vector<float>& data) {
+    GeneratorContext context = generator.prepare(kRows, {.inverse = true, .log_prob = true});
+    const std::int64_t d = generator.dimension();
+    std::vector<float> result(static_cast<std::size_t>(kRows * (d + 1)), NAN);
+    const View<const float> y(data.data(), {kRows, d});
+    context.inverse(nullptr, y, {result.data(), {kRows, d}});
+    context.log_prob(nullptr, y, {result.data() + kRows * d, {kRows}});
+    return result;
+  };
+  for (const nlohmann::json& flow : {kClosedForm[0], kClosedForm[2], kFixedPoint[0], kFixedPoint[1]}) {
+    const Generator generator(make_model(flow, "gaussian", Device::cpu, seed), Device::cpu);
+    const std::vector<float> data = sample_all(generator, seed, kRows), serial = way_back(generator, data);
+    std::vector<std::vector<float>> results(kThreads);
+    std::vector<std::thread> threads;
+    threads.reserve(kThreads);
+    for (std::size_t k = 0; k < kThreads; ++k) threads.emplace_back([&, k] { results[k] = way_back(generator, data); });
+    for (std::thread& thread : threads) thread.join();
+    for (const std::vector<float>& result : results) EXPECT_EQ(result, serial) << flow;
+  }
+}
+
+TEST(Generator, OnCudaTheWayBackIsTheCpus) {
+  OTNFM_NEEDS_CUDA();
+  const std::uint64_t seed = fresh_seed();
+  SCOPED_TRACE(seed);
+  constexpr std::int64_t kRows = 37;
+  for (const nlohmann::json& flow : {kClosedForm[0], kClosedForm[2], kFixedPoint[0]}) {
+    const Generator host(make_model(flow, "gaussian-fit-diagonal", Device::cpu, seed), Device::cpu);
+    const Generator generator(make_model(flow, "gaussian-fit-diagonal", Device::cuda, seed), Device::cuda);
+    const std::int64_t d = host.dimension(), size = kRows * d;
+    const std::vector<float> data = sample_all(host, seed, kRows);
+    std::vector<float> wanted(data.size()), wanted_nats(kRows), got(data.size()), got_nats(kRows);
+    GeneratorContext on_host = host.prepare(kRows, {.inverse = true, .log_prob = true});
+    on_host.inverse(nullptr, View<const float>(data.data(), {kRows, d}), {wanted.data(), {kRows, d}});
+    on_host.log_prob(nullptr, View<const float>(data.data(), {kRows, d}), {wanted_nats.data(), {kRows}});
+
+    Stream mine(Device::cuda);
+    const Memory memory(Device::cuda, static_cast<std::size_t>(2 * size + kRows) * sizeof(float), "rows");
+    float* there = reinterpret_cast<float*>(memory.data());
+    copy_bytes(mine, there, data.data(), data.size() * sizeof(float));
+    // By a fixed point the Jacobians' batches would take minutes under simt.
+    const bool likelihood = flow != kFixedPoint[0];
+    GeneratorContext context = generator.prepare(kRows, {.inverse = true, .log_prob = likelihood});
+    context.inverse(mine.cuda(), View<const float>(there, {kRows, d}), {there + size, {kRows, d}});
+    if (likelihood) context.log_prob(mine.cuda(), View<const float>(there, {kRows, d}), {there + 2 * size, {kRows}});
+    copy_bytes(mine, got.data(), there + size, got.size() * sizeof(float));
+    copy_bytes(mine, got_nats.data(), there + 2 * size, got_nats.size() * sizeof(float));
+    mine.synchronize();
+    expect_near(got, wanted, 1e-4);
+    if (likelihood) expect_near(got_nats, wanted_nats, 1e-4);
+  }
+}
+
+TEST(Generator, NamesWhatHasNoWayBack) {
+  const auto why = [](const auto& call) -> std::string {
+    try {
+      call();
+    } catch (const InputError& error) {
+      return error.what();
+    }
+    return "nothing was wrong";
+  };
+  const auto has = [](const std::string& text, const std::string& word) {
+    return text.find(word) != std::string::npos;
+  };
+  const Generator free(make_model(small_flow(2), "gaussian", Device::cpu, 1), Device::cpu);
+  EXPECT_PRED2(has, why([&] { free.prepare(4, {.inverse = true}); }), "families that are");
+  EXPECT_PRED2(has, why([&] { free.prepare(4, {.log_prob = true}); }), "families that are");
+  const Generator rows(make_model(kClosedForm[0], "rows", Device::cpu, 1), Device::cpu);
+  EXPECT_PRED2(has, why([&] { rows.prepare(4, {.log_prob = true}); }), "density");
+  EXPECT_NO_THROW(rows.prepare(4, {.inverse = true}));
+  const Generator rounded(make_model(kClosedForm[0], "gaussian", Device::cpu, 1), Device::cpu,
+                          {.precision = Precision::bfloat16});
+  EXPECT_PRED2(has, why([&] { rounded.prepare(4, {.inverse = true}); }), "float32");
+  const Generator generator(make_model(kClosedForm[0], "gaussian", Device::cpu, 1), Device::cpu);
+  std::vector<float> y(8, 0.1f), out(12);
+  const View<const float> four(y.data(), {4, 2});
+  GeneratorContext context = generator.prepare(4);
+  EXPECT_PRED2(has, why([&] { context.inverse(nullptr, four, {out.data(), {4, 2}}); }), "not prepared");
+  EXPECT_PRED2(has, why([&] { context.log_prob(nullptr, four, {out.data(), {4}}); }), "not prepared");
+  context = generator.prepare(4, {.inverse = true, .log_prob = true});
+  EXPECT_THROW(context.inverse(nullptr, four, {out.data(), {4, 3}}), InputError);
+  EXPECT_THROW(context.log_prob(nullptr, four, {out.data(), {3}}), InputError);
+  EXPECT_THROW(context.log_prob(nullptr, four, {out.data(), {4, 1}}), InputError);
 }
 
 }  // namespace

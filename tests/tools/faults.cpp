@@ -155,20 +155,66 @@ TEST_F(Faults, NumbersThatAreNoneAreNamed) {
   expect_refused("couple --source " + data + " --target " + data + " --solver exact", "source holds nan at [3, 1]");
 }
 
+TEST_F(Faults, AGpuThatGoesAwayEndsTheRunAndItsStateStays) {
+#ifndef OTNFM_PROGRAM_SIMT
+  GTEST_SKIP() << "needs the simt build, whose GPU can be lost";
+#endif
+  const auto on_cuda = [](std::string arguments) { return arguments.replace(arguments.find("cpu"), 3, "cuda"); };
+  const std::string more = " --steps 12 --checkpoint-every 2";
+  ASSERT_EQ(run(on_cuda(small_run("whole", more))).code, 0);
+  bool lost = true, state_stayed = false;
+  for (long after = 20; lost; after *= 2) {
+    const std::string out = "lost" + std::to_string(after);
+    ASSERT_EQ(setenv("OTNFM_SIMT_LOST_AFTER", std::to_string(after).c_str(), 1), 0);
+    const Outcome outcome = run(on_cuda(small_run(out, more)));
+    unsetenv("OTNFM_SIMT_LOST_AFTER");
+    lost = outcome.code != 0;
+    if (lost) {
+      EXPECT_EQ(outcome.code, 1) << outcome.err;
+      EXPECT_NE(("\n" + outcome.err).find("\notnfm: error: CUDA failed while "), std::string::npos) << outcome.err;
+    }
+    const bool has_state = fs::exists(folder_ / out / "state.safetensors");
+    state_stayed |= lost && has_state;
+    ASSERT_EQ(run(on_cuda(has_state ? "train --device cpu --resume --checkpoint-every 2 --out " + path(out)
+                                    : small_run(out, more)))
+                  .code,
+              0);
+    expect_same_run("whole", out);
+  }
+  EXPECT_TRUE(state_stayed) << "the GPU was never lost between a checkpoint and the end";
+}
+
 TEST_F(Faults, MemoryThatIsNotThereIsCounted) {
 #ifdef OTNFM_PROGRAM_SANITIZED
   GTEST_SKIP() << "a sanitizer needs all addresses";
 #endif
   ASSERT_EQ(run(small_run("run", "--steps 1")).code, 0);
-  const std::string command = "sh -c 'ulimit -v 8000000; exec " + program() + " sample " +
-                              path("run/model.safetensors") + " -n 1000000000 --out " + path("x.npy") + "' 2> " +
-                              path("said");
-  const int status = std::system(command.c_str());
-  ASSERT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 1);
-  const std::string said = read(path("said"));
-  EXPECT_EQ(said,
+  const auto said = [&](int kilobytes, const std::string& arguments) {
+    const std::string command = "sh -c 'ulimit -v " + std::to_string(kilobytes) + "; exec " + program() + " " +
+                                arguments + "' 2>&1 >/dev/null | tail -n 1 > " + path("said");
+    EXPECT_EQ(std::system(command.c_str()), 0);
+    return read(path("said"));
+  };
+  EXPECT_EQ(said(4000000, "sample " + path("run/model.safetensors") + " -n 1000000000 --out " + path("x.npy")),
             "otnfm: error: out of memory: 16000000000 bytes for 1000000000 samples of 2 numbers and their noise\n");
+
+  const std::string clouds = path("cloud.npy");
+  write_npy("cloud.npy", {20000, 2}, std::vector<float>(40000, 1.0f));
+  EXPECT_EQ(said(1000000, "couple --solver exact --regime dense --source " + clouds + " --target " + clouds),
+            "otnfm: error: out of memory: 3200000000 bytes for pairing 20000 x 20000 float32 points, d = 2, "
+            "squared_euclidean, by exact\n");
+
+  // A run that was saved stays as it was, and goes on where memory suffices.
+  const int stopped = run_until(small_run("kept", "--steps 1000000 --checkpoint-every 20"), SIGINT,
+                                [&] { return fs::exists(folder_ / "kept" / "model.safetensors"); });
+  ASSERT_TRUE(WIFEXITED(stopped));
+  const std::string state = read(folder_ / "kept" / "state.safetensors");
+  const std::string resume = "train --device cpu --resume --max-seconds 0.1 --out " + path("kept");
+  const std::string line = said(100000, resume);
+  EXPECT_EQ(line.rfind("otnfm: error: out of memory", 0), 0u) << line;
+  EXPECT_NE(line.find(" bytes for "), std::string::npos) << line;
+  EXPECT_TRUE(state == read(folder_ / "kept" / "state.safetensors"));
+  EXPECT_EQ(run(resume).code, 0);
 }
 
 }  // namespace
