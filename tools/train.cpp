@@ -108,7 +108,12 @@ TrainingOptions options_of(const TrainFlags& flags) {
   if (!configuration.contains("data") || !configuration["data"].is_string())
     throw InputError("--data is missing: " + dataset_names());
   const std::string data = configuration["data"];
-  TrainingOptions options = default_options(open_dataset(data));
+  // The family that the flags, or else the file, ask for.
+  std::string family = "resnet";
+  for (const nlohmann::json& keys : {std::cref(std::as_const(configuration)), std::cref(flags_given)})
+    if (const auto flow = keys.find("flow"); flow != keys.end() && flow->is_object())
+      if (const auto name = flow->find("family"); name != flow->end() && name->is_string()) family = *name;
+  TrainingOptions options = default_options(open_dataset(data), family);
   options.data = data;
   options.read(configuration);
   options.read(flags_given);
