@@ -34,7 +34,7 @@ class CouplingFlow : public Flow {
     Mask mask = Mask::alternating;
     std::int64_t mask_seed = 0;
     Transform transform = Transform::affine;
-    double log_scale_bound = 4;  ///< of an element's log-scale; of the log-slope at a spline's knots
+    double log_scale_bound = 2;  ///< of an element's log-scale; of the log-slope at a spline's knots
     std::int64_t bins = 16;      ///< of a spline
     double box = 8;              ///< of a spline: outside of +-box a block is the identity
   };

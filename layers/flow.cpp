@@ -23,7 +23,7 @@ std::unique_ptr<Flow> make_invertible_resnet_flow(const nlohmann::json& configur
 }
 
 std::unique_ptr<Flow> make_spline_coupling_flow(const nlohmann::json& configuration) {
-  return preset<make_coupling_flow>(configuration, {{"transform", "spline"}, {"blocks", 8}, {"log_scale_bound", 2.0}});
+  return preset<make_coupling_flow>(configuration, {{"transform", "spline"}, {"blocks", 8}});
 }
 
 constexpr FlowFamily kFamilies[] = {

@@ -216,7 +216,7 @@ void add_train(CLI::App& program) {
       "--flow", flags->flow,
       about("the family of the map, and its keys: NAME[,key=value...], as resnet,blocks=6 (blocks, width, depth, "
             "activation, time_function, fourier_terms; coefficient of resnet-invertible and gru; mask, "
-            "mask_seed, log_scale_bound of coupling; bins, box of coupling-spline; box of gru):",
+            "mask_seed, log_scale_bound of coupling; bins, box of coupling-spline; alpha, box of gru):",
             flow_families()));
   command->add_option("--objective", flags->objective, about("what is minimised:", objectives()));
   command->add_option("--time-weighting", flags->time_weighting,
