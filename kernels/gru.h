@@ -1,6 +1,6 @@
 // The gates of a GRU flow (Bilos et al. 2021, equation 7), element by element, on a state h that lives in +-box:
-//   reset:  y = beta sigmoid(r) h,                 h = x held within +-box, over box
-//   gate:   y = x + phi alpha sigmoid(z) box (tanh(u) - h)
+//   reset:  y = beta sigmoid(r) h,                 h = x held within +-box
+//   gate:   y = x + phi alpha sigmoid(z) (box tanh(u) - h)
 // The paper's state lies in (-1, 1), where the update contracts; data do not. The box carries the bound over to them,
 // and holding x within it makes the residual a contraction everywhere.
 #pragma once

@@ -25,7 +25,7 @@ class CouplingFlow : public Flow {
 
   struct Options {
     std::int64_t dimension = 2;
-    std::int64_t blocks = 8;
+    std::int64_t blocks = 12;
     std::int64_t width = 64;  ///< of the conditioner's hidden layers
     std::int64_t depth = 2;   ///< hidden layers of the conditioner
     Activation activation = Activation::silu;

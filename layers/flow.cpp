@@ -8,21 +8,22 @@
 namespace otnfm {
 namespace {
 
-/// A family by another name, with a key that is otherwise set.
+/// A family by another name: with defaults of its own.
 template <std::unique_ptr<Flow> (*make)(const nlohmann::json&)>
-std::unique_ptr<Flow> preset(nlohmann::json configuration, const char* key, const nlohmann::json& value) {
-  if (!configuration.contains(key)) configuration[key] = value;
-  return make(configuration);
+std::unique_ptr<Flow> preset(const nlohmann::json& configuration, nlohmann::json defaults) {
+  defaults.update(configuration);
+  return make(defaults);
 }
 
+// A bound on every layer's norm asks for activations of slope 1, so that the layers do not lose what it leaves: with
+// SiLU the same flow on 8 Gaussians stays at twice the distance.
 std::unique_ptr<Flow> make_invertible_resnet_flow(const nlohmann::json& configuration) {
-  nlohmann::json all = configuration;
-  if (!all.contains("blocks")) all["blocks"] = 12;
-  return preset<make_resnet_flow>(std::move(all), "invertible", true);
+  return preset<make_resnet_flow>(configuration,
+                                  {{"invertible", true}, {"blocks", 10}, {"depth", 2}, {"activation", "relu"}});
 }
 
 std::unique_ptr<Flow> make_spline_coupling_flow(const nlohmann::json& configuration) {
-  return preset<make_coupling_flow>(configuration, "transform", "spline");
+  return preset<make_coupling_flow>(configuration, {{"transform", "spline"}, {"blocks", 8}});
 }
 
 constexpr FlowFamily kFamilies[] = {

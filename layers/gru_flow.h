@@ -1,9 +1,11 @@
 // The GRU flow (Bilos et al. 2021, equation 7): x <- x + phi(t) z (u - x), block by block, with
-//   r = beta sigmoid(f_r(t, x)),  z = alpha sigmoid(f_z(t, x)),  u = tanh(f_u(t, r x)),  alpha = 2/5, beta = 4/5,
-// every f a perceptron with all weights normalised to Lip(f) <= c < 1 and |phi| <= 1. The state is x over `box`, held
-// within +-1 inside of the gates; there the residual's Jacobian is at most
-//   |u - h| alpha/4 c + alpha (c (beta/4 + beta) + 1) <= 0.4 + 0.6 c < 1,
-// a contraction, so that a block is inverted by its fixed point.
+//   r = beta sigmoid(f_r(t, x)),  z = alpha sigmoid(f_z(t, x)),  u = tanh(f_u(t, r x)),  beta = 4/5,
+// every f a perceptron with all weights normalised to a Lipschitz constant L_r, L_z, L_u, and |phi| <= 1. The state is
+// h = x over `box`, held within +-1 inside of the gates; there the residual's Jacobian is at most
+//   |u - h| alpha/4 L_z + alpha (L_u beta (1 + L_r / 4) + 1) <= alpha (L_z / 2 + L_u + 1) = c < 1,  L_r = 1,
+// a contraction, so that a block is inverted by its fixed point. The paper has alpha = 2/5 and every L at most 1: then
+// a block hardly expands, since u - h takes back what u gives, and noise stays noise. A smaller alpha leaves more to
+// L_u = 9/10 (c / alpha - 1), and a block expands by nearly 1 + c; the box, which is larger then, keeps the step.
 #pragma once
 
 #include <vector>
@@ -18,14 +20,15 @@ class GruFlow : public Flow {
  public:
   struct Options {
     std::int64_t dimension = 2;
-    std::int64_t blocks = 8;
-    std::int64_t width = 64;  ///< of the hidden layers of every f
-    std::int64_t depth = 2;   ///< hidden layers of every f
-    Activation activation = Activation::silu;
+    std::int64_t blocks = 12;
+    std::int64_t width = 48;                   ///< of the hidden layers of every f
+    std::int64_t depth = 2;                    ///< hidden layers of every f
+    Activation activation = Activation::relu;  // of slope 1, as every layer's norm is bounded
     TimeFunctionKind time_function = TimeFunctionKind::tanh;
     std::int64_t fourier_terms = 8;
-    double coefficient = 0.97;
-    double box = 8;  ///< the data lie within +-box
+    double coefficient = 0.97;  ///< c, of the whole residual
+    double alpha = 0.04;        ///< the largest gate
+    double box = 20;            ///< the data lie well within +-box
   };
 
   explicit GruFlow(const Options& options);

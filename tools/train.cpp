@@ -109,7 +109,12 @@ TrainingOptions options_of(const TrainFlags& flags) {
   if (!configuration.contains("data") || !configuration["data"].is_string())
     throw InputError("--data is missing: " + dataset_names());
   const std::string data = configuration["data"];
-  TrainingOptions options = default_options(open_dataset(data));
+  // The family that the flags, or else the file, ask for.
+  std::string family = "resnet";
+  for (const nlohmann::json& keys : {std::cref(std::as_const(configuration)), std::cref(flags_given)})
+    if (const auto flow = keys.find("flow"); flow != keys.end() && flow->is_object())
+      if (const auto name = flow->find("family"); name != flow->end() && name->is_string()) family = *name;
+  TrainingOptions options = default_options(open_dataset(data), family);
   options.data = data;
   options.read(configuration);
   options.read(flags_given);
@@ -216,7 +221,7 @@ void add_train(CLI::App& program) {
       "--flow", flags->flow,
       about("the family of the map, and its keys: NAME[,key=value...], as resnet,blocks=6 (blocks, width, depth, "
             "activation, time_function, fourier_terms; coefficient of resnet-invertible and gru; mask, "
-            "mask_seed, log_scale_bound of coupling; bins, box of coupling-spline; box of gru):",
+            "mask_seed, log_scale_bound of coupling; bins, box of coupling-spline; alpha, box of gru):",
             flow_families()));
   command->add_option("--objective", flags->objective, about("what is minimised:", objectives()));
   command->add_option("--time-weighting", flags->time_weighting,

@@ -50,7 +50,7 @@ struct TrainingOptions {
   void read_unchecked(const nlohmann::json& configuration);
 };
 
-/// Defaults that train well unattended on this data: 2-D points, other points, images.
-TrainingOptions default_options(const Dataset& dataset);
+/// Defaults that train a family of flows well unattended on this data: 2-D points, other points, images.
+TrainingOptions default_options(const Dataset& dataset, const std::string& family = "resnet");
 
 }  // namespace otnfm

@@ -16,7 +16,7 @@ void gru_reset(Stream&, const GruReset& a) {
     for (std::int64_t j = begin; j < end; ++j) {
       float factor, slope;
       reset_of(r, j, a.beta, factor, slope);
-      y[j] = factor * (boxed(x[j], a.box) / a.box);
+      y[j] = factor * boxed(x[j], a.box);
     }
   });
 }
@@ -32,8 +32,8 @@ void gru_reset_backward(Stream&, const GruResetBackward& a) {
     for (std::int64_t j = begin; j < end; ++j) {
       float factor, slope;
       reset_of(r, j, a.beta, factor, slope);
-      dx[j] = inside_box(x[j], a.box) ? dy[j] * factor / a.box : 0.0f;
-      if (dr) dr[j] = dy[j] * slope * (boxed(x[j], a.box) / a.box);
+      dx[j] = inside_box(x[j], a.box) ? dy[j] * factor : 0.0f;
+      if (dr) dr[j] = dy[j] * slope * boxed(x[j], a.box);
     }
   });
 }

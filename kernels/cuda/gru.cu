@@ -11,7 +11,7 @@ __global__ void gru_reset_kernel(GruReset a) {
   for_each_group<1>(a.x.rows(), a.x.columns(), [&](std::int64_t i, std::int64_t j) {
     float factor, slope;
     reset_of(a.r.data == nullptr ? nullptr : a.r.row(i), j, a.beta, factor, slope);
-    a.y.row(i)[j] = factor * (boxed(a.x.row(i)[j], a.box) / a.box);
+    a.y.row(i)[j] = factor * boxed(a.x.row(i)[j], a.box);
   });
 }
 
@@ -20,8 +20,8 @@ __global__ void gru_reset_backward_kernel(GruResetBackward a) {
     float factor, slope;
     reset_of(a.r.data == nullptr ? nullptr : a.r.row(i), j, a.beta, factor, slope);
     const float x = a.x.row(i)[j], dy = a.dy.row(i)[j];
-    a.dx.row(i)[j] = inside_box(x, a.box) ? dy * factor / a.box : 0.0f;
-    if (a.r.data != nullptr) a.dr.row(i)[j] = dy * slope * (boxed(x, a.box) / a.box);
+    a.dx.row(i)[j] = inside_box(x, a.box) ? dy * factor : 0.0f;
+    if (a.r.data != nullptr) a.dr.row(i)[j] = dy * slope * boxed(x, a.box);
   });
 }
 

@@ -1,5 +1,6 @@
 // One element of a rational-quadratic spline (kernels/spline_coupling.h), once for every backend. The weights are read
-// where they lie, and an exponential is made again where it is needed again: a thread keeps no array.
+// where they lie. On a GPU an exponential is made again where it is needed again, so that a thread keeps no array; a
+// CPU makes all of them at once, with its vector unit, and keeps them.
 #pragma once
 
 #include "kernels/device/math.h"
@@ -14,6 +15,7 @@ struct SplineShape {
   /// A bin is at least this part of the box. Chords then have slopes of 1/100 to 100, and the inverse loses two digits
   /// at most.
   static constexpr float kLeast = 1e-2f;
+  static constexpr int kMostBins = 64;
   OTNFM_HD int weights() const { return 3 * bins - 1; }
   OTNFM_HD float spread() const { return 1.0f - static_cast<float>(bins) * kLeast; }
 };
@@ -22,19 +24,37 @@ struct SplineShape {
 struct SplineSizes {
   const float* raw;
   float phi, highest, sum;
-
-  OTNFM_HD float part(int k) const { return exp_of(phi * raw[k] - highest) / sum; }
+#if OTNFM_ON_GPU
+  OTNFM_HD float part(int k) const {
+    return exp_of(phi * raw[k] - highest) / sum;
+  }
+#else
+  float exponentials[SplineShape::kMostBins];
+  float part(int k) const {
+    return exponentials[k] / sum;
+  }
+#endif
 };
 
 OTNFM_HD SplineSizes spline_sizes(const float* raw, float phi, int bins) {
-  SplineSizes s{raw, phi, phi * raw[0], 0.0f};
+  SplineSizes s;
+  s.raw = raw;
+  s.phi = phi;
+  s.highest = phi * raw[0];
+  s.sum = 0.0f;
   for (int k = 1; k < bins; ++k) s.highest = select(phi * raw[k] > s.highest, phi * raw[k], s.highest);
+#if OTNFM_ON_GPU
   for (int k = 0; k < bins; ++k) s.sum += exp_of(phi * raw[k] - s.highest);
+#else
+  for (int k = 0; k < bins; ++k) s.exponentials[k] = exp_of(phi * raw[k] - s.highest);
+  for (int k = 0; k < bins; ++k) s.sum += s.exponentials[k];
+#endif
   return s;
 }
 
 /// The bin that a point lies in.
 struct SplineBin {
+  SplineSizes widths, heights;
   int k;
   float x, y, width, height;                      ///< of its lower corner; of itself
   float slope_before, slope_after;                ///< at its knots
@@ -49,13 +69,14 @@ OTNFM_HD float spline_slope(const float* raw, float phi, const SplineShape& shap
 
 /// `point` is an x, or a y where `inverse`; it lies within the box.
 OTNFM_HD SplineBin find_spline_bin(const float* raw, float phi, const SplineShape& shape, float point, bool inverse) {
-  const SplineSizes widths = spline_sizes(raw, phi, shape.bins),
-                    heights = spline_sizes(raw + shape.bins, phi, shape.bins);
-  SplineBin bin{};
+  SplineBin bin;
+  bin.widths = spline_sizes(raw, phi, shape.bins);
+  bin.heights = spline_sizes(raw + shape.bins, phi, shape.bins);
   bin.x = bin.y = -shape.box;
+  bin.width_parts_before = bin.height_parts_before = 0.0f;
   for (bin.k = 0;; ++bin.k) {
-    bin.width_part = widths.part(bin.k);
-    bin.height_part = heights.part(bin.k);
+    bin.width_part = bin.widths.part(bin.k);
+    bin.height_part = bin.heights.part(bin.k);
     bin.width = 2.0f * shape.box * (SplineShape::kLeast + shape.spread() * bin.width_part);
     bin.height = 2.0f * shape.box * (SplineShape::kLeast + shape.spread() * bin.height_part);
     const float end = inverse ? bin.y + bin.height : bin.x + bin.width;
@@ -123,15 +144,14 @@ OTNFM_HD float spline_map(const float* raw, float phi, const SplineShape& shape,
 }
 
 /// draw[k] (k in 0 .. bins - 1) of one row of sizes, from the gradients of the bin's size and of its lower edge.
-OTNFM_HD void spline_size_gradient(const float* raw, float phi, const SplineShape& shape, const SplineBin& bin,
-                                   float part, float parts_before, float dsize, float dedge, float* draw, float& dphi) {
-  const SplineSizes sizes = spline_sizes(raw, phi, shape.bins);
+OTNFM_HD void spline_size_gradient(const SplineSizes& sizes, const SplineShape& shape, const SplineBin& bin, float part,
+                                   float parts_before, float dsize, float dedge, float* draw, float& dphi) {
   const float scale = 2.0f * shape.box * shape.spread(), mean = dedge * parts_before + dsize * part;
   for (int k = 0; k < shape.bins; ++k) {
     const float own = k < bin.k ? dedge : (k == bin.k ? dsize : 0.0f);
     const float dz = scale * sizes.part(k) * (own - mean);
-    draw[k] = phi * dz;
-    dphi += raw[k] * dz;
+    draw[k] = sizes.phi * dz;
+    dphi += sizes.raw[k] * dz;
   }
 }
 
@@ -175,9 +195,9 @@ OTNFM_HD float spline_gradient(const float* raw, float phi, const SplineShape& s
   const float dbefore = dy * across * p.u * (p.D - p.N) + dl * (rest / p.M - 2.0f * p.u / p.D);
   const float dafter = -dy * across * p.u * p.N + dl * (p.xi * p.xi / p.M - 2.0f * p.u / p.D);
   const float dwidth = -(dxi * p.xi + ds * p.s) / bin.width, dheight = ds / bin.width + dy * p.N / p.D;
-  spline_size_gradient(raw, phi, shape, bin, bin.width_part, bin.width_parts_before, dwidth, -dxi / bin.width, draw,
+  spline_size_gradient(bin.widths, shape, bin, bin.width_part, bin.width_parts_before, dwidth, -dxi / bin.width, draw,
                        dphi);
-  spline_size_gradient(raw + shape.bins, phi, shape, bin, bin.height_part, bin.height_parts_before, dheight, dy,
+  spline_size_gradient(bin.heights, shape, bin, bin.height_part, bin.height_parts_before, dheight, dy,
                        draw + shape.bins, dphi);
   spline_slope_gradient(raw, phi, shape, bin.k, bin.slope_before, dbefore, draw, dphi);
   spline_slope_gradient(raw, phi, shape, bin.k + 1, bin.slope_after, dafter, draw, dphi);

@@ -17,7 +17,7 @@ double gate(double z) {
 Reference reset_forward(double box, bool gated) {
   return [=](Values& v) {
     for (std::size_t i = 0; i < v["y"].size(); ++i) {
-      const double h = std::clamp(v["x"][i], -box, box) / box;
+      const double h = std::clamp(v["x"][i], -box, box);
       v["y"][i] = gated ? static_cast<double>(kBeta) * gate(v["r"][i]) * h : h;
     }
   };
