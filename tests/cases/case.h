@@ -89,7 +89,7 @@ struct Case {
 
   double bytes = 0;  ///< moved at least, for the roofline
   double flops = 0;
-  bool bench = false;     ///< large enough to time; the tests leave it out
+  bool bench = false;  ///< large enough to time; the tests leave it out
 };
 
 /// What `gradient_of` needs to know: which buffers of the backward are the forward's inputs, its outputs' gradients and
