@@ -13,12 +13,11 @@ using resnet::Kept;
 
 void check_shape(const char* op, const ResNetFlowShape& s) {
   const std::int64_t K = s.phi_weights;
-  const bool phi_fits =
-      s.phi == TimeFunctionKind::identity ? K == 0 : (is_fourier(s.phi) ? K >= 2 && K % 2 == 0 : K == 1);
   require(resnet_flow_fits(s), op, "dimension, width, blocks or depth out of range",
           std::to_string(s.dimension) + ", " + std::to_string(s.width) + ", " + std::to_string(s.blocks) + ", " +
               std::to_string(s.depth));
-  require(phi_fits, op, "K must be 0 for identity, 1 for linear, tanh and log, 2 m for the Fourier kinds",
+  require(time_function_takes(s.phi, K), op,
+          "K must be 0 for identity, 1 for linear, tanh and log, 2 m for the Fourier kinds",
           "K = " + std::to_string(K));
 }
 

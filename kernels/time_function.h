@@ -27,4 +27,8 @@ struct TimeFunctionBackward {
 };
 OTNFM_DECLARE_OP(time_function_backward, TimeFunctionBackward);
 
+/// For the checks of ops that have a phi in them: that w is what this kind wants for d dimensions.
+void check_time_weights(const char* op, const char* name, const View<const float>& w, TimeFunctionKind kind,
+                        std::int64_t d);
+
 }  // namespace otnfm

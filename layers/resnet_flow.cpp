@@ -47,10 +47,9 @@ Tensor ResNetFlow::forward(Tape& tape, Tensor t, Tensor x) {
 
 Tensor ResNetFlow::forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) {
   const Block& block = blocks_[k];
-  const Tensor phi = block.phi.forward(tape, parameters_, t);
   const Tensor g =
       block.g.forward(tape, parameters_, concat(tape, x, t), precision, options_.invertible ? &norm_ : nullptr);
-  return residual(tape, x, phi, g);
+  return residual(tape, x, options_.time_function, t, block.phi.weight(tape, parameters_), g);
 }
 
 nlohmann::json ResNetFlow::configuration() const {

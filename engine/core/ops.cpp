@@ -171,14 +171,20 @@ void scale_rule(Tape& tape, const Node& node) {
 }
 
 void residual_rule(Tape& tape, const Node& node) {
-  const Tensor &x = node.inputs[0], &phi = node.inputs[1], &g = node.inputs[2], dy = tape.gradient(node.output);
-  const Tensor dphi = tape.make(phi.shape()), dg = tape.make(g.shape());
-  tape.record(
-      residual_backward,
-      ResidualBackward{.phi = phi.view(), .g = g.view(), .dy = dy.view(), .dphi = dphi.view(), .dg = dg.view()});
+  const Residual forward = tape.arguments<Residual>(node);
+  const Tensor &x = node.inputs[0], &g = node.inputs[1], dy = tape.gradient(node.output), dg = tape.make(g.shape());
+  const bool has_weights = node.inputs.size() > 2;
+  const Tensor dw = has_weights ? tape.new_gradient(node.inputs[2]) : Tensor();
+  tape.record(residual_backward, ResidualBackward{.t = forward.t,
+                                                  .w = forward.w,
+                                                  .g = forward.g,
+                                                  .dy = dy.view(),
+                                                  .dg = dg.view(),
+                                                  .dw = has_weights ? dw.view() : View<float>(),
+                                                  .kind = forward.kind});
   tape.add_gradient(x, dy);
-  tape.add_gradient(phi, dphi);
   tape.add_gradient(g, dg);
+  if (has_weights) tape.add_gradient(node.inputs[2], dw);
 }
 
 void time_function_rule(Tape& tape, const Node& node) {
@@ -276,10 +282,14 @@ Tensor scale(Tape& tape, Tensor x, float factor) {
   return y;
 }
 
-Tensor residual(Tape& tape, Tensor x, Tensor phi, Tensor g) {
+Tensor residual(Tape& tape, Tensor x, TimeFunctionKind kind, Tensor t, Tensor w, Tensor g) {
   Tensor y = tape.make(x.shape());
-  tape.record(otnfm::residual, Residual{.x = x.view(), .phi = phi.view(), .g = g.view(), .y = y.view()});
-  tape.differentiate({x, phi, g}, y, residual_rule);
+  tape.record(otnfm::residual,
+              Residual{.t = t.flat(), .w = view_or_none(w), .x = x.view(), .g = g.view(), .y = y.view(), .kind = kind});
+  if (w.defined())
+    tape.differentiate({x, g, w}, y, residual_rule);
+  else
+    tape.differentiate({x, g}, y, residual_rule);
   return y;
 }
 

@@ -26,8 +26,8 @@ Tensor multiply(Tape& tape, Tensor a, Tensor b);
 /// factor * x
 Tensor scale(Tape& tape, Tensor x, float factor);
 
-/// x + phi * g, element by element. All [B, d]
-Tensor residual(Tape& tape, Tensor x, Tensor phi, Tensor g);
+/// x_j + phi_j(t) * g_j. x, g [B, d]; t [B, 1], w [K, d] or undefined for identity. No gradient flows to t.
+Tensor residual(Tape& tape, Tensor x, TimeFunctionKind kind, Tensor t, Tensor w, Tensor g);
 
 /// phi_j(t_b). t [B, 1], w [K, d] or undefined for identity -> [B, d]. No gradient flows to t.
 Tensor time_function(Tape& tape, TimeFunctionKind kind, Tensor t, Tensor w, std::int64_t d);

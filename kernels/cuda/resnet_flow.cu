@@ -29,35 +29,22 @@ OTNFM_HD int rounded_up(std::int64_t n, int step) {
   return static_cast<int>((n + step - 1) / step) * step;
 }
 
-template <TimeFunctionKind kind>
-__device__ __forceinline__ float phi_of(const ResNetFlowShape& s, const float* w, float t) {
-  if constexpr (kind == TimeFunctionKind::identity) {
-    return t;
-  } else {
-    const std::int64_t d = s.dimension, terms = time_function_terms(kind, s.phi_weights);
-    float phi = 0.0f;
-    for (std::int64_t k = 0; k < terms; ++k)
-      phi += time_function_term<kind>(t, w[k * d], is_fourier(kind) ? w[(terms + k) * d] : 0.0f);
-    if constexpr (kind == TimeFunctionKind::bounded_fourier) phi *= fourier_bound(w, d, terms);
-    return phi;
-  }
-}
-
 /// phi_j(t) with w at the weights of dimension j.
 __device__ __forceinline__ float evaluate_phi(const ResNetFlowShape& s, const float* w, float t) {
+  const std::int64_t d = s.dimension, K = s.phi_weights;
   switch (s.phi) {
     case TimeFunctionKind::identity:
-      return phi_of<TimeFunctionKind::identity>(s, w, t);
+      return t;
     case TimeFunctionKind::linear:
-      return phi_of<TimeFunctionKind::linear>(s, w, t);
+      return time_function_value<TimeFunctionKind::linear>(w, d, K, t);
     case TimeFunctionKind::tanh:
-      return phi_of<TimeFunctionKind::tanh>(s, w, t);
+      return time_function_value<TimeFunctionKind::tanh>(w, d, K, t);
     case TimeFunctionKind::log:
-      return phi_of<TimeFunctionKind::log>(s, w, t);
+      return time_function_value<TimeFunctionKind::log>(w, d, K, t);
     case TimeFunctionKind::fourier:
-      return phi_of<TimeFunctionKind::fourier>(s, w, t);
+      return time_function_value<TimeFunctionKind::fourier>(w, d, K, t);
     case TimeFunctionKind::bounded_fourier:
-      return phi_of<TimeFunctionKind::bounded_fourier>(s, w, t);
+      return time_function_value<TimeFunctionKind::bounded_fourier>(w, d, K, t);
   }
   return t;
 }

@@ -21,6 +21,12 @@ constexpr std::int64_t time_function_terms(TimeFunctionKind kind, std::int64_t w
   return is_fourier(kind) ? weights / 2 : weights;
 }
 
+/// Whether phi of this kind can have this many weights a dimension.
+constexpr bool time_function_takes(TimeFunctionKind kind, std::int64_t weights) {
+  if (is_fourier(kind)) return weights >= 2 && weights % 2 == 0;
+  return weights == (kind == TimeFunctionKind::identity ? 0 : 1);
+}
+
 /// e^w t. Beyond w = 88 the exponential would be infinite, and phi(0) = 0 * infinity.
 OTNFM_HD float scaled_time(float t, float w) {
   return exp_of(select(w > 88.0f, 88.0f, w)) * t;
@@ -65,6 +71,18 @@ OTNFM_HD float fourier_bound(const float* w, std::int64_t stride, std::int64_t t
   float sum = 1.0f;
   for (std::int64_t k = 0; k < terms; ++k) sum += w[k * stride] < 0.0f ? -w[k * stride] : w[k * stride];
   return 1.0f / sum;
+}
+
+/// phi of one dimension, whose K weights are `stride` apart from `w` on.
+template <TimeFunctionKind kind>
+OTNFM_HD float time_function_value(const float* w, std::int64_t stride, std::int64_t K, float t) {
+  if constexpr (kind == TimeFunctionKind::identity) return t;
+  const std::int64_t terms = time_function_terms(kind, K);
+  float phi = 0.0f;
+  for (std::int64_t k = 0; k < terms; ++k)
+    phi += time_function_term<kind>(t, w[k * stride], is_fourier(kind) ? w[(terms + k) * stride] : 0.0f);
+  if constexpr (kind == TimeFunctionKind::bounded_fourier) phi *= fourier_bound(w, stride, terms);
+  return phi;
 }
 
 /// From the gradient of the undivided sum, dw, to that of bounded_fourier, in place: with c = 1 / (1 + sum |a|),

@@ -7,32 +7,10 @@
 #include "kernels/memory.h"
 #include "tests/cases/case.h"
 #include "tests/cases/reference_activation.h"
+#include "tests/cases/reference_time_function.h"
 
 namespace otnfm::cases {
 namespace {
-
-double phi_of(const ResNetFlowShape& s, const double* w, std::int64_t j, double t) {
-  const std::int64_t d = s.dimension, m = s.phi_weights / 2;
-  double sum = 0, size = 1;
-  switch (s.phi) {
-    case TimeFunctionKind::identity:
-      return t;
-    case TimeFunctionKind::linear:
-      return w[j] * t;
-    case TimeFunctionKind::tanh:
-      return std::tanh(w[j] * t);
-    case TimeFunctionKind::log:
-      return std::log1p(std::exp(w[j]) * t);
-    case TimeFunctionKind::fourier:
-    case TimeFunctionKind::bounded_fourier:
-      for (std::int64_t k = 0; k < m; ++k) {
-        sum += w[k * d + j] * std::sin(w[(m + k) * d + j] * t);
-        size += std::abs(w[k * d + j]);
-      }
-      return s.phi == TimeFunctionKind::fourier ? sum : sum / size;
-  }
-  return NAN;
-}
 
 double as_operand(double x, bool rounded) {
   return rounded ? static_cast<double>(static_cast<float>(bfloat16(static_cast<float>(x)))) : x;
@@ -61,7 +39,8 @@ Reference forward(ResNetFlowShape s, std::int64_t B, bool rounded = false) {
           w += out * (h.size() + 1);
           h = z;
         }
-        for (std::int64_t j = 0; j < d; ++j) x[j] += phi_of(s, phi, j, v["t"][b]) * h[j];
+        for (std::int64_t j = 0; j < d; ++j)
+          x[j] += time_function_at(s.phi, phi + j, d, s.phi_weights, v["t"][b]) * h[j];
       }
       std::copy(x.begin(), x.end(), v["y"].begin() + b * d);
     }

@@ -3,60 +3,16 @@
 #include <cmath>
 
 #include "tests/cases/case.h"
+#include "tests/cases/reference_time_function.h"
 
 namespace otnfm::cases {
 namespace {
 
-const char* name_of(TimeFunctionKind kind) {
-  switch (kind) {
-    case TimeFunctionKind::identity:
-      return "identity";
-    case TimeFunctionKind::linear:
-      return "linear";
-    case TimeFunctionKind::tanh:
-      return "tanh";
-    case TimeFunctionKind::log:
-      return "log";
-    case TimeFunctionKind::fourier:
-      return "fourier";
-    case TimeFunctionKind::bounded_fourier:
-      return "bounded_fourier";
-  }
-  return "";
-}
-
 Reference forward(TimeFunctionKind kind, std::int64_t B, std::int64_t d, std::int64_t K) {
   return [=](Values& v) {
-    const std::vector<double>& w = v["w"];
     for (std::int64_t b = 0; b < B; ++b)
-      for (std::int64_t j = 0; j < d; ++j) {
-        const double t = v["t"][b];
-        double& phi = v["phi"][b * d + j];
-        switch (kind) {
-          case TimeFunctionKind::identity:
-            phi = t;
-            break;
-          case TimeFunctionKind::linear:
-            phi = w[j] * t;
-            break;
-          case TimeFunctionKind::tanh:
-            phi = std::tanh(w[j] * t);
-            break;
-          case TimeFunctionKind::log:
-            phi = std::log(1 + std::exp(w[j]) * t);
-            break;
-          case TimeFunctionKind::fourier:
-          case TimeFunctionKind::bounded_fourier: {
-            double sum = 0, size = 0;
-            for (std::int64_t k = 0; k < K / 2; ++k) {
-              sum += w[k * d + j] * std::sin(w[(K / 2 + k) * d + j] * t);
-              size += std::abs(w[k * d + j]);
-            }
-            phi = kind == TimeFunctionKind::fourier ? sum : sum / (1 + size);
-            break;
-          }
-        }
-      }
+      for (std::int64_t j = 0; j < d; ++j)
+        v["phi"][b * d + j] = time_function_at(kind, v["w"].data() + j, d, K, v["t"][b]);
   };
 }
 
