@@ -21,7 +21,7 @@ Noise::Noise(const Source& source, Device device, std::int64_t rows) : source_(s
   const bool on_device = device == Device::cuda, spread = on_device && !parameters.diagonal.empty();
   // A block of the noise of a wide fit is as large as the samples: on the CPU a few rows at a time do as well.
   const std::int64_t z_rows = on_device ? rows : std::min<std::int64_t>(rows, 256);
-  const std::int64_t counts[] = {z_rows * width, on_device ? d : 0, on_device ? rank * d : 0, spread ? rows * d : 0};
+  const std::int64_t counts[] = {z_rows * width, on_device ? d : 0, on_device ? rank * d : 0, spread ? d + rows : 0};
   std::int64_t total = 0;
   for (std::int64_t count : counts) total += count;
   memory_ = Memory(device, static_cast<std::size_t>(total) * sizeof(float), "noise of a gaussian-fit");
@@ -37,8 +37,10 @@ Noise::Noise(const Source& source, Device device, std::int64_t rows) : source_(s
   upload(mean_.data, parameters.mean);
   upload(factor_.data, parameters.factor);
   if (spread) {
-    spread_ = View<float>(at + counts[2], {rows, d});
-    for (std::int64_t i = 0; i < rows; ++i) upload(spread_.row(i), parameters.diagonal);
+    spread_ = View<float>(at + counts[2], {1, d});
+    ones_ = View<float>(spread_.data + d, {rows});
+    upload(spread_.data, parameters.diagonal);
+    upload(ones_.data, std::vector<float>(static_cast<std::size_t>(rows), 1.0f));
   }
   stream.synchronize();
 }
@@ -49,7 +51,13 @@ void Noise::draw_fit_on_device(Stream& stream, const RandomKey& key, View<float>
   normal(stream, {.y = z, .key = key});
   matmul(stream, {.a = z.column_slice(0, rank), .b = factor_, .c = out, .bias = mean_});
   if (spread_.data == nullptr) return;
-  residual(stream, {.x = out, .phi = spread_.row_slice(0, n), .g = z.column_slice(rank, z.columns() - rank), .y = out});
+  // out + diagonal * z: a linear phi at t = 1.
+  residual(stream, {.t = View<float>(ones_.data, {n}),
+                    .w = spread_,
+                    .x = out,
+                    .g = z.column_slice(rank, z.columns() - rank),
+                    .y = out,
+                    .kind = TimeFunctionKind::linear});
 }
 
 void Noise::draw(Stream& stream, std::uint64_t seed, std::int64_t first_row, View<float> out) {

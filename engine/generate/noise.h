@@ -33,7 +33,8 @@ class Noise {
   bool available_ = true;
   Memory memory_;       // of what follows, on the device
   View<float> z_;       // gaussian-fit: [rows, width]
-  View<float> spread_;  // gaussian-fit on CUDA: [rows, d], one row's diagonal in each; empty without
+  View<float> spread_;  // gaussian-fit on CUDA: [1, d], the diagonal; empty without
+  View<float> ones_;    // [rows], beside it
   View<float> mean_, factor_;
   std::vector<std::int64_t> index_;  // of a data set's rows
 };

@@ -36,7 +36,6 @@ class ContractionFlow : public Flow {
     for (std::int64_t k = 0; k < blocks; ++k) {
       const std::string name = "blocks." + std::to_string(k);
       blocks_.push_back({Linear(parameters_, name + ".0", d + 1, width), Linear(parameters_, name + ".1", width, d),
-                         TimeFunctionLayer(parameters_, name + ".phi", TimeFunctionKind::identity, d, 1),
                          Eigen::MatrixXd(width, d + 1), Eigen::VectorXd(width), Eigen::MatrixXd(d, width)});
       Block& block = blocks_.back();
       for (double& value : block.w1.reshaped()) value = normal(random);
@@ -83,7 +82,7 @@ class ContractionFlow : public Flow {
   Tensor forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) override {
     const Block& block = blocks_[static_cast<std::size_t>(k)];
     const Tensor hidden = block.first.forward(tape, parameters_, concat(tape, x, t), Activation::tanh, precision);
-    return residual(tape, x, block.phi.forward(tape, parameters_, t),
+    return residual(tape, x, TimeFunctionKind::identity, t, Tensor(),
                     block.second.forward(tape, parameters_, hidden, Activation::identity, precision));
   }
 
@@ -104,7 +103,6 @@ class ContractionFlow : public Flow {
  private:
   struct Block {
     Linear first, second;
-    TimeFunctionLayer phi;
     Eigen::MatrixXd w1;
     Eigen::VectorXd b1;
     Eigen::MatrixXd w2;
@@ -161,7 +159,7 @@ class AdditiveCoupling : public Flow {
     const auto& [g, phi] = blocks_[static_cast<std::size_t>(k)];
     const Tensor still = multiply(tape, x, mask(tape, 1 - k, x.rows()));
     const Tensor moved = multiply(tape, g.forward(tape, parameters_, still, precision), mask(tape, k, x.rows()));
-    return residual(tape, x, scale(tape, phi.forward(tape, parameters_, t), sign), moved);
+    return residual(tape, x, TimeFunctionKind::tanh, t, phi.weight(tape, parameters_), scale(tape, moved, sign));
   }
 
   struct Block {
