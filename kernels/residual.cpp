@@ -22,6 +22,7 @@ void check(const ResidualBackward& a) {
   require_matrix(a.kName, "dg", a.dg, a.dy.rows(), a.dy.columns());
   require_vector(a.kName, "t", a.t, a.dy.rows());
   check_time_weights(a.kName, "w", a.w, a.kind, a.dy.columns());
+  if (!a.dw.data) return;
   check_time_weights(a.kName, "dw", a.dw, a.kind, a.dy.columns());
   require(a.dw.rows() == a.w.rows(), a.kName, "dw must have the shape of w", describe(a.dw));
 }

@@ -29,7 +29,7 @@ struct ResidualBackward {
   View<const float> g;       // [B, d]
   View<const float> dy;      // [B, d]
   View<float> dg;            // [B, d]
-  View<float> dw = {};       // [K, d], contiguous; no memory for identity
+  View<float> dw = {};       // [K, d], contiguous, or no memory: not wanted
   TimeFunctionKind kind;
 };
 

@@ -173,18 +173,17 @@ void scale_rule(Tape& tape, const Node& node) {
 void residual_rule(Tape& tape, const Node& node) {
   const Residual forward = tape.arguments<Residual>(node);
   const Tensor &x = node.inputs[0], &g = node.inputs[1], dy = tape.gradient(node.output), dg = tape.make(g.shape());
-  const bool has_weights = node.inputs.size() > 2;
-  const Tensor dw = has_weights ? tape.new_gradient(node.inputs[2]) : Tensor();
+  const Tensor &w = node.inputs[2], dw = tape.wants_gradient(w) ? tape.new_gradient(w) : Tensor();
   tape.record(residual_backward, ResidualBackward{.t = forward.t,
                                                   .w = forward.w,
                                                   .g = forward.g,
                                                   .dy = dy.view(),
                                                   .dg = dg.view(),
-                                                  .dw = has_weights ? dw.view() : View<float>(),
+                                                  .dw = dw.defined() ? dw.view() : View<float>(),
                                                   .kind = forward.kind});
   tape.add_gradient(x, dy);
   tape.add_gradient(g, dg);
-  if (has_weights) tape.add_gradient(node.inputs[2], dw);
+  if (dw.defined()) tape.add_gradient(w, dw);
 }
 
 void time_function_rule(Tape& tape, const Node& node) {
@@ -286,10 +285,7 @@ Tensor residual(Tape& tape, Tensor x, TimeFunctionKind kind, Tensor t, Tensor w,
   Tensor y = tape.make(x.shape());
   tape.record(otnfm::residual,
               Residual{.t = t.flat(), .w = view_or_none(w), .x = x.view(), .g = g.view(), .y = y.view(), .kind = kind});
-  if (w.defined())
-    tape.differentiate({x, g, w}, y, residual_rule);
-  else
-    tape.differentiate({x, g}, y, residual_rule);
+  tape.differentiate({x, g, w}, y, residual_rule);
   return y;
 }
 

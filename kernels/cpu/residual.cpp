@@ -25,8 +25,9 @@ void residual_backward(Stream&, const ResidualBackward& a) {
                          [&](std::int64_t i, std::int64_t j, float phi) { a.dg.row(i)[j] = a.dy.row(i)[j] * phi; });
     });
     if constexpr (kind != TimeFunctionKind::identity)
-      time_gradient<kind>(
-          a.t, a.w, [&](std::int64_t i, std::int64_t j) { return a.dy.row(i)[j] * a.g.row(i)[j]; }, a.dw);
+      if (a.dw.data)
+        time_gradient<kind>(
+            a.t, a.w, [&](std::int64_t i, std::int64_t j) { return a.dy.row(i)[j] * a.g.row(i)[j]; }, a.dw);
   });
 }
 

@@ -49,7 +49,7 @@ void residual_backward(Stream& stream, const ResidualBackward& a) {
   with_time_function(a.kind, [&]<TimeFunctionKind kind>() {
     launch(residual_backward_kernel<kind>, grid_for(a.dy.size(), kThreads), kThreads, 0, stream.cuda(), a);
     if constexpr (kind != TimeFunctionKind::identity)
-      launch_time_gradient<kind>(stream, a.t, a.w, Product{a.dy, a.g}, a.dw);
+      if (a.dw.data) launch_time_gradient<kind>(stream, a.t, a.w, Product{a.dy, a.g}, a.dw);
   });
 }
 
