@@ -31,25 +31,33 @@ mkdir -p "$work/objects" "$work/found"
 compiler=(clang++ -std=c++20 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -I.
           -isystem /usr/include/eigen3 -DOTNFM_HAVE_CUDA=0 -DOTNFM_SIMT=0 -DFMT_SHARED)
 if command -v ccache >/dev/null; then compiler=(ccache "${compiler[@]}"); fi
+object_of() { echo "$work/objects/${1//\//_}.o"; }
 compile() {
-  local object=$work/objects/${1//\//_}.o
+  local object
+  object=$(object_of "$1")
   if [[ ! -e $object || -n $(find "$1" kernels engine layers ot tests/fuzz -newer "$object" \( -name '*.h' -o -path "$1" \) -print -quit) ]]; then
     "${compiler[@]}" -fsanitize=fuzzer-no-link -c "$1" -o "$object"
   fi
-  objects+=("$object")
+}
+reads_files() { [[ " ${readers[*]} " == *" $1 "* ]]; }
+sources_of() {
+  printf '%s\n' "tests/fuzz/$1.cpp" engine/io/{npy,npy_header,npz,idx,cifar10,lap,inflate,input_file,safetensors,text,atomic_file}.cpp kernels/check.cpp
+  reads_files "$1" || printf '%s\n' layers/*.cpp engine/generate/model_file.cpp engine/train/options.cpp
 }
 archives() { local name; for name in "$@"; do find "$build" -name "libotnfm_$name.a" -not -path '*/package/*'; done; }
 
+# As many at once as there are processors; the last wait is for each that is left.
+while read -r source; do
+  if [[ $(jobs -rp | wc -l) -ge $(nproc) ]]; then wait -n; fi
+  compile "$source" &
+done < <(for target in "${targets[@]}"; do sources_of "$target"; done | sort -u)
+for job in $(jobs -p); do wait "$job"; done
+
 failed=()
 for target in "${targets[@]}"; do
-  objects=()
-  compile "tests/fuzz/$target.cpp"
-  for source in engine/io/{npy,npy_header,npz,idx,cifar10,lap,inflate,input_file,safetensors,text,atomic_file}.cpp kernels/check.cpp; do
-    compile "$source"
-  done
+  mapfile -t objects < <(sources_of "$target" | while read -r source; do object_of "$source"; done)
   libraries=(-lz -lfmt)
-  if [[ " ${readers[*]} " != *" $target "* ]]; then
-    for source in layers/*.cpp engine/generate/model_file.cpp engine/train/options.cpp; do compile "$source"; done
+  if ! reads_files "$target"; then
     mapfile -t found < <(archives train generate metrics data layers io core ot kernels)
     libraries+=(-Wl,--start-group "${found[@]}" -Wl,--end-group -lspdlog -lpng -ldnnl -lgomp)
   fi
