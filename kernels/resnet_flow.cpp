@@ -41,6 +41,7 @@ void check(const ResNetFlowBackward& a) {
   require(a.dy.rank == 2, a.kName, "dy must be a matrix", describe(a.dy));
   const std::int64_t B = a.dy.rows();
   require_matrix(a.kName, "dy", a.dy, B, a.shape.dimension);
+  require_vector(a.kName, "t", a.t, B);
   if (a.dx.data) require_matrix(a.kName, "dx", a.dx, B, a.shape.dimension);
   require_vector(a.kName, "weights", a.weights, a.shape.weight_count());
   require_vector(a.kName, "dweights", a.dweights, a.shape.weight_count());

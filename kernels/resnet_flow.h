@@ -68,6 +68,7 @@ OTNFM_DECLARE_OP(resnet_flow_forward, ResNetFlowForward);
 /// flows to t.
 struct ResNetFlowBackward {
   static constexpr const char* kName = "resnet_flow_backward";
+  View<const float> t;         // [B], as in the forward
   View<const float> dy;        // [B, d]
   View<const float> weights;   // [shape.weight_count()]
   View<std::uint8_t> kept;     // as the forward left it; used up: on CUDA the layers' gradients take its place

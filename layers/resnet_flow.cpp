@@ -62,6 +62,8 @@ nlohmann::json ResNetFlow::configuration() const {
 std::unique_ptr<Flow> make_resnet_flow(const nlohmann::json& configuration) {
   ResNetFlow::Options options;
   ConfigurationReader reader(configuration, "flow resnet");
+  reader.integer("dimension", options.dimension, 1, 1 << 20);
+  if (options.dimension > 16) options.width = 512, options.depth = 2;  // images
   read_shared_keys(reader, options);
   reader.boolean("invertible", options.invertible);
   reader.number("coefficient", options.coefficient, 0.01, 0.9999);

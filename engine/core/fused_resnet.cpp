@@ -52,7 +52,8 @@ void flow_rule(Tape& tape, const Node& node) {
   const Tensor dx = tape.wants_gradient(x) ? tape.new_gradient(x) : Tensor();
   const Tensor dpacked = tape.new_gradient(packed);
   const Tensor scratch = tape.make({resnet_flow_scratch_bytes(forward.shape, x.rows())}, DType::uint8);
-  tape.record(resnet_flow_backward, ResNetFlowBackward{.dy = tape.gradient(node.output).view(),
+  tape.record(resnet_flow_backward, ResNetFlowBackward{.t = forward.t,
+                                                       .dy = tape.gradient(node.output).view(),
                                                        .weights = forward.weights,
                                                        .kept = forward.kept,
                                                        .dweights = dpacked.view(),

@@ -141,7 +141,6 @@ TrainingOptions default_options(const Dataset& dataset, const std::string& famil
   options.flow["family"] = family;
   if (dataset.is_images() || dataset.dimension() > 16) {
     options.source = "gaussian-fit";
-    if (family == "resnet") options.flow.update({{"blocks", 4}, {"width", 512}, {"depth", 2}});
     options.lr = 1e-3;
     options.steps = 8000;
     options.axes = 64;

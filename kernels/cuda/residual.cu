@@ -17,7 +17,7 @@ __global__ void residual_kernel(Residual a) {
   for (std::int64_t e = blockIdx.x * std::int64_t{kThreads} + threadIdx.x; e < n;
        e += std::int64_t{kThreads} * gridDim.x) {
     const std::int64_t i = e / d, j = e - i * d;
-    const float phi = time_function_value<kind>(a.w.data + j, d, a.w.shape[0], a.t.data[i]);
+    const float phi = time_function_value<kind>(a.w.data, j, d, a.w.shape[0], a.t.data[i]);
     a.y.row(i)[j] = a.x.row(i)[j] + phi * a.g.row(i)[j];
   }
 }
@@ -28,7 +28,7 @@ __global__ void residual_backward_kernel(ResidualBackward a) {
   for (std::int64_t e = blockIdx.x * std::int64_t{kThreads} + threadIdx.x; e < n;
        e += std::int64_t{kThreads} * gridDim.x) {
     const std::int64_t i = e / d, j = e - i * d;
-    a.dg.row(i)[j] = a.dy.row(i)[j] * time_function_value<kind>(a.w.data + j, d, a.w.shape[0], a.t.data[i]);
+    a.dg.row(i)[j] = a.dy.row(i)[j] * time_function_value<kind>(a.w.data, j, d, a.w.shape[0], a.t.data[i]);
   }
 }
 

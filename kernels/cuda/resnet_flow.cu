@@ -29,22 +29,22 @@ OTNFM_HD int rounded_up(std::int64_t n, int step) {
   return static_cast<int>((n + step - 1) / step) * step;
 }
 
-/// phi_j(t) with w at the weights of dimension j.
-__device__ __forceinline__ float evaluate_phi(const ResNetFlowShape& s, const float* w, float t) {
+/// phi_j(t) with w at the block's weights of phi.
+__device__ __forceinline__ float evaluate_phi(const ResNetFlowShape& s, const float* w, std::int64_t j, float t) {
   const std::int64_t d = s.dimension, K = s.phi_weights;
   switch (s.phi) {
     case TimeFunctionKind::identity:
       return t;
     case TimeFunctionKind::linear:
-      return time_function_value<TimeFunctionKind::linear>(w, d, K, t);
+      return time_function_value<TimeFunctionKind::linear>(w, j, d, K, t);
     case TimeFunctionKind::tanh:
-      return time_function_value<TimeFunctionKind::tanh>(w, d, K, t);
+      return time_function_value<TimeFunctionKind::tanh>(w, j, d, K, t);
     case TimeFunctionKind::log:
-      return time_function_value<TimeFunctionKind::log>(w, d, K, t);
+      return time_function_value<TimeFunctionKind::log>(w, j, d, K, t);
     case TimeFunctionKind::fourier:
-      return time_function_value<TimeFunctionKind::fourier>(w, d, K, t);
+      return time_function_value<TimeFunctionKind::fourier>(w, j, d, K, t);
     case TimeFunctionKind::bounded_fourier:
-      return time_function_value<TimeFunctionKind::bounded_fourier>(w, d, K, t);
+      return time_function_value<TimeFunctionKind::bounded_fourier>(w, j, d, K, t);
   }
   return t;
 }
@@ -127,7 +127,7 @@ __global__ void __launch_bounds__(kThreads, 4) float32_kernel(ResNetFlowForward 
     const float t = state[d * kRows + r];
     for (int j = part; j < d; j += kThreads / kRows) {  // phi = 0 leaves the bits of x alone
       float& x = state[j * kRows + r];
-      const float phi = evaluate_phi(s, a.weights.data + k * s.block_size() + j, t);
+      const float phi = evaluate_phi(s, a.weights.data + k * s.block_size(), j, t);
       if constexpr (keeps) keep[kept.phi() + j * kRows] = phi;
       x = fma_rn(phi, from[j * kRows], x);
     }
@@ -161,7 +161,7 @@ __global__ void __launch_bounds__(kThreads, 4) bfloat16_kernel(ResNetFlowForward
     }
     for (int e = lane; e < 16 * d; e += kWarpSize) {
       const int r = mine + e % 16, j = e / 16;
-      phi[j * kRows + r] = evaluate_phi(s, a.weights.data + k * s.block_size() + j, state[d * kRows + r]);
+      phi[j * kRows + r] = evaluate_phi(s, a.weights.data + k * s.block_size(), j, state[d * kRows + r]);
     }
     for (std::int64_t l = 0; l <= s.depth; ++l) {
       const int in = static_cast<int>(s.inputs(l)), out = static_cast<int>(s.outputs(l));

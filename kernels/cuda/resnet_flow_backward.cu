@@ -9,6 +9,7 @@
 #include "kernels/device/launch.h"
 #include "kernels/device/resnet_flow.h"
 #include "kernels/device/shared.h"
+#include "kernels/device/time_gradient.h"
 
 namespace otnfm::cuda {
 namespace {
@@ -20,7 +21,6 @@ constexpr int kThreads = 128, kRows = resnet::kTile;
 constexpr int kInputs = 8;         // of a thread at a time
 constexpr int kInputsStaged = 32;  // of a weight matrix
 constexpr int kSide = 32;          // of the part of a weight's gradient that a block of threads has
-constexpr int kTermThreads = 256;
 
 __global__ void __launch_bounds__(kThreads, 4) sum_gradient_kernel(ResNetFlowBackward a) {
   SHARED_DYNAMIC(float, memory);
@@ -132,7 +132,7 @@ __global__ void __launch_bounds__(kThreads) weight_gradient_kernel(ResNetFlowBac
         for (int q = 0; q < 2; ++q) sum[p][q] = fma_rn(gradients[o + p][r], operands[i + q][r], sum[p][q]);
       }
     }
-    if (thread < kSide) {
+    if (first_input == 0 && thread < kSide) {
       for (int r = 0; r < kRows; ++r) here += gradients[thread][r];
     }
 #pragma unroll
@@ -169,50 +169,14 @@ __global__ void add_up_kernel(ResNetFlowBackward a, std::int64_t chunks) {
   }
 }
 
-/// Term x of phi in dimension y of block z: its threads share out the rows, and a tree ends it.
-template <TimeFunctionKind kind>
-__global__ void phi_gradient_kernel(ResNetFlowBackward a) {
-  SHARED_ARRAY(double, sum_a, kTermThreads);
-  SHARED_ARRAY(double, sum_s, kTermThreads);
-  const ResNetFlowShape& s = a.shape;
-  const Kept kept{s};
-  const int thread = static_cast<int>(threadIdx.x);
-  const std::int64_t d = s.dimension, terms = time_function_terms(kind, s.phi_weights), rows = a.dy.rows();
-  const std::int64_t at = blockIdx.z * s.block_size() + blockIdx.x * d + blockIdx.y;
-  const float weight = a.weights.data[at], frequency = is_fourier(kind) ? a.weights.data[at + terms * d] : 0.0f;
-  double own_a = 0, own_s = 0;
-  for (std::int64_t i = thread; i < rows; i += kTermThreads) {
-    const float* const from = reinterpret_cast<const float*>(a.kept.data) + i / kRows * kept.tile_size() +
-                              blockIdx.z * kept.block_size() + i % kRows;
-    const float t = from[kept.input() + d * kRows], upstream = from[kept.g() + blockIdx.y * kRows];
-    float da, ds = 0.0f;
-    time_function_term_gradient<kind>(t, weight, frequency, da, ds);
-    own_a += upstream * da;
-    own_s += upstream * ds;
+/// The gradient of phi in block z of the flow, which the first pass has left where g was.
+struct KeptUpstream {
+  const float* kept;
+  Kept layout;
+  __device__ float operator()(std::int64_t i, std::int64_t j) const {
+    return kept[i / kRows * layout.tile_size() + blockIdx.z * layout.block_size() + layout.g() + j * kRows + i % kRows];
   }
-  sum_a[thread] = own_a;
-  sum_s[thread] = own_s;
-  for (int half = kTermThreads / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (thread < half) {
-      sum_a[thread] += sum_a[thread + half];
-      sum_s[thread] += sum_s[thread + half];
-    }
-  }
-  if (thread != 0) return;
-  a.dweights.data[at] = static_cast<float>(sum_a[0]);
-  if constexpr (is_fourier(kind)) a.dweights.data[at + terms * d] = static_cast<float>(sum_s[0]);
-}
-
-__global__ void bound_gradient_kernel(ResNetFlowBackward a) {
-  const ResNetFlowShape& s = a.shape;
-  const std::int64_t d = s.dimension, terms = time_function_terms(TimeFunctionKind::bounded_fourier, s.phi_weights);
-  for (std::int64_t e = blockIdx.x * std::int64_t{kThreads} + threadIdx.x; e < s.blocks * d;
-       e += std::int64_t{kThreads} * gridDim.x) {
-    const std::int64_t at = e / d * s.block_size() + e % d;
-    bound_fourier_gradient(a.weights.data + at, a.dweights.data + at, d, terms);
-  }
-}
+};
 
 }  // namespace
 
@@ -228,13 +192,12 @@ void resnet_flow_backward(Stream& stream, const ResNetFlowBackward& a) {
          dim3(static_cast<unsigned>(parts), static_cast<unsigned>(s.blocks), static_cast<unsigned>(chunks.count)),
          dim3(kThreads), 0, stream.cuda(), a, chunks);
   launch(add_up_kernel, grid_for(s.weight_count(), kThreads), kThreads, 0, stream.cuda(), a, chunks.count);
-  const dim3 terms(static_cast<unsigned>(time_function_terms(s.phi, s.phi_weights)), static_cast<unsigned>(d),
-                   static_cast<unsigned>(s.blocks));
+  const View<const float> phi(a.weights.data, {s.phi_weights, s.dimension});
+  const View<float> dphi(a.dweights.data, {s.phi_weights, s.dimension});
   with_time_function(s.phi, [&]<TimeFunctionKind kind>() {
     if constexpr (kind != TimeFunctionKind::identity)
-      launch(phi_gradient_kernel<kind>, terms, dim3(kTermThreads), 0, stream.cuda(), a);
-    if constexpr (kind == TimeFunctionKind::bounded_fourier)
-      launch(bound_gradient_kernel, grid_for(s.blocks * s.dimension, kThreads), kThreads, 0, stream.cuda(), a);
+      launch_time_gradient<kind>(stream, a.t, phi, KeptUpstream{reinterpret_cast<const float*>(a.kept.data), Kept{s}},
+                                 dphi, s.blocks, s.block_size());
   });
 }
 

@@ -16,7 +16,7 @@ __global__ void time_function_kernel(TimeFunction a) {
   for (std::int64_t e = blockIdx.x * std::int64_t{kThreads} + threadIdx.x; e < n;
        e += std::int64_t{kThreads} * gridDim.x) {
     const std::int64_t i = e / d, j = e - i * d;
-    a.phi.row(i)[j] = time_function_value<kind>(a.w.data + j, d, a.w.shape[0], a.t.data[i]);
+    a.phi.row(i)[j] = time_function_value<kind>(a.w.data, j, d, a.w.shape[0], a.t.data[i]);
   }
 }
 

@@ -11,7 +11,7 @@ struct InverseRow {
   static constexpr int kDepth = InverseStep::kDepth;
   static constexpr double kRidge = 1e-10;  // relative: differences of residuals become parallel towards the end
 
-  static constexpr double kStalled = 12;       // steps in which ||r|| did not fall by a tenth
+  static constexpr double kStalled = 24;       // steps in which ||r|| did not fall by a tenth
   static constexpr double kMostRounding = 50;  // tolerances that may be left then
 
   // The state: the least ||r||^2; differences in the history, counted beyond its length; what the last step was;

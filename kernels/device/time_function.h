@@ -73,16 +73,20 @@ OTNFM_HD float fourier_bound(const float* w, std::int64_t stride, std::int64_t t
   return 1.0f / sum;
 }
 
-/// phi of one dimension, whose K weights are `stride` apart from `w` on.
+/// phi_j(t) with the weights w [K, d]; of identity w may be null.
 template <TimeFunctionKind kind>
-OTNFM_HD float time_function_value(const float* w, std::int64_t stride, std::int64_t K, float t) {
-  if constexpr (kind == TimeFunctionKind::identity) return t;
-  const std::int64_t terms = time_function_terms(kind, K);
-  float phi = 0.0f;
-  for (std::int64_t k = 0; k < terms; ++k)
-    phi += time_function_term<kind>(t, w[k * stride], is_fourier(kind) ? w[(terms + k) * stride] : 0.0f);
-  if constexpr (kind == TimeFunctionKind::bounded_fourier) phi *= fourier_bound(w, stride, terms);
-  return phi;
+OTNFM_HD float time_function_value(const float* w, std::int64_t j, std::int64_t d, std::int64_t K, float t) {
+  if constexpr (kind == TimeFunctionKind::identity) {
+    return t;
+  } else {
+    const float* const own = w + j;
+    const std::int64_t terms = time_function_terms(kind, K);
+    float phi = 0.0f;
+    for (std::int64_t k = 0; k < terms; ++k)
+      phi += time_function_term<kind>(t, own[k * d], is_fourier(kind) ? own[(terms + k) * d] : 0.0f);
+    if constexpr (kind == TimeFunctionKind::bounded_fourier) phi *= fourier_bound(own, d, terms);
+    return phi;
+  }
 }
 
 /// From the gradient of the undivided sum, dw, to that of bounded_fourier, in place: with c = 1 / (1 + sum |a|),

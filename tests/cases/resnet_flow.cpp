@@ -154,7 +154,8 @@ std::vector<Case> cases() {
                keep_forward(stream, s, b, View<float>(reinterpret_cast<float*>(y.data()), {s.B, s.flow.dimension}),
                             kept);
                resnet_flow_backward(stream,
-                                    {.dy = b.in("dy"),
+                                    {.t = b.in("t"),
+                                     .dy = b.in("dy"),
                                      .weights = b.in("weights"),
                                      .kept = View<std::uint8_t>(reinterpret_cast<std::uint8_t*>(kept.data()),
                                                                 {resnet_flow_kept_bytes(s.flow, s.B)}),

@@ -10,6 +10,7 @@
 #include "kernels/cpu/resnet_flow/layout.h"
 #include "kernels/error.h"
 #include "kernels/memory.h"
+#include "tests/kernels/on_devices.h"
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -73,7 +74,8 @@ struct Problem {
                              .shape = shape});
     cpu::resnet::backward_by(
         stream, variant,
-        {.dy = View<float>(dy.data(), {B, shape.dimension}),
+        {.t = View<float>(t.data(), {B}),
+         .dy = View<float>(dy.data(), {B, shape.dimension}),
          .weights = weights_view,
          .kept = kept_view,
          .dweights = View<float>(dw.data(), {shape.weight_count()}),
@@ -82,6 +84,38 @@ struct Problem {
          .shape = shape});
     dw.insert(dw.end(), dx.begin(), dx.end());
     return dw;
+  }
+
+  /// The same by the ops.
+  std::vector<float> gradients_on(Device device) const {
+    const std::int64_t d = shape.dimension;
+    Stream stream(device);
+    const DeviceArray<float> times(stream, t), rows(stream, x), upstream(stream, dy), all(stream, weights);
+    const DeviceArray<float> y(stream, std::vector<float>(x.size(), NAN)),
+        dx(stream, std::vector<float>(x.size(), NAN)), dw(stream, std::vector<float>(weights.size(), NAN));
+    const auto poisoned = [](std::int64_t bytes) {
+      return std::vector<std::uint8_t>(static_cast<std::size_t>(bytes), 0xff);
+    };
+    const DeviceArray<std::uint8_t> kept(stream, poisoned(resnet_flow_kept_bytes(shape, B)));
+    const DeviceArray<std::uint8_t> scratch(stream, poisoned(resnet_flow_scratch_bytes(shape, B)));
+    resnet_flow_forward(stream, {.t = times.vector(),
+                                 .x = rows.matrix(B, d),
+                                 .weights = all.vector(),
+                                 .y = y.matrix(B, d),
+                                 .kept = kept.vector(),
+                                 .shape = shape});
+    resnet_flow_backward(stream, {.t = times.vector(),
+                                  .dy = upstream.matrix(B, d),
+                                  .weights = all.vector(),
+                                  .kept = kept.vector(),
+                                  .dweights = dw.vector(),
+                                  .dx = dx.matrix(B, d),
+                                  .scratch = scratch.vector(),
+                                  .shape = shape});
+    std::vector<float> result = dw.values();
+    const std::vector<float> last = dx.values();
+    result.insert(result.end(), last.begin(), last.end());
+    return result;
   }
 };
 
@@ -173,6 +207,17 @@ TEST(ResNetFlowVariants, GiveFewRowsTheBitsOfATile) {
                                  .phi_weights = phi == TimeFunctionKind::identity ? 0 : (is_fourier(phi) ? 6 : 1),
                                  .activation = static_cast<Activation>(a),
                                  .phi = phi});
+    }
+}
+
+// Of shapes whose finite differences would take minutes: matrices of several parts, rows of several chunks.
+TEST(ResNetFlow, TrainsOnEveryDeviceAsOnTheProcessor) {
+  for (const Device device : devices_at_hand())
+    for (const ResNetFlowShape& shape : shapes()) {
+      Problem problem(shape, 133);
+      const std::vector<float> want = problem.gradients(cpu::resnet::variant(0));
+      const std::vector<float> got = problem.gradients_on(device);
+      EXPECT_TRUE(relative_error(got, want) <= 5e-6) << name_of(device) << ", width " << shape.width;
     }
 }
 
