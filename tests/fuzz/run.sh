@@ -22,7 +22,14 @@ while [[ $# -gt 0 ]]; do
   shift
 done
 readers=(npy npz idx idx_labels cifar10 lap safetensors)
-[[ ${#targets[@]} -gt 0 ]] || targets=("${readers[@]}" configuration model)
+all=("${readers[@]}" configuration model)
+[[ ${#targets[@]} -gt 0 ]] || targets=("${all[@]}")
+for target in "${targets[@]}"; do
+  if [[ " ${all[*]} " != *" $target "* ]]; then
+    echo "run.sh: error: no target is named '$target': there are ${all[*]}" >&2
+    exit 2
+  fi
+done
 
 # The parts that parse are instrumented; what they stand on comes from the build as it is. Objects are remade where a
 # source or any header is newer.
