@@ -43,6 +43,7 @@ class Memory {
 
   std::byte* data() const { return static_cast<std::byte*>(pointer_.get()); }
   std::size_t bytes() const { return pointer_.get_deleter().bytes; }
+  Device device() const { return pointer_.get_deleter().device; }
 
  private:
   struct Free {

@@ -1,9 +1,9 @@
 // The rational-quadratic spline update of a coupling (Durkan et al., Neural Spline Flows, NeurIPS 2019): the last n
 // columns that `index` names each go through a monotone spline of K bins on +-box, whose weights a conditioner made of
-// the other columns, times phi(t): softmax(phi widths), softmax(phi heights) with bins of at least 1/100 of the box,
-// and slopes e^(bound tanh(phi r / bound)) at the inner knots, 1 at the outer ones. Outside of the box the map is the
-// identity, and so it is, bit for bit, where phi is 0. log|det| = sum of the log-slopes. Its inverse is a root of a
-// quadratic. Columns that are not moved are copied.
+// the other columns, times phi(t): softmax(phi widths), softmax(phi heights) with bins of at least half an equal share
+// of the box, and slopes e^(bound tanh(phi r / bound)) at the inner knots, 1 at the outer ones. Outside of the box the
+// map is the identity, and so it is, bit for bit, where phi is 0. log|det| = sum of the log-slopes. Its inverse is a
+// root of a quadratic. Columns that are not moved are copied.
 #pragma once
 
 #include "kernels/device/spline.h"

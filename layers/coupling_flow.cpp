@@ -132,6 +132,11 @@ BlockWithLogDet CouplingFlow::forward_block_with_log_det(Tape& tape, std::int64_
   return {coupled.y, coupled.log_det};
 }
 
+BlockWithLogDet CouplingFlow::inverse_block_with_log_det(Tape& tape, std::int64_t k, Tensor t, Tensor y) {
+  const Coupled coupled = couple(tape, k, t, y, /*inverse=*/true, /*with_log_det=*/true);
+  return {coupled.y, coupled.log_det};
+}
+
 nlohmann::json CouplingFlow::configuration() const {
   const char *mask = "", *transform = "";
   for (const NamedMask& entry : kMasks)

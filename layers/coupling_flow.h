@@ -47,6 +47,7 @@ class CouplingFlow : public Flow {
   Inversion inversion() const override { return Inversion::closed_form; }
   Tensor inverse_block(Tape& tape, std::int64_t k, Tensor t, Tensor y) override;
   BlockWithLogDet forward_block_with_log_det(Tape& tape, std::int64_t k, Tensor t, Tensor x) override;
+  BlockWithLogDet inverse_block_with_log_det(Tape& tape, std::int64_t k, Tensor t, Tensor y) override;
   nlohmann::json configuration() const override;
   std::int64_t dimension() const override { return options_.dimension; }
 

@@ -52,6 +52,10 @@ BlockWithLogDet Flow::forward_block_with_log_det(Tape&, std::int64_t, Tensor, Te
   throw RunError("this flow has no log-determinant in closed form");
 }
 
+BlockWithLogDet Flow::inverse_block_with_log_det(Tape&, std::int64_t, Tensor, Tensor) {
+  throw RunError("this flow has no log-determinant in closed form");
+}
+
 std::span<const FlowFamily> flow_families() {
   return kFamilies;
 }

@@ -46,6 +46,15 @@ class Flow {
   /// Block k's map together with log|det| of its Jacobian [B, 1], Inversion::closed_form only (RunError otherwise).
   virtual BlockWithLogDet forward_block_with_log_det(Tape& tape, std::int64_t k, Tensor t, Tensor x);
 
+  /// Block k's inverse together with log|det| of the inverse's Jacobian [B, 1], Inversion::closed_form only (RunError
+  /// otherwise).
+  virtual BlockWithLogDet inverse_block_with_log_det(Tape& tape, std::int64_t k, Tensor t, Tensor y);
+
+  /// The parameters stay as they are from now on: what depends on them alone is computed here, once, and not at every
+  /// run of a tape that does not learn. Tapes recorded later than this must not outlive the flow. RunError where memory
+  /// does not suffice.
+  virtual void fix_weights() {}
+
   /// What `make_flow` needs to build the same flow again; it is kept in the model file.
   virtual nlohmann::json configuration() const = 0;
 

@@ -37,6 +37,7 @@ class ResNetFlow : public Flow {
   std::int64_t block_count() const override { return options_.blocks; }
   Tensor forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) override;
   Inversion inversion() const override { return options_.invertible ? Inversion::fixed_point : Inversion::none; }
+  void fix_weights() override { norm_.fix(parameters_); }
   nlohmann::json configuration() const override;
   std::int64_t dimension() const override { return options_.dimension; }
 

@@ -16,7 +16,8 @@ void SpectralNorm::add(const Parameters& parameters, Parameter weight, double ta
   entries_.push_back({.weight = weight,
                       .matrix = {.rows = shape[0], .columns = shape[1], .left = left_, .right = right_},
                       .target = target,
-                      .normalised = {}});
+                      .normalised = {},
+                      .fixed = {}});
   left_ += shape[0];
   right_ += shape[1];
 }
@@ -55,11 +56,24 @@ void SpectralNorm::iterate(Tape& tape, const Parameters& parameters) {
   }
 }
 
+void SpectralNorm::fix(const Parameters& parameters) {
+  if (fixed_) return;
+  auto tape = std::make_unique<Tape>(parameters.device(), Tape::Options{.training = false});
+  for (Entry& entry : entries_) tape->keep(weight(*tape, parameters, entry.weight));
+  tape->plan();
+  Stream stream(parameters.device());
+  tape->run(stream);
+  stream.synchronize();
+  for (Entry& entry : entries_) entry.fixed = tape->view(entry.normalised);
+  fixed_ = std::move(tape);
+}
+
 Tensor SpectralNorm::weight(Tape& tape, const Parameters& parameters, Parameter weight) {
-  if (tape_ != tape.serial()) iterate(tape, parameters);
   const auto found = std::find_if(entries_.begin(), entries_.end(),
                                   [&](const Entry& entry) { return entry.weight.index == weight.index; });
   if (found == entries_.end()) throw InputError(parameters.name(weight.index) + " has no spectral norm");
+  if (fixed_ && !tape.learns()) return tape.external(found->fixed);
+  if (tape_ != tape.serial()) iterate(tape, parameters);
   if (!found->normalised.defined()) {
     const std::size_t k = static_cast<std::size_t>(found - entries_.begin());
     found->normalised =

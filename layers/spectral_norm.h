@@ -4,9 +4,11 @@
 // In a training step sigma comes from one power iteration that goes on from the last step's vector, which lies among
 // the parameters as a buffer, so that model files and resumed runs have it. Anywhere else the iteration runs, from that
 // vector, until it has converged, and sigma is an upper bound (kernels/power_iteration.h): the map that samples are
-// made by, and that is inverted, keeps the bound.
+// made by, and that is inverted, keeps the bound. It runs with every run of the tape, since the weights may have
+// changed, unless they are said to be final: then once for all tapes.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,6 +25,10 @@ class SpectralNorm {
   /// Declares the vectors among the parameters; behind the last `add`.
   void declare(Parameters& parameters, const std::string& name);
 
+  /// The weights stay as they are from now on: all are normalised here, on their device, and `weight` hands these out
+  /// to every tape that does not learn. A second call does nothing. RunError where memory does not suffice.
+  void fix(const Parameters& parameters);
+
   /// The normalised weight. The power iteration of all weights is recorded where a tape asks for the first.
   Tensor weight(Tape& tape, const Parameters& parameters, Parameter weight);
 
@@ -32,6 +38,7 @@ class SpectralNorm {
     SpectralMatrix matrix;
     double target;
     Tensor normalised;
+    View<float> fixed;  // no memory until `fix`
   };
   void iterate(Tape& tape, const Parameters& parameters);
 
@@ -41,6 +48,7 @@ class SpectralNorm {
   // On the tape that asked last.
   std::uint64_t tape_ = 0;
   std::vector<SpectralVectors> iterated_;  // one a launch of kMost matrices
+  std::unique_ptr<Tape> fixed_;            // whose memory the fixed weights lie in
 };
 
 }  // namespace otnfm

@@ -41,6 +41,8 @@ class Parameters {
   /// the values alone; the other flat vectors are empty.
   void allocate(Device device, std::uint64_t seed, bool training = true);
   bool allocated() const { return allocated_; }
+  /// Where they lie; the CPU before `allocate`.
+  Device device() const { return memory_.device(); }
 
   std::int64_t count() const { return static_cast<std::int64_t>(entries_.size()); }
   std::int64_t weight_count() const;  ///< numbers in all, without buffers and the padding between weights

@@ -67,8 +67,13 @@ Tensor record_inverse(Tape& tape, Flow& flow, Tensor t, Tensor y, const Density*
   Tensor x = y;
   std::vector<Tensor> log_determinants;
   for (std::int64_t k = flow.block_count(); k-- > 0;) {
-    x = flow.inverse_block(tape, k, t, x);
-    if (density != nullptr) log_determinants.push_back(flow.forward_block_with_log_det(tape, k, t, x).log_det);
+    if (density == nullptr) {
+      x = flow.inverse_block(tape, k, t, x);
+      continue;
+    }
+    const BlockWithLogDet block = flow.inverse_block_with_log_det(tape, k, t, x);
+    x = block.y;
+    log_determinants.push_back(block.log_det);
   }
   if (density == nullptr) return x;
   Tensor z = x;
@@ -80,7 +85,7 @@ Tensor record_inverse(Tape& tape, Flow& flow, Tensor t, Tensor y, const Density*
   tape.record(fill, Fill{.y = log_prob->view(), .value = density->constant});
   tape.record(axpby, Axpby{.x = squares.view(), .y = log_prob->view(), .alpha = -0.5f, .beta = 1});
   for (const Tensor& log_determinant : log_determinants)
-    tape.record(axpby, Axpby{.x = log_determinant.view(), .y = log_prob->view(), .alpha = -1, .beta = 1});
+    tape.record(axpby, Axpby{.x = log_determinant.view(), .y = log_prob->view(), .alpha = 1, .beta = 1});
   return x;
 }
 
@@ -89,6 +94,7 @@ Tensor record_inverse(Tape& tape, Flow& flow, Tensor t, Tensor y, const Density*
 struct Generator::State {
   State(Model taken, Device where, const Options& options) : model(std::move(taken)), device(where) {
     model.flow->precision = options.precision;
+    model.flow->fix_weights();
   }
 
   Model model;

@@ -7,9 +7,7 @@
 //
 // Sample i of a seed is the same bit for bit, however a request is split into calls and whatever number of threads or
 // contexts make it: on the CPU every row is computed by itself (kernels/resnet_flow.h, kernels/cpu/packed_linear.h), on
-// CUDA all in passes of one size. A flow whose products are not of given weights (spectrally normalised ones) and that
-// is not one kernel still goes through the GEMM library on the CPU, which allocates and whose last bit may depend on
-// the batch.
+// CUDA all in passes of one size.
 #pragma once
 
 #include <cstdint>

@@ -98,6 +98,7 @@ Model load_model(const std::filesystem::path& path, Device device, Weights weigh
     copy_bytes(stream, parameters.value({k}).data, values.data(), values.size() * sizeof(float));
     stream.synchronize();
   }
+  flow->fix_weights();
   Source source = source_of(file, configuration, flow->dimension());
   if (source.dimension() != flow->dimension())
     fail(file.path(), "the source has " + std::to_string(source.dimension()) + " dimensions, the flow " +

@@ -18,7 +18,7 @@
 namespace otnfm {
 
 struct Model {
-  std::unique_ptr<Flow> flow;  ///< parameters().values() hold what was asked for
+  std::unique_ptr<Flow> flow;  ///< parameters().values() hold what was asked for, and are final (Flow::fix_weights)
   Source source;
   nlohmann::json configuration;  ///< the metadata's "otnfm"
 

@@ -1,6 +1,7 @@
 // One element of a rational-quadratic spline (kernels/spline_coupling.h), once for every backend. The weights are read
 // where they lie. On a GPU an exponential is made again where it is needed again, so that a thread keeps no array; a
-// CPU makes all of them at once, with its vector unit, and keeps them.
+// CPU makes all of them at once, with its vector unit, and keeps them. Knots are added up in double: in float their
+// rounding, near the box's edge a millionth of a bin, is what the log-slope loses in steep bins (1e-3 of it).
 #pragma once
 
 #include "kernels/device/math.h"
@@ -12,28 +13,34 @@ struct SplineShape {
   int bins;
   float box;          ///< outside of +-box the map is the identity
   float slope_bound;  ///< a knot's slope lies within e^-bound .. e^bound
-  /// A bin is at least this part of the box. Chords then have slopes of 1/100 to 100, and the inverse loses two digits
-  /// at most.
-  static constexpr float kLeast = 1e-2f;
+  /// A bin has at least this part of an equal share of the box. Chords then have slopes of 1 / (K + 1) to K + 1: a
+  /// steeper one, or a narrower bin, would make the log-slope a matter of the point's last bits.
+  static constexpr double kLeastShare = 0.5;
   static constexpr int kMostBins = 64;
   OTNFM_HD int weights() const { return 3 * bins - 1; }
-  OTNFM_HD float spread() const { return 1.0f - static_cast<float>(bins) * kLeast; }
+  OTNFM_HD double least() const { return 2.0 * box * kLeastShare / bins; }  // of a bin
+  OTNFM_HD double spread() const { return 2.0 * box * (1 - kLeastShare); }  // what softmax deals out
 };
 
 /// Of phi times one of the two rows of unnormalised sizes.
 struct SplineSizes {
   const float* raw;
-  float phi, highest, sum;
+  float phi, highest;
+  double inverse_sum;
 #if OTNFM_ON_GPU
-  OTNFM_HD float part(int k) const {
-    return exp_of(phi * raw[k] - highest) / sum;
+  OTNFM_HD float exponential(int k) const {
+    return exp_of(phi * raw[k] - highest);
   }
 #else
   float exponentials[SplineShape::kMostBins];
-  float part(int k) const {
-    return exponentials[k] / sum;
+  float exponential(int k) const {
+    return exponentials[k];
   }
 #endif
+  /// Of the softmax.
+  OTNFM_HD double part(int k) const {
+    return static_cast<double>(exponential(k)) * inverse_sum;
+  }
 };
 
 OTNFM_HD SplineSizes spline_sizes(const float* raw, float phi, int bins) {
@@ -41,14 +48,13 @@ OTNFM_HD SplineSizes spline_sizes(const float* raw, float phi, int bins) {
   s.raw = raw;
   s.phi = phi;
   s.highest = phi * raw[0];
-  s.sum = 0.0f;
   for (int k = 1; k < bins; ++k) s.highest = select(phi * raw[k] > s.highest, phi * raw[k], s.highest);
-#if OTNFM_ON_GPU
-  for (int k = 0; k < bins; ++k) s.sum += exp_of(phi * raw[k] - s.highest);
-#else
+#if !OTNFM_ON_GPU
   for (int k = 0; k < bins; ++k) s.exponentials[k] = exp_of(phi * raw[k] - s.highest);
-  for (int k = 0; k < bins; ++k) s.sum += s.exponentials[k];
 #endif
+  double sum = 0;
+  for (int k = 0; k < bins; ++k) sum += static_cast<double>(s.exponential(k));
+  s.inverse_sum = 1 / sum;
   return s;
 }
 
@@ -56,7 +62,8 @@ OTNFM_HD SplineSizes spline_sizes(const float* raw, float phi, int bins) {
 struct SplineBin {
   SplineSizes widths, heights;
   int k;
-  float x, y, width, height;                      ///< of its lower corner; of itself
+  double x, y;  ///< its lower corner
+  float width, height;
   float slope_before, slope_after;                ///< at its knots
   float width_part, height_part;                  ///< of the softmax
   float width_parts_before, height_parts_before;  ///< the sums of all before it
@@ -73,19 +80,22 @@ OTNFM_HD SplineBin find_spline_bin(const float* raw, float phi, const SplineShap
   bin.widths = spline_sizes(raw, phi, shape.bins);
   bin.heights = spline_sizes(raw + shape.bins, phi, shape.bins);
   bin.x = bin.y = -shape.box;
-  bin.width_parts_before = bin.height_parts_before = 0.0f;
+  const double least = shape.least(), spread = shape.spread();
   for (bin.k = 0;; ++bin.k) {
-    bin.width_part = bin.widths.part(bin.k);
-    bin.height_part = bin.heights.part(bin.k);
-    bin.width = 2.0f * shape.box * (SplineShape::kLeast + shape.spread() * bin.width_part);
-    bin.height = 2.0f * shape.box * (SplineShape::kLeast + shape.spread() * bin.height_part);
-    const float end = inverse ? bin.y + bin.height : bin.x + bin.width;
-    if (point < end || bin.k == shape.bins - 1) break;
-    bin.x += bin.width;
-    bin.y += bin.height;
-    bin.width_parts_before += bin.width_part;
-    bin.height_parts_before += bin.height_part;
+    const double width_part = bin.widths.part(bin.k), height_part = bin.heights.part(bin.k);
+    const double width = least + spread * width_part, height = least + spread * height_part;
+    if (bin.k == shape.bins - 1 || point < (inverse ? bin.y + height : bin.x + width)) {
+      bin.width = static_cast<float>(width);
+      bin.height = static_cast<float>(height);
+      bin.width_part = static_cast<float>(width_part);
+      bin.height_part = static_cast<float>(height_part);
+      break;
+    }
+    bin.x += width;
+    bin.y += height;
   }
+  bin.width_parts_before = static_cast<float>((bin.x + shape.box - bin.k * least) / spread);
+  bin.height_parts_before = static_cast<float>((bin.y + shape.box - bin.k * least) / spread);
   bin.slope_before = spline_slope(raw, phi, shape, bin.k);
   bin.slope_after = spline_slope(raw, phi, shape, bin.k + 1);
   return bin;
@@ -108,6 +118,11 @@ OTNFM_HD SplinePoint spline_point(const SplineBin& bin, float xi) {
   return p;
 }
 
+/// xi in [0, 1].
+OTNFM_HD float spline_place_of_x(const SplineBin& bin, float x) {
+  return static_cast<float>((x - bin.x) / bin.width);
+}
+
 OTNFM_HD float square_root(float x) {
 #if OTNFM_ON_GPU
   return sqrtf(x);
@@ -117,8 +132,8 @@ OTNFM_HD float square_root(float x) {
 }
 
 /// The root in [0, 1] of y(xi) = y, in the form that does not cancel (Durkan et al., equation 29).
-OTNFM_HD float spline_place_of(const SplineBin& bin, float y) {
-  const float s = bin.height / bin.width, up = y - bin.y;
+OTNFM_HD float spline_place_of_y(const SplineBin& bin, float y) {
+  const float s = bin.height / bin.width, up = static_cast<float>(y - bin.y);
   const float bend = up * (bin.slope_after + bin.slope_before - 2.0f * s);
   const float a = bin.height * (s - bin.slope_before) + bend, b = bin.height * bin.slope_before - bend, c = -s * up;
   const float inside = b * b - 4.0f * a * c;
@@ -137,19 +152,19 @@ OTNFM_HD float spline_map(const float* raw, float phi, const SplineShape& shape,
                           double& log_slope) {
   if (spline_passes(point, phi, shape)) return point;
   const SplineBin bin = find_spline_bin(raw, phi, shape, point, inverse);
-  const SplinePoint p = spline_point(bin, inverse ? spline_place_of(bin, point) : (point - bin.x) / bin.width);
+  const SplinePoint p = spline_point(bin, inverse ? spline_place_of_y(bin, point) : spline_place_of_x(bin, point));
   const float slope = p.s * p.s * p.M / (p.D * p.D);
   log_slope += inverse ? -log_exact_bits(slope) : log_exact_bits(slope);
-  return inverse ? bin.x + bin.width * p.xi : bin.y + bin.height * p.N / p.D;
+  return static_cast<float>(inverse ? bin.x + bin.width * p.xi : bin.y + bin.height * p.N / p.D);
 }
 
 /// draw[k] (k in 0 .. bins - 1) of one row of sizes, from the gradients of the bin's size and of its lower edge.
 OTNFM_HD void spline_size_gradient(const SplineSizes& sizes, const SplineShape& shape, const SplineBin& bin, float part,
                                    float parts_before, float dsize, float dedge, float* draw, float& dphi) {
-  const float scale = 2.0f * shape.box * shape.spread(), mean = dedge * parts_before + dsize * part;
+  const float scale = static_cast<float>(shape.spread()), mean = dedge * parts_before + dsize * part;
   for (int k = 0; k < shape.bins; ++k) {
     const float own = k < bin.k ? dedge : (k == bin.k ? dsize : 0.0f);
-    const float dz = scale * sizes.part(k) * (own - mean);
+    const float dz = scale * static_cast<float>(sizes.part(k)) * (own - mean);
     draw[k] = sizes.phi * dz;
     dphi += sizes.raw[k] * dz;
   }
@@ -174,7 +189,7 @@ OTNFM_HD float spline_gradient(const float* raw, float phi, const SplineShape& s
   dphi = 0.0f;
   if (!(point > -shape.box && point < shape.box)) return dy;
   const SplineBin bin = find_spline_bin(raw, phi, shape, point, inverse);
-  const SplinePoint p = spline_point(bin, inverse ? spline_place_of(bin, point) : (point - bin.x) / bin.width);
+  const SplinePoint p = spline_point(bin, inverse ? spline_place_of_y(bin, point) : spline_place_of_x(bin, point));
   const float slope = p.s * p.s * p.M / (p.D * p.D), turn = 1.0f - 2.0f * p.xi;
   const float beta = bin.slope_after + bin.slope_before - 2.0f * p.s;
   // d(log slope)/d(xi)

@@ -30,7 +30,7 @@ struct Spline {
     for (int k = 0; k < bins; ++k) sum += std::exp(phi * raw[k]);
     std::vector<double> at = {-kBox};
     for (int k = 0; k < bins; ++k)
-      at.push_back(at.back() + 2 * kBox * (1e-2 + (1 - 1e-2 * bins) * std::exp(phi * raw[k]) / sum));
+      at.push_back(at.back() + 2 * kBox * (0.5 / bins + 0.5 * std::exp(phi * raw[k]) / sum));
     return at;
   }
 

@@ -14,6 +14,27 @@ namespace {
 
 constexpr const char* kSources[] = {"gaussian", "moons", "rows", "gaussian-fit", "gaussian-fit-diagonal"};
 
+const nlohmann::json kClosedForm[] = {
+    {{"family", "coupling"}, {"dimension", 2}, {"blocks", 3}, {"width", 19}, {"depth", 2}},
+    {{"family", "coupling"}, {"dimension", 7}, {"blocks", 2}, {"width", 33}, {"depth", 1}},
+    {{"family", "coupling-spline"}, {"dimension", 5}, {"blocks", 2}, {"width", 17}, {"depth", 2}}};
+const nlohmann::json kFixedPoint[] = {
+    {{"family", "gru"}, {"dimension", 3}, {"blocks", 2}, {"width", 17}, {"depth", 1}},
+    {{"family", "resnet"}, {"dimension", 2}, {"blocks", 2}, {"width", 17}, {"depth", 1}, {"invertible", true}}};
+
+/// Of every source with the free flow, and of every other family.
+struct Kind {
+  nlohmann::json flow;
+  const char* source;
+};
+std::vector<Kind> kinds(std::int64_t width) {
+  std::vector<Kind> list;
+  for (const char* source : kSources) list.push_back({small_flow(2, width), source});
+  for (const nlohmann::json& flow : kClosedForm) list.push_back({flow, "gaussian"});
+  for (const nlohmann::json& flow : kFixedPoint) list.push_back({flow, "gaussian"});
+  return list;
+}
+
 std::uint64_t fresh_seed() {
   const std::uint64_t seed = std::random_device{}();
   testing::Test::RecordProperty("seed", std::to_string(seed));
@@ -29,12 +50,12 @@ std::vector<float> sample_all(const Generator& generator, std::uint64_t seed, st
 
 TEST(Generator, AllocatesNothingAfterPrepare) {
   const std::uint64_t seed = fresh_seed();
-  for (const char* source : kSources)
+  for (const auto& [flow, source] : kinds(33))
     for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
-      const Generator generator(make_model(small_flow(2), source, Device::cpu, seed), Device::cpu,
-                                {.precision = precision});
+      const Generator generator(make_model(flow, source, Device::cpu, seed), Device::cpu, {.precision = precision});
       GeneratorContext context = generator.prepare(70);
-      std::vector<float> out(2 * 150), noise(2 * 150, 0.5f);
+      const std::int64_t d = generator.dimension();
+      std::vector<float> out(static_cast<std::size_t>(d * 150)), noise(out.size(), 0.5f);
       std::int64_t allocations = -1;
       // A thread that has done nothing before: what is kept for each thread must not be made by the first call.
       std::thread([&] {
@@ -42,13 +63,13 @@ TEST(Generator, AllocatesNothingAfterPrepare) {
         for (std::int64_t call = 0; call < 1000; ++call) {
           const std::int64_t n = call % 150;
           if (call % 5 == 4)
-            context.sample(nullptr, View<const float>(View<float>(noise.data(), {n, 2})), {out.data(), {n, 2}});
+            context.sample(nullptr, View<const float>(noise.data(), {n, d}), {out.data(), {n, d}});
           else
-            context.sample(nullptr, seed, call, {out.data(), {n, 2}});
+            context.sample(nullptr, seed, call, {out.data(), {n, d}});
         }
         allocations = counted.count();
       }).join();
-      EXPECT_EQ(allocations, 0) << source;
+      EXPECT_EQ(allocations, 0) << flow << source;
     }
 }
 
@@ -64,10 +85,10 @@ TEST(Generator, TheCountSeesAllocations) {
 TEST(Generator, SamplesDoNotDependOnHowTheyAreAskedFor) {
   const std::uint64_t seed = fresh_seed();
   std::mt19937_64 random(seed);
-  for (const char* source : kSources)
+  for (const auto& [flow, source] : kinds(67))
     for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
-      const Generator generator(make_model(small_flow(2, 67), source, Device::cpu, seed), Device::cpu,
-                                {.precision = precision});
+      const Generator generator(make_model(flow, source, Device::cpu, seed), Device::cpu, {.precision = precision});
+      const std::int64_t d = generator.dimension();
       constexpr std::int64_t kSamples = 611;
       const std::vector<float> whole = sample_all(generator, seed, kSamples);
       for (int round = 0; round < 4; ++round) {
@@ -76,20 +97,18 @@ TEST(Generator, SamplesDoNotDependOnHowTheyAreAskedFor) {
         for (std::int64_t begin = 0; begin < kSamples;) {
           const std::uint64_t most = random() % 2 == 0 ? 17 : 200;  // few rows have kernels of their own
           const auto n = std::min<std::int64_t>(kSamples - begin, static_cast<std::int64_t>(1 + random() % most));
-          context.sample(nullptr, seed, begin, {parts.data() + 2 * begin, {n, 2}});
+          context.sample(nullptr, seed, begin, {parts.data() + d * begin, {n, d}});
           begin += n;
         }
-        ASSERT_EQ(whole, parts) << source << ", seed " << seed;
+        ASSERT_EQ(whole, parts) << flow << source << ", seed " << seed;
       }
       std::vector<float> noise(whole.size()), mapped(whole.size());
-      generator.noise(seed, 0, {noise.data(), {kSamples, 2}});
+      generator.noise(seed, 0, {noise.data(), {kSamples, d}});
       GeneratorContext several = generator.prepare(kSamples, {.threads = 0});
-      several.sample(nullptr, View<const float>(View<float>(noise.data(), {kSamples, 2})),
-                     {mapped.data(), {kSamples, 2}});
-      EXPECT_EQ(whole, mapped) << source << ", noise of the host, all threads; seed " << seed;
-      several.sample(nullptr, View<const float>(View<float>(noise.data(), {kSamples, 2})),
-                     {noise.data(), {kSamples, 2}});
-      EXPECT_EQ(whole, noise) << source << ", in place; seed " << seed;
+      several.sample(nullptr, View<const float>(noise.data(), {kSamples, d}), {mapped.data(), {kSamples, d}});
+      EXPECT_EQ(whole, mapped) << flow << source << ", noise of the host, all threads; seed " << seed;
+      several.sample(nullptr, View<const float>(noise.data(), {kSamples, d}), {noise.data(), {kSamples, d}});
+      EXPECT_EQ(whole, noise) << flow << source << ", in place; seed " << seed;
     }
 }
 
@@ -201,14 +220,6 @@ TEST(Generator, NamesWhatIsWrong) {
 }
 
 // --- The way back
-
-const nlohmann::json kClosedForm[] = {
-    {{"family", "coupling"}, {"dimension", 2}, {"blocks", 3}, {"width", 19}, {"depth", 2}},
-    {{"family", "coupling"}, {"dimension", 7}, {"blocks", 2}, {"width", 33}, {"depth", 1}},
-    {{"family", "coupling-spline"}, {"dimension", 5}, {"blocks", 2}, {"width", 17}, {"depth", 2}}};
-const nlohmann::json kFixedPoint[] = {
-    {{"family", "gru"}, {"dimension", 3}, {"blocks", 2}, {"width", 17}, {"depth", 1}},
-    {{"family", "resnet"}, {"dimension", 2}, {"blocks", 2}, {"width", 17}, {"depth", 1}, {"invertible", true}}};
 
 TEST(Generator, TheWayBackAllocatesNothingWhereItIsInClosedForm) {
   const std::uint64_t seed = fresh_seed();

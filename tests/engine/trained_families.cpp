@@ -163,6 +163,7 @@ void check(const fs::path& file, std::mt19937_64& random) {
   }
   EXPECT_LE(found.round_trip.norm(), 1e-5);
   EXPECT_LE(found.log_det.norm(), 1e-4);
+  EXPECT_LE(found.log_det.worst, 1e-4);
   EXPECT_LE(found.skipped, kPoints);
   if (std::getenv("OTNFM_VERBOSE") || std::getenv("OTNFM_MODELS"))
     std::printf(

@@ -216,8 +216,7 @@ class ReferenceBlock {
       std::vector<double> at(1, -box);
       at.reserve(bins + 1);
       for (std::int64_t k = 0; k < bins; ++k)
-        at.push_back(at.back() +
-                     2 * box * (0.01 + (1 - 0.01 * static_cast<double>(bins)) * std::exp(phi * sizes[k]) / sum));
+        at.push_back(at.back() + 2 * box * (0.5 / static_cast<double>(bins) + 0.5 * std::exp(phi * sizes[k]) / sum));
       return at;
     };
     const std::vector<double> xs = knots(raw), ys = knots(raw + bins);
@@ -251,9 +250,12 @@ TEST(Families, LogDeterminantsAgreeWithTheJacobian) {
       for (const std::int64_t k : {0, 1}) {
         const std::vector<Numbers> at = run(stream, d, t, x, [&](Tape& tape, Tensor time, Tensor points) {
           const BlockWithLogDet block = flow->forward_block_with_log_det(tape, k, time, points);
-          return std::vector<Tensor>{block.y, block.log_det, flow->forward_block(tape, k, time, points)};
+          const BlockWithLogDet back = flow->inverse_block_with_log_det(tape, k, time, block.y);
+          return std::vector<Tensor>{block.y, block.log_det, flow->forward_block(tape, k, time, points),
+                                     back.y,  back.log_det,  flow->inverse_block(tape, k, time, block.y)};
         });
         EXPECT_EQ(at[0], at[2]);
+        EXPECT_EQ(at[3], at[5]);
         const ReferenceBlock reference(stream, *flow, k, t);
         for (std::int64_t b = 0; b < B; ++b) {
           const std::vector<double> point(x.begin() + b * d, x.begin() + (b + 1) * d), y = reference(point);
@@ -270,6 +272,8 @@ TEST(Families, LogDeterminantsAgreeWithTheJacobian) {
           const double want = std::log(std::abs(determinant(jacobian, d)));
           EXPECT_TRUE(std::abs(at[1][b] - want) <= 1e-4 * std::max(1.0, std::abs(want)))
               << configuration << ": " << at[1][b] << " " << want;
+          EXPECT_TRUE(std::abs(at[4][b] + want) <= 1e-4 * std::max(1.0, std::abs(want)))
+              << configuration << ": the inverse's " << at[4][b] << " " << -want;
         }
       }
     }
@@ -305,6 +309,35 @@ TEST(Families, ResidualsContract) {
           EXPECT_TRUE(worst < 1) << configuration << " block " << k << ": " << worst;
         }
       }
+  }
+}
+
+TEST(Families, FixedWeightsMakeTheSameMap) {
+  std::mt19937 random(std::random_device{}());
+  for (const Device device : devices()) {
+    Stream stream(device);
+    for (const nlohmann::json& configuration : contractions()) {
+      const std::unique_ptr<Flow> flow = random_flow(configuration, device, random, 0.5f, /*training=*/true);
+      const Numbers x = random_points(33 * flow->dimension(), random, 2.0f);
+      std::string listing;
+      const auto map = [&] {
+        return run(stream, flow->dimension(), 0.75f, x, [&](Tape& tape, Tensor t, Tensor points) {
+          const Tensor y = flow->forward(tape, t, points), block = flow->forward_block(tape, 1, t, points);
+          listing = tape.listing();
+          return std::vector<Tensor>{y, block};
+        });
+      };
+      const std::vector<Numbers> before = map();
+      EXPECT_NE(listing.find("power_iteration"), std::string::npos);
+      flow->fix_weights();
+      EXPECT_EQ(map(), before) << configuration;
+      EXPECT_EQ(listing.find("power_iteration"), std::string::npos);
+      // A step that learns has the iteration in it all the same.
+      Tape step(device);
+      const Held points(stream, x, flow->dimension()), times(stream, Numbers(33, 0.5f), 1);
+      flow->forward(step, step.external(times.view), step.external(points.view));
+      EXPECT_NE(step.listing().find("power_iteration"), std::string::npos);
+    }
   }
 }
 

@@ -173,7 +173,7 @@ class FlowInDouble {
       Numbers parts;
       Number sum(0.0);
       for (std::size_t k = 0; k < bins; ++k) parts.push_back(exp(phi * raw[first + k])), sum += parts.back();
-      for (Number& part : parts) part = 2 * box * (0.01 + (1 - 0.01 * static_cast<double>(bins)) * (part / sum));
+      for (Number& part : parts) part = 2 * box * (0.5 / static_cast<double>(bins) + 0.5 * (part / sum));
       return parts;
     };
     const auto slope = [&](std::size_t knot) {

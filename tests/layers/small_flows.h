@@ -147,6 +147,9 @@ class AdditiveCoupling : public Flow {
   BlockWithLogDet forward_block_with_log_det(Tape& tape, std::int64_t k, Tensor t, Tensor x) override {
     return {move(tape, k, t, x, 1), scale(tape, t, 0)};
   }
+  BlockWithLogDet inverse_block_with_log_det(Tape& tape, std::int64_t k, Tensor t, Tensor y) override {
+    return {move(tape, k, t, y, -1), scale(tape, t, 0)};
+  }
 
  private:
   static constexpr std::int64_t kMostRows = 4096;
