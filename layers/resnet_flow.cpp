@@ -22,17 +22,20 @@ ResNetFlow::ResNetFlow(const Options& options) : options_(options) {
   if (options.invertible) norm_.declare(parameters_, "singular_vectors");
 }
 
-Tensor ResNetFlow::forward(Tape& tape, Tensor t, Tensor x) {
+ResNetFlowShape ResNetFlow::shape() const {
   const bool phi_has_terms = is_fourier(options_.time_function);
   const bool phi_has_weights = options_.time_function != TimeFunctionKind::identity;
-  const ResNetFlowShape shape = {.dimension = options_.dimension,
-                                 .blocks = options_.blocks,
-                                 .width = options_.width,
-                                 .depth = options_.depth,
-                                 .phi_weights = phi_has_terms ? 2 * options_.fourier_terms : (phi_has_weights ? 1 : 0),
-                                 .activation = options_.activation,
-                                 .phi = options_.time_function};
-  if (!one_kernel || !fused_resnet_fits(tape, shape, precision)) return Flow::forward(tape, t, x);
+  return {.dimension = options_.dimension,
+          .blocks = options_.blocks,
+          .width = options_.width,
+          .depth = options_.depth,
+          .phi_weights = phi_has_terms ? 2 * options_.fourier_terms : (phi_has_weights ? 1 : 0),
+          .activation = options_.activation,
+          .phi = options_.time_function};
+}
+
+Tensor ResNetFlow::packed_weights(Tape& tape) {
+  if (fixed_ && !tape.learns()) return tape.external(fixed_weights_);
   std::vector<ResNetBlockWeights> weights(blocks_.size());
   for (std::size_t k = 0; k < blocks_.size(); ++k) {
     weights[k].phi = blocks_[k].phi.weight(tape, parameters_);
@@ -42,7 +45,26 @@ Tensor ResNetFlow::forward(Tape& tape, Tensor t, Tensor x) {
       weights[k].biases.push_back(tape.parameter(parameters_, layer.bias()));
     }
   }
-  return fused_resnet(tape, shape, t, x, weights, precision);
+  return pack_resnet_weights(tape, shape(), weights);
+}
+
+void ResNetFlow::fix_weights() {
+  if (options_.invertible) norm_.fix(parameters_);
+  auto tape = std::make_unique<Tape>(parameters_.device(), Tape::Options{.training = false});
+  if (fixed_ || !fused_resnet_fits(*tape, shape(), precision)) return;
+  const Tensor packed = packed_weights(*tape);
+  tape->keep(packed);
+  tape->plan();
+  Stream stream(parameters_.device());
+  tape->run(stream);
+  stream.synchronize();
+  fixed_weights_ = tape->view(packed);
+  fixed_ = std::move(tape);
+}
+
+Tensor ResNetFlow::forward(Tape& tape, Tensor t, Tensor x) {
+  if (!one_kernel || !fused_resnet_fits(tape, shape(), precision)) return Flow::forward(tape, t, x);
+  return fused_resnet(tape, shape(), t, x, packed_weights(tape), precision);
 }
 
 Tensor ResNetFlow::forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) {

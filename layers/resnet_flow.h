@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "kernels/resnet_flow.h"
 #include "layers/flow.h"
 #include "layers/linear.h"
 #include "layers/time_function.h"
@@ -37,7 +38,7 @@ class ResNetFlow : public Flow {
   std::int64_t block_count() const override { return options_.blocks; }
   Tensor forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) override;
   Inversion inversion() const override { return options_.invertible ? Inversion::fixed_point : Inversion::none; }
-  void fix_weights() override { norm_.fix(parameters_); }
+  void fix_weights() override;
   nlohmann::json configuration() const override;
   std::int64_t dimension() const override { return options_.dimension; }
 
@@ -46,9 +47,15 @@ class ResNetFlow : public Flow {
     TimeFunctionLayer phi;
     Mlp g;
   };
+  ResNetFlowShape shape() const;
+  Tensor packed_weights(Tape& tape);
+
   Options options_;
   std::vector<Block> blocks_;
   SpectralNorm norm_;  // of an invertible flow
+  // Of all weights in one piece, where they are fixed: whose memory they lie in.
+  std::unique_ptr<Tape> fixed_;
+  View<float> fixed_weights_;
 };
 
 std::unique_ptr<Flow> make_resnet_flow(const nlohmann::json& configuration);

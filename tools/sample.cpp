@@ -68,7 +68,7 @@ void sample(const SampleFlags& flags) {
   }
   const View<float> x0(noise.data(), {flags.n, d}), x1(samples.data(), {flags.n, d});
   generator.noise(flags.common.seed, 0, x0);
-  GeneratorContext context = generator.prepare(std::clamp<std::int64_t>(flags.n, 1, 4096), {.threads = 0});
+  GeneratorContext context = generator.prepare(std::clamp<std::int64_t>(flags.n, 1, 65536), {.threads = 0});
   const auto start = std::chrono::steady_clock::now();
   context.sample(nullptr, x0, x1);
   context.synchronize();

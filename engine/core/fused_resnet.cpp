@@ -1,7 +1,5 @@
 #include "engine/core/fused_resnet.h"
 
-#include <algorithm>
-
 #include "kernels/copy.h"
 #include "kernels/cpu/packed_linear.h"
 
@@ -70,40 +68,34 @@ bool fused_resnet_fits(const Tape& tape, const ResNetFlowShape& shape, Precision
   return resnet_flow_fits(shape) && !(tape.training() && precision == Precision::bfloat16);
 }
 
-Tensor fused_resnet(Tape& tape, const ResNetFlowShape& shape, Tensor t, Tensor x,
-                    const std::vector<ResNetBlockWeights>& blocks, Precision precision) {
-  const std::vector<Tensor> weights = in_order(blocks);
-  const auto given = [&](const Tensor& weight) { return tape.is_given(weight); };
-  const bool rounded = precision == Precision::bfloat16;
-  Tensor packed;
-  View<const std::uint8_t> laid_out;
-  if (tape.packed_weights() != nullptr && std::all_of(weights.begin(), weights.end(), given)) {
-    // They do not change any more: once for all runs, and for all tapes.
-    std::vector<View<const float>> parts(weights.size());
-    for (std::size_t k = 0; k < parts.size(); ++k) parts[k] = weights[k].flat();
-    const View<const float> all = tape.packed_weights()->concatenated(parts);
-    packed = tape.external(all);
-    laid_out = tape.packed_weights()->resnet_flow(shape, all, rounded);
-  } else {
-    packed = tape.make({shape.weight_count()});
-    std::int64_t at = 0;
-    for (const Tensor& weight : weights) {
-      pack(tape, weight, packed, at);
-      at += weight.flat().shape[0];
-    }
+Tensor pack_resnet_weights(Tape& tape, const ResNetFlowShape& shape, const std::vector<ResNetBlockWeights>& blocks) {
+  const Tensor packed = tape.make({shape.weight_count()});
+  std::int64_t at = 0;
+  for (const Tensor& weight : in_order(blocks)) {
+    pack(tape, weight, packed, at);
+    at += weight.flat().shape[0];
   }
+  return packed;
+}
+
+Tensor fused_resnet(Tape& tape, const ResNetFlowShape& shape, Tensor t, Tensor x, Tensor weights, Precision precision) {
+  const bool rounded = precision == Precision::bfloat16;
+  View<const std::uint8_t> laid_out;
+  // They do not change any more: once for all runs, and for all tapes.
+  if (tape.packed_weights() != nullptr && tape.is_given(weights))
+    laid_out = tape.packed_weights()->resnet_flow(shape, weights.flat(), rounded);
   const Tensor y = tape.make(x.shape());
   View<std::uint8_t> kept;
   if (tape.training()) kept = tape.make({resnet_flow_kept_bytes(shape, x.rows())}, DType::uint8).view<std::uint8_t>();
   tape.record(resnet_flow_forward, ResNetFlowForward{.t = t.flat(),
                                                      .x = x.view(),
-                                                     .weights = packed.flat(),
+                                                     .weights = weights.flat(),
                                                      .y = y.view(),
                                                      .kept = kept,
                                                      .packed = laid_out,
                                                      .shape = shape,
                                                      .bfloat16 = rounded});
-  tape.differentiate({x, packed}, y, flow_rule);
+  tape.differentiate({x, weights}, y, flow_rule);
   return y;
 }
 

@@ -18,8 +18,11 @@ struct ResNetBlockWeights {
 /// Whether fused_resnet takes this flow on this tape. In training there is none of bfloat16.
 bool fused_resnet_fits(const Tape& tape, const ResNetFlowShape& shape, Precision precision);
 
-/// x <- x + phi_k(t) * g_k([x, t]), block after block. t [B, 1], x [B, d] -> [B, d]. No gradient flows to t.
-Tensor fused_resnet(Tape& tape, const ResNetFlowShape& shape, Tensor t, Tensor x,
-                    const std::vector<ResNetBlockWeights>& blocks, Precision precision);
+/// All weights behind one another, as the kernel wants them. -> [shape.weight_count()]
+Tensor pack_resnet_weights(Tape& tape, const ResNetFlowShape& shape, const std::vector<ResNetBlockWeights>& blocks);
+
+/// x <- x + phi_k(t) * g_k([x, t]), block after block. t [B, 1], x [B, d], weights of pack_resnet_weights -> [B, d]. No
+/// gradient flows to t.
+Tensor fused_resnet(Tape& tape, const ResNetFlowShape& shape, Tensor t, Tensor x, Tensor weights, Precision precision);
 
 }  // namespace otnfm

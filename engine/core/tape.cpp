@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <string_view>
 
 #include "kernels/check.h"
 #include "kernels/copy.h"
@@ -327,6 +328,10 @@ Graph Tape::capture(Stream& stream) {
   if (options_.check_finite)
     throw InputError("a tape that checks its outputs cannot be captured: the check waits for the device");
   return Graph::capture(stream, [&] { run(stream); });
+}
+
+bool Tape::calls(const char* op) const {
+  return std::any_of(nodes_.begin(), nodes_.end(), [&](const Node& node) { return std::string_view(node.name) == op; });
 }
 
 std::string Tape::listing() const {

@@ -159,6 +159,8 @@ class Tape {
   }
 
   std::size_t node_count() const { return nodes_.size(); }
+  /// Whether the op of this kName is among the kernels.
+  bool calls(const char* op) const;
   std::size_t planned_bytes() const { return planned_bytes_; }    ///< memory that the plan uses
   std::size_t unshared_bytes() const { return unshared_bytes_; }  ///< memory that it would use without reuse
   /// One line a kernel: name and shapes, for people and for tests.

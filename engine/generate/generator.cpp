@@ -1,8 +1,9 @@
 // The rows of a call are made in passes. A pass is a tape of a fixed number of rows, planned once, with its graph on
 // CUDA. On the CPU there are passes of 1, 2, 4, 8, 16, 64 and 256 rows: small ones so that a single sample costs one
 // row, none larger since 256 rows of activations still lie in the second-level cache. The last pass may be filled up
-// with rows whose results nobody reads. On CUDA there is one size only: a GEMM library has another algorithm, so other
-// last bits, for another size.
+// with rows whose results nobody reads. On CUDA they are of 1,024 rows, which one row takes as long as, and where no
+// product is a GEMM library's also of 4,096 and more: the library has another algorithm, so other last bits, for
+// another size.
 #include "engine/generate/generator.h"
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <limits>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "engine/data/gaussian_density.h"
@@ -21,13 +23,15 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/elementwise.h"
 #include "kernels/fill.h"
+#include "kernels/matmul.h"
 #include "kernels/reduce.h"
 
 namespace otnfm {
 namespace {
 
 constexpr std::int64_t kHostPasses[] = {1, 2, 4, 8, 16, 64, 256};
-constexpr std::int64_t kDevicePass = 1024;
+constexpr std::int64_t kDevicePasses[] = {1024, 4096, 16384, 65536};
+constexpr std::int64_t kMostRows = 65536;
 
 /// What a tape makes of its rows: x1 = F(1, x0) [rows, d], x0 = F(1, .)^-1(x1) [rows, d], log p(x1) [rows, 1].
 enum class Task { sample, inverse, log_prob };
@@ -95,10 +99,15 @@ struct Generator::State {
   State(Model taken, Device where, const Options& options) : model(std::move(taken)), device(where) {
     model.flow->precision = options.precision;
     model.flow->fix_weights();
+    if (device == Device::cpu) return;
+    Tape tape(device, Tape::Options{.training = false});
+    model.flow->forward(tape, tape.make({1, 1}), tape.make({1, model.dimension()}));
+    by_library = model.source.fit() != nullptr || tape.calls(Matmul::kName) || tape.calls(MatmulBfloat16::kName);
   }
 
   Model model;
   Device device;
+  bool by_library = false;       // CUDA: some products of a sample or its noise are the GEMM library's
   mutable std::mutex recording;  // Flow::forward is not const
   mutable cpu::PackedWeights packed;
   mutable std::unique_ptr<Density> density;  // once it is wanted
@@ -135,8 +144,10 @@ namespace {
 class Lane {
  public:
   Lane(const Generator::State& shared, std::int64_t max_batch, const PrepareOptions& options)
-      : stream_(shared.device), noise_(shared.model.source, shared.device, most_rows(shared.device, max_batch)) {
-    const std::int64_t d = shared.model.dimension(), most = most_rows(shared.device, max_batch);
+      : sizes_(sizes_for(shared, max_batch)),
+        stream_(shared.device),
+        noise_(shared.model.source, shared.device, sizes_.back()) {
+    const std::int64_t d = shared.model.dimension(), most = sizes_.back();
     memory_ = Memory(shared.device, static_cast<std::size_t>(most * (d + 1)) * sizeof(float), "a batch of noise");
     const View<float> x0(reinterpret_cast<float*>(memory_.data()), {most, d}), t(x0.data + most * d, {most, 1});
     zero_bytes(stream_, memory_.data(), memory_.bytes());
@@ -147,12 +158,10 @@ class Lane {
     for (const Task task : kTasks) {
       if (task == Task::inverse && !(options.inverse && shared.in_closed_form())) continue;
       if (task == Task::log_prob && !(options.log_prob && shared.in_closed_form())) continue;
-      if (shared.device == Device::cuda) {
-        passes_of(task).push_back(shared.record(task, kDevicePass, x0, t, stream_));
-        continue;
+      for (const std::int64_t rows : sizes_) {
+        if (shared.device == Device::cuda && task != Task::sample && rows != sizes_.front()) break;
+        passes_of(task).push_back(shared.record(task, rows, x0, t, stream_));
       }
-      for (const std::int64_t rows : kHostPasses)
-        if (rows <= most) passes_of(task).push_back(shared.record(task, rows, x0, t, stream_));
     }
   }
 
@@ -179,12 +188,15 @@ class Lane {
   }
 
  private:
-  static std::int64_t most_rows(Device device, std::int64_t max_batch) {
-    if (device == Device::cuda) return kDevicePass;
-    std::int64_t most = 1;
-    for (std::int64_t rows : kHostPasses)
-      if (fits(rows, max_batch)) most = rows;
-    return most;
+  static std::vector<std::int64_t> sizes_for(const Generator::State& shared, std::int64_t max_batch) {
+    const bool on_host = shared.device == Device::cpu;
+    const std::span<const std::int64_t> all = on_host             ? std::span<const std::int64_t>(kHostPasses)
+                                              : shared.by_library ? std::span<const std::int64_t>(kDevicePasses, 1)
+                                                                  : std::span<const std::int64_t>(kDevicePasses);
+    std::vector<std::int64_t> sizes;
+    for (const std::int64_t rows : all)
+      if (sizes.empty() || fits(rows, max_batch)) sizes.push_back(rows);
+    return sizes;
   }
 
   /// A pass is worth its work where more than half of its rows are wanted.
@@ -199,6 +211,7 @@ class Lane {
     return passes.front();
   }
 
+  std::vector<std::int64_t> sizes_;  // of passes, ascending
   Stream stream_;
   Noise noise_;
   Memory memory_;  // rows [most, d] and t [most, 1]
@@ -334,7 +347,7 @@ GeneratorContext& GeneratorContext::operator=(GeneratorContext&&) noexcept = def
 
 void GeneratorContext::sample(CUstream_st* stream, std::uint64_t seed, std::int64_t first_row, View<float> out) {
   require_rows("Generator::sample", "out", out, out.rows(), state_->shared->model.dimension());
-  if (first_row < 0 || first_row > std::numeric_limits<std::int64_t>::max() - out.rows() - kDevicePass)
+  if (first_row < 0 || first_row > std::numeric_limits<std::int64_t>::max() - out.rows() - kMostRows)
     throw InputError("the first row of samples must lie in 0 .. 2^63, not " + std::to_string(first_row));
   if (!state_->lanes.front()->noise().available())
     throw InputError("source " + state_->shared->model.source.name() +
@@ -344,7 +357,7 @@ void GeneratorContext::sample(CUstream_st* stream, std::uint64_t seed, std::int6
     const Stream::Redirected redirected(lane.stream(), stream);
     const Stream::Unchecked unchecked(lane.stream(), true);
     lane.run(Task::sample, out.row_slice(first, rows), [&](const Pass& pass, std::int64_t begin, std::int64_t count) {
-      // On CUDA always a whole pass, since a gaussian-fit is a matrix product too.
+      // On CUDA always a whole pass, since a gaussian-fit is a product of the GEMM library.
       lane.noise().draw(lane.stream(), seed, first_row + first + begin,
                         on_cuda ? pass.in : pass.in.row_slice(0, count));
     });

@@ -6,8 +6,8 @@
 //     context.sample(nullptr, seed, 0, out);                // no allocation, no lock, no log
 //
 // Sample i of a seed is the same bit for bit, however a request is split into calls and whatever number of threads or
-// contexts make it: on the CPU every row is computed by itself (kernels/resnet_flow.h, kernels/cpu/packed_linear.h), on
-// CUDA all in passes of one size.
+// contexts make it: every row is computed by itself (kernels/resnet_flow.h, kernels/cpu/packed_linear.h), or, on CUDA
+// where a GEMM library computes, all rows in passes of one size.
 #pragma once
 
 #include <cstdint>

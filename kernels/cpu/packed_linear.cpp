@@ -188,14 +188,6 @@ View<const bfloat16> PackedWeights::bfloat16s(View<const float> weight) {
   return find_or_pack(bfloat16_, weight);
 }
 
-View<const float> PackedWeights::concatenated(std::span<const View<const float>> weights) {
-  const std::lock_guard lock(mutex_);
-  std::vector<float>& all = concatenated_[weights.front().data];
-  if (all.empty())
-    for (const View<const float>& weight : weights) all.insert(all.end(), weight.data, weight.data + weight.size());
-  return {all.data(), {static_cast<std::int64_t>(all.size())}};
-}
-
 View<const std::uint8_t> PackedWeights::resnet_flow(const ResNetFlowShape& shape, View<const float> weights,
                                                     bool bfloat16) {
   const std::lock_guard lock(mutex_);

@@ -11,7 +11,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <utility>
 #include <vector>
 
@@ -42,14 +41,12 @@ class PackedWeights {
   /// weight [N, K], in host memory, known by its address.
   View<const float> float32(View<const float> weight);
   View<const bfloat16> bfloat16s(View<const float> weight);
-  /// Weights behind one another, each contiguous; known by the address of the first.
-  View<const float> concatenated(std::span<const View<const float>> weights);
   /// What resnet_flow_pack() makes of the weights of a whole flow, known by their address.
   View<const std::uint8_t> resnet_flow(const ResNetFlowShape& shape, View<const float> weights, bool bfloat16);
 
  private:
   std::mutex mutex_;
-  std::map<const float*, std::vector<float>> float32_, concatenated_;
+  std::map<const float*, std::vector<float>> float32_;
   std::map<const float*, std::vector<bfloat16>> bfloat16_;
   std::map<std::pair<const float*, bool>, Memory> resnet_flows_;
 };

@@ -185,8 +185,8 @@ TEST(Generator, OnCudaTakesTheCallersStreamAndMemory) {
   for (const char* source : {"gaussian", "moons", "gaussian-fit", "gaussian-fit-diagonal"}) {
     const Generator host(make_model(small_flow(2), source, Device::cpu, seed), Device::cpu);
     const Generator generator(make_model(small_flow(2), source, Device::cuda, seed), Device::cuda);
-    constexpr std::int64_t kSamples = 1100;
-    GeneratorContext context = generator.prepare(64);
+    constexpr std::int64_t kSamples = 2100;  // a pass of 1,024 rows and one of 4,096
+    GeneratorContext context = generator.prepare(kSamples);
     Stream mine(Device::cuda);
     const Memory memory(Device::cuda, 2 * kSamples * sizeof(float), "samples");
     const View<float> out(reinterpret_cast<float*>(memory.data()), {kSamples, 2});
@@ -201,7 +201,8 @@ TEST(Generator, OnCudaTakesTheCallersStreamAndMemory) {
     expect_near(sample_all(host, seed, kSamples), whole, 1e-5);
     zero_bytes(mine, memory.data(), memory.bytes());
     context.sample(mine.cuda(), seed, 0, out.row_slice(0, 37));
-    context.sample(mine.cuda(), seed, 37, out.row_slice(37, kSamples - 37));
+    context.sample(mine.cuda(), seed, 37, out.row_slice(37, 500));
+    context.sample(mine.cuda(), seed, 537, out.row_slice(537, kSamples - 537));
     EXPECT_EQ(whole, values()) << source;
   }
 }
