@@ -9,12 +9,12 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 #include "ot/certificate.h"
 #include "ot/costs/cost_columns.h"
 #include "ot/costs/float_costs.h"
 #include "ot/costs/widen.h"
 #include "ot/exact.h"
-#include "ot/host_vector.h"
 #include "ot/matching/batch.h"
 #include "ot/matching/dense_assignment.h"
 #include "ot/matching/dense_auction.h"
@@ -359,7 +359,10 @@ AuctionWorkspace& AuctionWorkspace::operator=(AuctionWorkspace&&) noexcept = def
 void solve_auction(const Problem& problem, const AuctionOptions& options, AuctionWorkspace& workspace,
                    Assignment& result) {
   auto& scratch = workspace.state().scratch;
-  if (scratch.empty()) scratch.resize(1);
+  naming_memory([&] { return "the auction of " + describe(problem); },
+                [&] {
+                  if (scratch.empty()) scratch.resize(1);
+                });
   solve_one(problem, options, scratch[0], result);
 }
 

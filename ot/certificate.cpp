@@ -13,8 +13,8 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 #include "ot/costs/lanes.h"
-#include "ot/host_vector.h"
 
 namespace otnfm {
 namespace {

@@ -6,9 +6,9 @@
 
 #include "kernels/check.h"
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 #include "ot/certificate.h"
 #include "ot/costs/cost_rows.h"
-#include "ot/host_vector.h"
 #include "ot/matching/dense_assignment.h"
 #include "ot/solve_limits.h"
 

@@ -7,6 +7,7 @@
 
 #include "kernels/auction_lists.h"
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 #include "kernels/matmul.h"
 #include "kernels/memory.h"
 #include "ot/auction.h"
@@ -14,7 +15,6 @@
 #include "ot/costs/cost_columns.h"
 #include "ot/costs/float_costs.h"
 #include "ot/costs/widen.h"
-#include "ot/host_vector.h"
 #include "ot/matching/short_list_assignment.h"
 #include "ot/solve_limits.h"
 

@@ -9,12 +9,12 @@
 
 #include "kernels/error.h"
 #include "kernels/fixed_point_step.h"
+#include "kernels/host_vector.h"
 #include "kernels/sinkhorn_resident.h"
 #include "ot/costs/widen.h"
 #include "ot/entropic/device_plan.h"
 #include "ot/entropic/sinkhorn_setup.h"
 #include "ot/entropic/thread_limit.h"
-#include "ot/host_vector.h"
 #include "ot/solve_limits.h"
 
 namespace otnfm {

@@ -10,9 +10,9 @@
 #include "kernels/check.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 #include "ot/certificate.h"
 #include "ot/costs/cost_rows.h"
-#include "ot/host_vector.h"
 #include "ot/matching/batch.h"
 #include "ot/matching/dense_assignment.h"
 #include "ot/matching/multilevel.h"
@@ -184,7 +184,10 @@ ExactWorkspace& ExactWorkspace::operator=(ExactWorkspace&&) noexcept = default;
 
 void solve_exact(const Problem& problem, const ExactOptions& options, ExactWorkspace& workspace, Assignment& result) {
   auto& scratch = workspace.state().scratch;
-  if (scratch.empty()) scratch.resize(1);
+  naming_memory([&] { return "the exact assignment of " + describe(problem); },
+                [&] {
+                  if (scratch.empty()) scratch.resize(1);
+                });
   solve_one(problem, options, scratch[0], result);
 }
 

@@ -8,9 +8,9 @@
 
 #include "kernels/biased_argmin.h"
 #include "kernels/check.h"
+#include "kernels/host_vector.h"
 #include "kernels/memory.h"
 #include "ot/costs/spatial_order.h"
-#include "ot/host_vector.h"
 
 namespace otnfm {
 namespace {

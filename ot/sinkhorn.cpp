@@ -6,11 +6,11 @@
 #include <cmath>
 
 #include "kernels/fixed_point_step.h"
+#include "kernels/host_vector.h"
 #include "ot/costs/widen.h"
 #include "ot/entropic/sinkhorn_setup.h"
 #include "ot/entropic/sinkhorn_state.h"
 #include "ot/entropic/thread_limit.h"
-#include "ot/host_vector.h"
 #include "ot/solve_limits.h"
 
 namespace otnfm {

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "kernels/cpu/parallel.h"
-#include "ot/host_vector.h"
+#include "kernels/host_vector.h"
 
 namespace otnfm {
 namespace {

@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/host_vector.h"
 #include "ot/costs/cost_rows.h"
-#include "ot/host_vector.h"
 #include "ot/matching/short_list_assignment.h"
 
 namespace otnfm {

@@ -8,8 +8,8 @@
 
 #include <cstdint>
 
+#include "kernels/host_vector.h"
 #include "ot/cost.h"
-#include "ot/host_vector.h"
 
 namespace otnfm {
 

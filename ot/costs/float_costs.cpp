@@ -4,9 +4,9 @@
 #include <limits>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/host_vector.h"
 #include "kernels/matmul.h"
 #include "ot/costs/widen.h"
-#include "ot/host_vector.h"
 
 namespace otnfm {
 namespace {

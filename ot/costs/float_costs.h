@@ -7,10 +7,10 @@
 #include <optional>
 #include <span>
 
+#include "kernels/host_vector.h"
 #include "kernels/stream.h"
 #include "ot/cost.h"
 #include "ot/costs/cost_columns.h"
-#include "ot/host_vector.h"
 
 namespace otnfm {
 

@@ -4,10 +4,10 @@
 #include <cmath>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/host_vector.h"
 #include "kernels/matmul.h"
 #include "ot/costs/float_lanes.h"
 #include "ot/costs/widen.h"
-#include "ot/host_vector.h"
 
 namespace otnfm {
 namespace {

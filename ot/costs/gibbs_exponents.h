@@ -17,11 +17,11 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/host_vector.h"
 #include "kernels/memory.h"
 #include "kernels/stream.h"
 #include "ot/cost.h"
 #include "ot/costs/cost_rows.h"
-#include "ot/host_vector.h"
 
 namespace otnfm {
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "ot/host_vector.h"
+#include "kernels/host_vector.h"
 
 namespace otnfm {
 namespace {

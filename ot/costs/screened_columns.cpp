@@ -6,8 +6,8 @@
 #include <mutex>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/host_vector.h"
 #include "ot/costs/pair_cost.h"
-#include "ot/host_vector.h"
 
 namespace otnfm {
 namespace {

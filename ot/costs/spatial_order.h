@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-#include "ot/host_vector.h"
+#include "kernels/host_vector.h"
 
 namespace otnfm {
 

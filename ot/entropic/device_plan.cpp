@@ -7,10 +7,10 @@
 #include <limits>
 
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 #include "kernels/matmul.h"
 #include "ot/costs/cost_rows.h"
 #include "ot/entropic/sinkhorn_setup.h"
-#include "ot/host_vector.h"
 
 namespace otnfm {
 namespace {

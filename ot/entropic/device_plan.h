@@ -3,11 +3,11 @@
 
 #include <span>
 
+#include "kernels/host_vector.h"
 #include "kernels/memory.h"
 #include "kernels/soft_transform.h"
 #include "ot/costs/gibbs_exponents.h"
 #include "ot/device_sinkhorn.h"
-#include "ot/host_vector.h"
 
 namespace otnfm {
 

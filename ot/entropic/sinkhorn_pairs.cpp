@@ -9,6 +9,7 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/device/philox.h"
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 #include "ot/certificate.h"
 #include "ot/costs/cost_columns.h"
 #include "ot/costs/cost_rows.h"
@@ -16,7 +17,6 @@
 #include "ot/costs/screened_columns.h"
 #include "ot/entropic/sinkhorn_state.h"
 #include "ot/entropic/thread_limit.h"
-#include "ot/host_vector.h"
 #include "ot/matching/short_list_assignment.h"
 #include "ot/solve_limits.h"
 

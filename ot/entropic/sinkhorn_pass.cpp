@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/host_vector.h"
 #include "ot/costs/float_lanes.h"
-#include "ot/host_vector.h"
 
 namespace otnfm {
 namespace {

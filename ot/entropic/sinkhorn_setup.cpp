@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "kernels/error.h"
-#include "ot/host_vector.h"
+#include "kernels/host_vector.h"
 
 namespace otnfm {
 namespace {

@@ -6,8 +6,8 @@
 #include <functional>
 #include <span>
 
+#include "kernels/host_vector.h"
 #include "ot/costs/gibbs_exponents.h"
-#include "ot/host_vector.h"
 #include "ot/sinkhorn.h"
 
 namespace otnfm {

@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
+#include "kernels/host_vector.h"
 #include "ot/costs/gibbs_exponents.h"
 #include "ot/entropic/sinkhorn_pass.h"
-#include "ot/host_vector.h"
 #include "ot/matching/short_list_assignment.h"
 #include "ot/sinkhorn.h"
 

@@ -8,9 +8,9 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 #include "ot/assignment.h"
 #include "ot/cost.h"
-#include "ot/host_vector.h"
 
 namespace otnfm {
 

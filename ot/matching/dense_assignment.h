@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <span>
 
-#include "ot/host_vector.h"
+#include "kernels/host_vector.h"
 #include "ot/solve_limits.h"
 
 namespace otnfm {

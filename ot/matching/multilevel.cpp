@@ -6,9 +6,9 @@
 #include <numeric>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/host_vector.h"
 #include "ot/costs/spatial_order.h"
 #include "ot/costs/widen.h"
-#include "ot/host_vector.h"
 #include "ot/matching/epsilon_scaling.h"
 
 namespace otnfm {

@@ -12,10 +12,10 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/host_vector.h"
 #include "ot/assignment.h"
 #include "ot/cost.h"
 #include "ot/costs/point_scan.h"
-#include "ot/host_vector.h"
 #include "ot/matching/short_list_assignment.h"
 #include "ot/solve_limits.h"
 

@@ -8,10 +8,10 @@
 // n^2 floats of memory replace 3 n^2 d FLOPs in double and n^2 doubles.
 #pragma once
 
+#include "kernels/host_vector.h"
 #include "ot/assignment.h"
 #include "ot/cost.h"
 #include "ot/costs/gibbs_exponents.h"
-#include "ot/host_vector.h"
 #include "ot/matching/dense_assignment.h"
 #include "ot/matching/short_list_assignment.h"
 #include "ot/sinkhorn.h"

@@ -5,7 +5,7 @@
 #include <functional>
 #include <limits>
 
-#include "ot/host_vector.h"
+#include "kernels/host_vector.h"
 
 namespace otnfm {
 namespace {

@@ -12,7 +12,7 @@
 #include <limits>
 #include <span>
 
-#include "ot/host_vector.h"
+#include "kernels/host_vector.h"
 #include "ot/matching/epsilon_scaling.h"
 #include "ot/solve_limits.h"
 

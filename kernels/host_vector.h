@@ -1,5 +1,5 @@
-// What a solver keeps on the host while it solves: std::vector, but where memory does not suffice the solver's caller
-// is told how much was wanted and what for, in the words of Memory (kernels/memory.h).
+// What a solver takes of the host's memory while it solves: std::vector, but where memory does not suffice the solver's
+// caller is told how much was wanted and what for, in the words of Memory (kernels/memory.h).
 #pragma once
 
 #include <cstddef>
@@ -57,13 +57,16 @@ void assign_result(std::vector<T>& values, const Values& found) {
   }
 }
 
-/// work(), and where memory does not suffice for it RunError "out of memory on cpu: N bytes for " and purpose().
+/// work(), and where memory does not suffice for it RunError "out of memory on cpu: N bytes for " and purpose();
+/// without the bytes where it is a library that misses some.
 template <class Purpose, class Work>
 decltype(auto) naming_memory(const Purpose& purpose, const Work& work) {
   try {
     return work();
   } catch (const OutOfMemory& error) {
     throw RunError("out of memory on cpu: " + std::to_string(error.bytes) + " bytes for " + purpose());
+  } catch (const std::bad_alloc&) {
+    throw RunError("out of memory on cpu for " + purpose());
   }
 }
 
