@@ -26,15 +26,10 @@
 
 namespace {
 
-constexpr std::size_t kLarger = 1024;         // bytes: texts and the like are below, whatever goes with n is not
+// Bytes: texts and the like are below, whatever goes with n is not.
+[[maybe_unused]] constexpr std::size_t kLarger = 1024;
 std::atomic<std::int64_t> until_refused{-1};  // larger ones that are granted before one is refused; below 0: all are
 std::atomic<std::size_t> refused{0};          // its bytes
-
-bool refuse(std::size_t bytes) {
-  if (bytes < kLarger || until_refused.load() < 0 || until_refused.fetch_sub(1) != 0) return false;
-  refused = bytes;
-  return true;
-}
 
 }  // namespace
 
@@ -42,6 +37,12 @@ bool refuse(std::size_t bytes) {
 #if defined(__clang__) && defined(__SANITIZE_THREAD__)
 #define OTNFM_NOTHING_IS_REFUSED 1
 #else
+static bool refuse(std::size_t bytes) {
+  if (bytes < kLarger || until_refused.load() < 0 || until_refused.fetch_sub(1) != 0) return false;
+  refused = bytes;
+  return true;
+}
+
 void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
   return refuse(bytes) ? nullptr : std::malloc(bytes > 0 ? bytes : 1);
 }
