@@ -3,10 +3,18 @@
 
 #include <cstddef>
 #include <memory>
+#include <new>
 
 #include "kernels/stream.h"
 
 namespace otnfm {
+
+/// Host memory that was not there, where what it was for is not known yet: at a public boundary it becomes a RunError.
+struct OutOfMemory : std::bad_alloc {
+  explicit OutOfMemory(std::size_t wanted) : bytes(wanted) {}
+  const char* what() const noexcept override { return "out of memory"; }
+  std::size_t bytes;
+};
 
 /// Throws RunError that says how much was asked for, and what for.
 void* allocate(Device device, std::size_t bytes, const char* purpose);

@@ -9,6 +9,7 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 #include "ot/certificate.h"
 #include "ot/costs/cost_columns.h"
 #include "ot/costs/float_costs.h"
@@ -42,7 +43,7 @@ struct Scratch {
   DenseAuction<float> quick;
   DenseAuction<double> dense;
   FloatCosts floats;
-  std::vector<double> matrix, g;
+  HostVector<double> matrix, g;
 };
 
 struct Range {
@@ -72,7 +73,7 @@ Range range_of_whole_costs(const Problem& problem) {
 // there, g_k - g_j <= C_ik - C_ij
 // + epsilon keeps to whole numbers what it said. Returns what 0 becomes.
 double make_whole(std::span<double> g) {
-  std::vector<double> fractions;
+  HostVector<double> fractions;
   for (const double value : g) fractions.push_back(value - std::floor(value));
   std::sort(fractions.begin(), fractions.end());
   double cut = fractions.front(), widest = 1 - fractions.back() + fractions.front();
@@ -151,7 +152,7 @@ class RowSolver {
     result_.algorithm = "auction, shortest paths";
   }
 
-  void start_potentials(std::vector<double>& g) const {
+  void start_potentials(HostVector<double>& g) const {
     g.assign(static_cast<std::size_t>(columns_), 0.0);
     if (!square_ || options_.warm_start.empty()) return;
     for (std::size_t j = 0; j < g.size(); ++j) {
@@ -191,7 +192,7 @@ class RowSolver {
   }
 
   void solve_stored() {
-    std::vector<double>& matrix = scratch_.matrix;
+    HostVector<double>& matrix = scratch_.matrix;
     matrix.resize(static_cast<std::size_t>(rows_ * columns_));
     const auto fill = [&](std::int64_t begin, std::int64_t end) {
       scratch_.costs.tile(begin, end - begin, matrix.data() + begin * columns_);
@@ -243,7 +244,7 @@ class RowSolver {
   }
 
   void solve_lists() {
-    std::vector<double>& g = scratch_.g;
+    HostVector<double>& g = scratch_.g;
     ShortListAssignment& lists = scratch_.lists;
     scratch_.costs.use(g);
     const auto begin = [&](bool from_zero) {
@@ -322,21 +323,24 @@ void solve_one(const Problem& problem, const AuctionOptions& options, Scratch& s
   for (const double value : options.warm_start)
     if (!std::isfinite(value)) throw InputError(fmt::format("warm_start has an entry that is {}", value));
   const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
-  result.sigma.assign(static_cast<std::size_t>(n), -1);
-  result.f.assign(static_cast<std::size_t>(n), 0.0);
-  result.g.assign(static_cast<std::size_t>(m), 0.0);
   result.certificate = {};
   result.iterations = 0;
   result.status = SolveStatus::converged;
   result.algorithm = "auction";
-  if (n > 0 && m > 0) {
-    if (coarse_to_fine(problem, options.max_gap)) {
-      result.algorithm = "auction, multilevel";
-      scratch.multilevel.solve_to_gap(problem, options.max_gap, options.warm_start, limits, options.threads, result);
-    } else {
-      RowSolver(problem, options, limits, scratch, result).solve();
-    }
-  }
+  naming_memory([&] { return "the auction of " + describe(problem); },
+                [&] {
+                  assign_result(result.sigma, n, std::int64_t{-1});
+                  assign_result(result.f, n, 0.0);
+                  assign_result(result.g, m, 0.0);
+                  if (n == 0 || m == 0) return;
+                  if (coarse_to_fine(problem, options.max_gap)) {
+                    result.algorithm = "auction, multilevel";
+                    scratch.multilevel.solve_to_gap(problem, options.max_gap, options.warm_start, limits,
+                                                    options.threads, result);
+                  } else {
+                    RowSolver(problem, options, limits, scratch, result).solve();
+                  }
+                });
   result.seconds = limits.seconds();
   if (options.certify) result.certificate = certify(problem, result.sigma, result.g, options.threads);
 }
@@ -344,7 +348,7 @@ void solve_one(const Problem& problem, const AuctionOptions& options, Scratch& s
 }  // namespace
 
 struct AuctionWorkspace::State {
-  std::vector<Scratch> scratch;  // one a thread
+  HostVector<Scratch> scratch;  // one a thread
 };
 
 AuctionWorkspace::AuctionWorkspace() : state_(std::make_unique<State>()) {}
@@ -355,7 +359,10 @@ AuctionWorkspace& AuctionWorkspace::operator=(AuctionWorkspace&&) noexcept = def
 void solve_auction(const Problem& problem, const AuctionOptions& options, AuctionWorkspace& workspace,
                    Assignment& result) {
   auto& scratch = workspace.state().scratch;
-  if (scratch.empty()) scratch.resize(1);
+  naming_memory([&] { return "the auction of " + describe(problem); },
+                [&] {
+                  if (scratch.empty()) scratch.resize(1);
+                });
   solve_one(problem, options, scratch[0], result);
 }
 

@@ -50,7 +50,8 @@ class AuctionWorkspace {
 
 /// Solves one problem. The smaller side is matched where n != m. The potentials are feasible, f_i + g_j <= C_ij, and a
 /// matched pair is above its own by what the gap allows. Throws InputError for NaN or infinite entries, a max_gap that
-/// is negative, or a warm start of another length. Empty problems are converged with cost 0.
+/// is negative, or a warm start of another length; RunError where memory does not suffice, with the bytes and what they
+/// were for. Empty problems are converged with cost 0.
 Assignment solve_auction(const Problem& problem, const AuctionOptions& options = {});
 
 /// The same into `result`, whose vectors are reused.

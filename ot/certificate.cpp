@@ -13,6 +13,7 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 #include "ot/costs/lanes.h"
 
 namespace otnfm {
@@ -111,7 +112,7 @@ void load_columns(const AnyMatrix& points, std::int64_t begin, std::int64_t coun
 template <class T, Cost kind>
 Pass point_pass(const Problem& problem, const double* g, double ceiling, std::int64_t begin, std::int64_t end) {
   const std::int64_t m = problem.m(), d = problem.dimension();
-  std::vector<double> rows(static_cast<std::size_t>(kRowTile * d)), block(static_cast<std::size_t>(kColumns * d));
+  HostVector<double> rows(static_cast<std::size_t>(kRowTile * d)), block(static_cast<std::size_t>(kColumns * d));
   double cost[kRows][kColumns];
   double minima[kRowTile][kColumns];
   double largest[kColumns] = {};
@@ -204,7 +205,7 @@ long double pair_cost(const Problem& problem, std::int64_t i, std::int64_t j) {
 }
 
 bool matches_smaller_side(std::span<const std::int64_t> sigma, std::int64_t m) {
-  std::vector<char> taken(static_cast<std::size_t>(m), 0);
+  HostVector<char> taken(static_cast<std::size_t>(m), 0);
   std::int64_t matched = 0;
   for (const std::int64_t j : sigma) {
     if (j == -1) continue;
@@ -215,21 +216,15 @@ bool matches_smaller_side(std::span<const std::int64_t> sigma, std::int64_t m) {
   return matched == std::min<std::int64_t>(static_cast<std::int64_t>(sigma.size()), m);
 }
 
-}  // namespace
-
-Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
-                    int threads) {
+Certificate bounds_of(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
+                      int threads) {
   const std::int64_t n = problem.n(), m = problem.m();
-  if (static_cast<std::int64_t>(sigma.size()) != n)
-    throw InputError(fmt::format("certify: sigma has {} entries for {} rows", sigma.size(), n));
-  if (static_cast<std::int64_t>(g.size()) != m)
-    throw InputError(fmt::format("certify: g has {} entries for {} columns", g.size(), m));
   Certificate certificate;
   certificate.is_permutation = matches_smaller_side(sigma, m);
   const std::int64_t matched = std::min(n, m);
   if (matched == 0) return certificate;
 
-  std::vector<double> potentials(g.begin(), g.end());
+  HostVector<double> potentials(g.begin(), g.end());
   double reach = 0;                                                                 // max |g_j|
   bool whole = problem.dtype() == DType::int32 || problem.dtype() == DType::int64;  // the costs and all g_j
   long double dual = 0;
@@ -243,7 +238,7 @@ Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma,
   const double ceiling = n > m ? 0.0 : std::numeric_limits<double>::infinity();
   // The parts are fixed, and summed in order, so that the figure does not depend on the number of threads.
   const std::int64_t parts = (n + kRowTile - 1) / kRowTile;
-  std::vector<Pass> passes(static_cast<std::size_t>(parts));
+  HostVector<Pass> passes(static_cast<std::size_t>(parts));
   const auto run = [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t part = first; part < last; ++part)
       passes[static_cast<std::size_t>(part)] =
@@ -276,6 +271,19 @@ Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma,
                                                      std::max(std::fabs(certificate.primal_cost), floor)
                                                : std::numeric_limits<double>::infinity();
   return certificate;
+}
+
+}  // namespace
+
+Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
+                    int threads) {
+  const std::int64_t n = problem.n(), m = problem.m();
+  if (static_cast<std::int64_t>(sigma.size()) != n)
+    throw InputError(fmt::format("certify: sigma has {} entries for {} rows", sigma.size(), n));
+  if (static_cast<std::int64_t>(g.size()) != m)
+    throw InputError(fmt::format("certify: g has {} entries for {} columns", g.size(), m));
+  return naming_memory([&] { return "the certificate of " + describe(problem); },
+                       [&] { return bounds_of(problem, sigma, g, threads); });
 }
 
 }  // namespace otnfm

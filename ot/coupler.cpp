@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <limits>
-#include <new>
 #include <string>
-#include <vector>
 
 #include "kernels/check.h"
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 #include "ot/certificate.h"
 #include "ot/costs/cost_rows.h"
 #include "ot/matching/dense_assignment.h"
@@ -25,8 +24,8 @@ struct Coupler::State {
   Cost cost = Cost::squared_euclidean;
   std::int64_t n = 0, d = 0;  // prepared for
   CostRows rows;
-  std::vector<double> matrix, g;
-  std::vector<std::int64_t> sigma;
+  HostVector<double> matrix, g;
+  HostVector<std::int64_t> sigma;
   DenseAssignment<double> dense;
   Problem problem;
 };
@@ -40,24 +39,23 @@ Coupler& Coupler::operator=(Coupler&&) noexcept = default;
 
 void Coupler::prepare(std::int64_t n, std::int64_t d) {
   if (n < 1 || n > kMostPoints)
-    throw InputError("Coupler::prepare: 1 to " + std::to_string(kMostPoints) + " points, not " + std::to_string(n));
+    throw InputError("Coupler::prepare: 1 to " + std::to_string(kMostPoints) + " points, not " + std::to_string(n) +
+                     " (solve_exact and solve_auction take more)");
   if (d < 1 || d > kMostDimensions)
     throw InputError("Coupler::prepare: 1 to " + std::to_string(kMostDimensions) + " dimensions, not " +
                      std::to_string(d));
-  try {
-    State& s = *state_;
-    s.n = s.d = 0;
-    s.matrix.resize(static_cast<std::size_t>(n * n));
-    s.sigma.reserve(static_cast<std::size_t>(n));
-    s.g.reserve(static_cast<std::size_t>(n));
-    s.rows.reserve(n, n, d);
-    s.dense.reserve(n, n);
-    s.n = n;
-    s.d = d;
-  } catch (const std::bad_alloc&) {
-    throw RunError("out of memory on cpu: " + std::to_string(n * n * 8) + " bytes for the costs of " +
-                   std::to_string(n) + " x " + std::to_string(n) + " points");
-  }
+  State& s = *state_;
+  s.n = s.d = 0;
+  naming_memory([&] { return "a Coupler of " + std::to_string(n) + " points, d = " + std::to_string(d); },
+                [&] {
+                  s.matrix.resize(static_cast<std::size_t>(n * n));
+                  s.sigma.reserve(static_cast<std::size_t>(n));
+                  s.g.reserve(static_cast<std::size_t>(n));
+                  s.rows.reserve(n, n, d);
+                  s.dense.reserve(n, n);
+                });
+  s.n = n;
+  s.d = d;
 }
 
 void Coupler::pair(View<const float> source, View<const float> target, View<std::int64_t> sigma) {
@@ -78,13 +76,13 @@ void Coupler::pair(View<const float> source, View<const float> target, View<std:
     s.rows.tile(0, few, s.matrix.data(), many);
     s.dense.solve(s.matrix.data(), few, many,
                   SolveLimits(std::numeric_limits<std::int64_t>::max(), std::numeric_limits<double>::infinity()));
-    const std::vector<std::int64_t>& column_of = s.dense.column_of();
+    const HostVector<std::int64_t>& column_of = s.dense.column_of();
     for (std::size_t i = 0; i < column_of.size(); ++i)
       if (exchanged)
         s.sigma[static_cast<std::size_t>(column_of[i])] = static_cast<std::int64_t>(i);
       else
         s.sigma[i] = column_of[i];
-    const std::vector<double>& g = exchanged ? s.dense.u() : s.dense.v();
+    const HostVector<double>& g = exchanged ? s.dense.u() : s.dense.v();
     std::copy(g.begin(), g.end(), s.g.begin());
   }
   for (std::int64_t i = 0; i < n; ++i) sigma(i) = s.sigma[static_cast<std::size_t>(i)];

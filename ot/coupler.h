@@ -27,8 +27,8 @@ class Coupler {
   Coupler(Coupler&&) noexcept;
   Coupler& operator=(Coupler&&) noexcept;
 
-  /// Makes room for clouds of at most n points each, in at most d dimensions. InputError where n or d is below 1 or n
-  /// is above 32768; RunError where memory does not suffice.
+  /// Makes room for clouds of at most n points each, in at most d dimensions. InputError where n or d is below 1, n
+  /// above 32768 (8 GiB of costs) or d above 2^20; RunError where memory does not suffice.
   void prepare(std::int64_t n, std::int64_t d);
 
   /// The assignment of least total cost: sigma(i) is the target of source point i. source [n, d] and target [m, d],

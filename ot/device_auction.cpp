@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "kernels/auction_lists.h"
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 #include "kernels/matmul.h"
 #include "kernels/memory.h"
 #include "ot/auction.h"
@@ -44,8 +44,8 @@ class DeviceVector {
   View<T> matrix(std::int64_t rows, std::int64_t columns) const { return View<T>(data(), {rows, columns}); }
 
   void upload(const T* from) { copy_bytes(stream_, memory_.data(), from, bytes()); }
-  std::vector<T> download() const {
-    std::vector<T> values(static_cast<std::size_t>(n_));
+  HostVector<T> download() const {
+    HostVector<T> values(static_cast<std::size_t>(n_));
     copy_bytes(stream_, values.data(), memory_.data(), bytes());
     stream_.synchronize();
     return values;
@@ -73,8 +73,8 @@ void require_fit(const Problem& problem, const DeviceAuctionOptions& options) {
     if (!std::isfinite(value)) throw InputError(fmt::format("warm_start has an entry that is {}", value));
 }
 
-std::vector<float> packed(const AnyMatrix& matrix) {
-  std::vector<float> values(static_cast<std::size_t>(matrix.rows * matrix.columns));
+HostVector<float> packed(const AnyMatrix& matrix) {
+  HostVector<float> values(static_cast<std::size_t>(matrix.rows * matrix.columns));
   for (std::int64_t i = 0; i < matrix.rows; ++i)
     std::copy_n(static_cast<const float*>(matrix.data) + i * matrix.row_stride, matrix.columns,
                 values.begin() + i * matrix.columns);
@@ -167,7 +167,7 @@ class Solver {
 
   void load() {
     if (problem_.has_matrix) {
-      const std::vector<float> costs = packed(problem_.costs);
+      const HostVector<float> costs = packed(problem_.costs);
       costs_.upload(costs.data());
       set_scale(largest_size(costs));
       stream_.synchronize();
@@ -189,17 +189,17 @@ class Solver {
       stream_.synchronize();
       offsets_.assign(product.offsets().begin(), product.offsets().end());
       offset_sum_ = product.offset_sum();
-      const std::vector<double> origin(static_cast<std::size_t>(d), 0.0);
+      const HostVector<double> origin(static_cast<std::size_t>(d), 0.0);
       // The source's factor is -2 x.
       const double source = radius(product.source(), d, origin), target = radius(product.target(), d, origin);
       set_scale(target * (target + source));
       rounding_ += product.rounding();
       return;
     }
-    const std::vector<float> x = packed(problem_.source), y = packed(problem_.target);
+    const HostVector<float> x = packed(problem_.source), y = packed(problem_.target);
     x_.upload(x.data());
     y_.upload(y.data());
-    std::vector<double> centre(static_cast<std::size_t>(d), 0.0);
+    HostVector<double> centre(static_cast<std::size_t>(d), 0.0);
     for (std::size_t k = 0; k < y.size(); ++k)
       centre[k % static_cast<std::size_t>(d)] += static_cast<double>(y[k]) / static_cast<double>(n_);
     const double reach = d > 0 ? radius(x, d, centre) + radius(y, d, centre) : 0;
@@ -220,11 +220,11 @@ class Solver {
 
   void start() {
     const auto size = static_cast<std::size_t>(n_);
-    std::vector<std::int32_t> rows(size);
+    HostVector<std::int32_t> rows(size);
     for (std::size_t i = 0; i < size; ++i) rows[i] = static_cast<std::int32_t>(i);
     const auto count = static_cast<std::int32_t>(n_);
-    const std::vector<std::int32_t> none(size, -1);
-    const std::vector<std::uint64_t> no_bids(size, 0);
+    const HostVector<std::int32_t> none(size, -1);
+    const HostVector<std::uint64_t> no_bids(size, 0);
     all_rows_.upload(rows.data());
     all_count_.upload(&count);
     owner_.upload(none.data());
@@ -235,7 +235,7 @@ class Solver {
     price_.upload(prices_.data());
     // Beyond 2^40 of a cost's 2^30 a warm start says nothing.
     constexpr double kMostPrice = 1099511627776.0;
-    std::vector<std::int64_t> warm(size, 0);
+    HostVector<std::int64_t> warm(size, 0);
     for (std::size_t j = 0; j < options_.warm_start.size(); ++j)
       warm[j] = static_cast<std::int64_t>(std::clamp(-options_.warm_start[j] * scale_, -kMostPrice, kMostPrice));
     stream_.synchronize();
@@ -267,7 +267,7 @@ class Solver {
     costs.reset(problem_, false);
     const std::int64_t step = std::max<std::int64_t>(1, n_ / kColumns),
                        row_step = std::max<std::int64_t>(1, n_ / kRows);
-    std::vector<double> sample, spreads;
+    HostVector<double> sample, spreads;
     for (std::int64_t i = 0; i < n_; i += row_step) {
       sample.clear();
       for (std::int64_t j = 0; j < n_; j += step) {
@@ -308,7 +308,7 @@ class Solver {
 
   // Where prices were set, and not raised.
   void forget_lists() {
-    list_beyond_.upload(std::vector<std::int64_t>(static_cast<std::size_t>(n_), kNoList).data());
+    list_beyond_.upload(HostVector<std::int64_t>(static_cast<std::size_t>(n_), kNoList).data());
     stream_.synchronize();
   }
 
@@ -349,7 +349,7 @@ class Solver {
     least_ = first_.download();
     prices_ = price_.download();
     matched_ = column_of_.download();
-    const std::vector<std::int64_t> value = value_.download();
+    const HostVector<std::int64_t> value = value_.download();
     double cost = 0, excess = 0, matched = 0;
     for (std::size_t i = 0; i < matched_.size(); ++i) {
       if (matched_[i] < 0) continue;
@@ -364,7 +364,7 @@ class Solver {
   // Shortest augmenting paths for the rows that are left, from the device's prices and matches; the prices go back.
   void finish_on_host() {
     measure();
-    std::vector<double> g = potentials(), costs(static_cast<std::size_t>(n_), 0.0);
+    HostVector<double> g = potentials(), costs(static_cast<std::size_t>(n_), 0.0);
     CostColumns columns;
     columns.reset(problem_, false, 0, 0);
     columns.use(g);
@@ -377,7 +377,7 @@ class Solver {
     paths.reset(n_, g, columns, kListLength);
     paths.adopt(matched_, costs);
     paths.solve(SolveLimits(std::numeric_limits<std::int64_t>::max(), options_.max_seconds - limits_.seconds()));
-    std::vector<std::int32_t> owner(static_cast<std::size_t>(n_), -1);
+    HostVector<std::int32_t> owner(static_cast<std::size_t>(n_), -1);
     free_ = 0;
     for (std::size_t i = 0; i < owner.size(); ++i) {
       const std::int32_t j = paths.column_of()[i];
@@ -402,14 +402,14 @@ class Solver {
     result_.iterations = rounds_;
   }
 
-  std::vector<double> potentials() const {
-    std::vector<double> g(prices_.size());
+  HostVector<double> potentials() const {
+    HostVector<double> g(prices_.size());
     for (std::size_t j = 0; j < g.size(); ++j) g[j] = -static_cast<double>(prices_[j]) / scale_;
     return g;
   }
 
   // From nothing where the prices are no nearer to the answer than their rounding.
-  void leave_to_host(const std::vector<double>& g) {
+  void leave_to_host(const HostVector<double>& g) {
     AuctionOptions options;
     options.max_gap = options_.max_gap;
     options.certify = options.check_input = false;
@@ -433,9 +433,9 @@ class Solver {
   DeviceVector<std::int32_t> owner_, column_of_, column_, free_rows_, all_rows_, free_count_, all_count_, list_columns_;
   DeviceVector<std::int64_t> list_beyond_;
   double scale_ = 1, rounding_ = 0, offset_sum_ = 0;
-  std::vector<double> offsets_;
-  std::vector<std::int64_t> least_, prices_;
-  std::vector<std::int32_t> matched_;
+  HostVector<double> offsets_;
+  HostVector<std::int64_t> least_, prices_;
+  HostVector<std::int32_t> matched_;
   std::int64_t free_ = 0, rounds_ = 0;
 };
 
@@ -451,12 +451,15 @@ Assignment solve_auction(Stream& stream, const Problem& problem, const DeviceAuc
   if (options.check_input) check_finite(problem);
   const SolveLimits limits(options.max_iterations, options.max_seconds);
   Assignment result;
-  const auto n = static_cast<std::size_t>(problem.n());
-  result.sigma.assign(n, -1);
-  result.f.assign(n, 0.0);
-  result.g.assign(n, 0.0);
+  const std::int64_t n = problem.n();
   result.algorithm = "auction on the device";
-  if (n > 0) Solver(stream, problem, options, limits, result).solve();
+  naming_memory([&] { return "the auction of " + describe(problem); },
+                [&] {
+                  assign_result(result.sigma, n, std::int64_t{-1});
+                  assign_result(result.f, n, 0.0);
+                  assign_result(result.g, n, 0.0);
+                  if (n > 0) Solver(stream, problem, options, limits, result).solve();
+                });
   result.seconds = limits.seconds();
   if (options.certify) result.certificate = certify(problem, result.sigma, result.g);
   return result;

@@ -33,7 +33,8 @@ bool device_auction_takes(const Problem& problem);
 /// Solves a problem whose views are in host memory: n = m, float32 points of squared Euclidean cost or a float32
 /// matrix. Feasible potentials up to the rounding of float32 costs; sigma within max_gap where status is converged.
 /// Where float32 or whole numbers cannot tell a gap that small, the host's auction (ot/auction.h) ends it from the
-/// device's potentials. Throws InputError for another problem, NaN or infinite entries, or bad options.
+/// device's potentials. Throws InputError for another problem, NaN or infinite entries, or bad options;
+/// RunError where memory does not suffice.
 Assignment solve_auction(Stream& stream, const Problem& problem, const DeviceAuctionOptions& options = {});
 
 }  // namespace otnfm

@@ -9,6 +9,7 @@
 
 #include "kernels/error.h"
 #include "kernels/fixed_point_step.h"
+#include "kernels/host_vector.h"
 #include "kernels/sinkhorn_resident.h"
 #include "ot/costs/widen.h"
 #include "ot/entropic/device_plan.h"
@@ -56,9 +57,9 @@ struct Side {
     const auto count = static_cast<std::int64_t>(marginals.size());
     for (auto* vector : {&potential, &mapped, &residual, &offset, &mean}) vector->reset(stream, count);
     for (auto* vector : {&marginal, &rounded, &weight, &scratch}) vector->reset(stream, count);
-    const std::vector<float> narrow(marginals.begin(), marginals.end());
+    const HostVector<float> narrow(marginals.begin(), marginals.end());
     marginal.write(stream, narrow);
-    potential.write(stream, std::vector<double>(marginals.size(), 0.0));
+    potential.write(stream, HostVector<double>(marginals.size(), 0.0));
   }
   SoftSource source() const { return {rounded.view(), weight.view()}; }
   SoftTarget target(const DeviceVector<double>& after, double damping) const {
@@ -83,7 +84,7 @@ struct DeviceSinkhorn::State {
   SinkhornRegime regime = SinkhornRegime::streaming;
   Side rows, columns;
   DeviceVector<double> history, step_state;
-  std::vector<double> a, b, f, g, u, v;
+  HostVector<double> a, b, f, g, u, v;
 
   // Of the solve under way.
   const SinkhornOptions* options = nullptr;
@@ -135,18 +136,18 @@ void DeviceSinkhorn::State::enter(double at) {
   for (std::size_t j = 0; j < v.size(); ++j) v[j] = (g[j] - beta[j]) * scale;
   write_columns();
   if (!std::isinf(options->marginal_penalty)) {
-    std::vector<double> offset(a.size());
+    HostVector<double> offset(a.size());
     for (std::size_t i = 0; i < offset.size(); ++i) offset[i] = alpha[i] * scale;
     rows.offset.write(stream, offset);
     offset.resize(b.size());
     for (std::size_t j = 0; j < offset.size(); ++j) offset[j] = beta[j] * scale;
     columns.offset.write(stream, offset);
   }
-  step_state.write(stream, std::vector<double>(FixedPointStep::kStateSize, 0.0));
+  step_state.write(stream, HostVector<double>(FixedPointStep::kStateSize, 0.0));
 }
 
 void DeviceSinkhorn::State::write_columns() {
-  std::vector<float> rounded(b.size()), weight(b.size());
+  HostVector<float> rounded(b.size()), weight(b.size());
   for (std::size_t j = 0; j < v.size(); ++j) {
     rounded[j] = static_cast<float>(v[j]);
     weight[j] = static_cast<float>(b[j] * std::exp2(v[j] - static_cast<double>(rounded[j])));
@@ -258,7 +259,7 @@ void DeviceSinkhorn::State::run_resident(double first) {
                              .tolerance = static_cast<float>(options->tolerance),
                              .max_iterations = static_cast<std::int32_t>(std::clamp<std::int64_t>(
                                  options->max_iterations, 1, std::numeric_limits<std::int32_t>::max()))});
-  std::vector<float> row_values(a.size()), column_values(b.size());
+  HostVector<float> row_values(a.size()), column_values(b.size());
   float reached = 0;
   std::int32_t taken = 0;
   on_rows.read(stream, row_values);
@@ -267,7 +268,7 @@ void DeviceSinkhorn::State::run_resident(double first) {
   iterations.read(stream, {&taken, 1});
   u.assign(row_values.begin(), row_values.end());
   v.assign(column_values.begin(), column_values.end());
-  std::vector<float> weight(a.begin(), a.end());
+  HostVector<float> weight(a.begin(), a.end());
   rows.potential.write(stream, u);
   rows.rounded.write(stream, row_values);
   rows.weight.write(stream, weight);
@@ -285,7 +286,7 @@ void DeviceSinkhorn::State::run_resident(double first) {
 
 // One more pass each way, whose sums say what the plan costs and how far its marginals are off.
 void DeviceSinkhorn::State::report() {
-  std::vector<double> row_sums(a.size()), column_sums(b.size()), exponents(a.size());
+  HostVector<double> row_sums(a.size()), column_sums(b.size()), exponents(a.size());
   SoftTarget row = rows.target(rows.mapped, 1), column = columns.target(columns.mapped, 1);
   for (const auto& [target, side] : {std::pair{&row, &rows}, {&column, &columns}})
     target->rounded = target->weight = side->scratch.view();  // those of the potentials are still to be read
@@ -318,17 +319,15 @@ SinkhornRegime DeviceSinkhorn::regime() const {
   return state_->regime;
 }
 
-void DeviceSinkhorn::solve(const Problem& problem, const SinkhornOptions& options, SinkhornResult& result,
-                           SinkhornRegime regime) {
+namespace {
+
+void solve_plan(DeviceSinkhorn::State& state, const Problem& problem, const SinkhornOptions& options,
+                SinkhornResult& result, SinkhornRegime regime) {
   const std::int64_t n = problem.n(), m = problem.m();
-  check_options(options, m);
-  const ThreadLimit thread_limit(options.threads);
-  if (options.check_input) check_finite(problem);
   const SolveLimits limits(options.max_iterations, options.max_seconds);
-  State& state = *state_;
   result = {};
-  result.f.assign(static_cast<std::size_t>(n), 0.0);
-  result.g.assign(static_cast<std::size_t>(m), 0.0);
+  assign_result(result.f, n, 0.0);
+  assign_result(result.g, m, 0.0);
   if (n == 0 || m == 0) return;
   if (n > kMostSoftTargets || m > kMostSoftTargets)
     throw InputError(fmt::format("{}: at most {} rows and columns", describe(problem), kMostSoftTargets));
@@ -372,12 +371,23 @@ void DeviceSinkhorn::solve(const Problem& problem, const SinkhornOptions& option
            options.annealing_factor, state.g,
            [&](double epsilon, bool last) { return state.stage(epsilon, last, limits); });
   result.epsilon /= state.ratio;
-  result.f = state.f;
-  result.g = state.g;
+  assign_result(result.f, state.f);
+  assign_result(result.g, state.g);
   result.seconds = limits.seconds();
   if (result.status == SolveStatus::numerical_failure) return;
   state.report();
   result.seconds = limits.seconds();
+}
+
+}  // namespace
+
+void DeviceSinkhorn::solve(const Problem& problem, const SinkhornOptions& options, SinkhornResult& result,
+                           SinkhornRegime regime) {
+  check_options(options, problem.m());
+  const ThreadLimit thread_limit(options.threads);
+  if (options.check_input) check_finite(problem);
+  naming_memory([&] { return "the Sinkhorn plan of " + describe(problem); },
+                [&] { solve_plan(*state_, problem, options, result, regime); });
 }
 
 }  // namespace otnfm

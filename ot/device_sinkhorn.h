@@ -45,8 +45,9 @@ class DeviceSinkhorn {
   /// Of the last solve: never automatic.
   SinkhornRegime regime() const;
 
- private:
   struct State;
+
+ private:
   std::unique_ptr<State> state_;
 };
 

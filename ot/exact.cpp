@@ -10,6 +10,7 @@
 #include "kernels/check.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 #include "ot/certificate.h"
 #include "ot/costs/cost_rows.h"
 #include "ot/matching/batch.h"
@@ -24,7 +25,7 @@ namespace {
 // What one thread needs to solve one problem.
 struct Scratch {
   CostRows costs;
-  std::vector<double> matrix;
+  HostVector<double> matrix;
   DenseAssignment<double> dense;
   ScreenedAssignment screened;
   MultilevelAssignment multilevel;
@@ -53,7 +54,7 @@ template <class T>
 void solve_integers_as(const Problem& problem, bool exchanged, __int128 least, const SolveLimits& limits,
                        Assignment& result) {
   const std::int64_t n = problem.n(), m = problem.m();
-  std::vector<T> matrix(static_cast<std::size_t>(n * m));
+  HostVector<T> matrix(static_cast<std::size_t>(n * m));
   for (std::int64_t i = 0; i < n; ++i)
     for (std::int64_t j = 0; j < m; ++j) {
       const std::int64_t at = i * problem.costs.row_stride + j;
@@ -116,19 +117,22 @@ void solve_one(const Problem& problem, const ExactOptions& options, Scratch& scr
     throw InputError(fmt::format(
         "algorithm screened takes two point clouds of equal size with squared Euclidean or dot product cost, not {}",
         describe(problem)));
-  result.sigma.assign(static_cast<std::size_t>(n), -1);
-  result.f.assign(static_cast<std::size_t>(n), 0.0);
-  result.g.assign(static_cast<std::size_t>(m), 0.0);
   result.certificate = {};
   result.iterations = 0;
   result.status = SolveStatus::converged;
   result.algorithm = name_of(algorithm);
-  if (n > 0 && m > 0) {
-    if (algorithm == ExactAlgorithm::multilevel)
-      scratch.multilevel.solve(problem, limits, options.threads, result);
-    else if (algorithm != ExactAlgorithm::screened || !scratch.screened.solve(problem, limits, options.threads, result))
-      solve_dense(problem, limits, scratch, result, options.threads);
-  }
+  naming_memory([&] { return "the exact assignment of " + describe(problem); },
+                [&] {
+                  assign_result(result.sigma, n, std::int64_t{-1});
+                  assign_result(result.f, n, 0.0);
+                  assign_result(result.g, m, 0.0);
+                  if (n == 0 || m == 0) return;
+                  if (algorithm == ExactAlgorithm::multilevel)
+                    scratch.multilevel.solve(problem, limits, options.threads, result);
+                  else if (algorithm != ExactAlgorithm::screened ||
+                           !scratch.screened.solve(problem, limits, options.threads, result))
+                    solve_dense(problem, limits, scratch, result, options.threads);
+                });
   result.seconds = limits.seconds();
   if (options.certify) result.certificate = certify(problem, result.sigma, result.g, options.threads);
 }
@@ -168,9 +172,9 @@ ExactAlgorithm plan_exact(const Problem& problem) {
 }
 
 struct ExactWorkspace::State {
-  std::vector<Scratch> scratch;     // one a thread
-  std::vector<Assignment> results;  // of the trainer's form
-  std::vector<Problem> problems;    // likewise
+  HostVector<Scratch> scratch;     // one a thread
+  HostVector<Assignment> results;  // of the trainer's form
+  HostVector<Problem> problems;    // likewise
 };
 
 ExactWorkspace::ExactWorkspace() : state_(std::make_unique<State>()) {}
@@ -180,7 +184,10 @@ ExactWorkspace& ExactWorkspace::operator=(ExactWorkspace&&) noexcept = default;
 
 void solve_exact(const Problem& problem, const ExactOptions& options, ExactWorkspace& workspace, Assignment& result) {
   auto& scratch = workspace.state().scratch;
-  if (scratch.empty()) scratch.resize(1);
+  naming_memory([&] { return "the exact assignment of " + describe(problem); },
+                [&] {
+                  if (scratch.empty()) scratch.resize(1);
+                });
   solve_one(problem, options, scratch[0], result);
 }
 
@@ -213,11 +220,16 @@ void solve_exact_batch(View<const float> source, View<const float> target, View<
                     describe(source), describe(target), describe(sigma)));
   const std::int64_t batch = source.shape[0], n = source.shape[1], d = source.shape[2];
   auto& state = workspace.state();
-  state.problems.clear();
+  naming_memory([&] { return fmt::format("a batch of {} problems", batch); },
+                [&] {
+                  const auto count = static_cast<std::size_t>(batch);
+                  state.problems.clear();
+                  state.problems.reserve(count);
+                  if (state.results.size() < count) state.results.resize(count);
+                });
   for (std::int64_t b = 0; b < batch; ++b)
     state.problems.push_back(Problem::from_points(View<const float>(source.data + b * n * d, {n, d}),
                                                   View<const float>(target.data + b * n * d, {n, d})));
-  if (state.results.size() < static_cast<std::size_t>(batch)) state.results.resize(static_cast<std::size_t>(batch));
   ExactOptions options;
   options.certify = false;
   const std::span<Assignment> results(state.results.data(), static_cast<std::size_t>(batch));

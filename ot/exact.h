@@ -53,8 +53,9 @@ class ExactWorkspace {
   std::unique_ptr<State> state_;
 };
 
-/// Solves one problem. Throws InputError for NaN or infinite entries, or an algorithm that does not fit the problem.
-/// Empty problems (n = 0 or m = 0) are converged with cost 0.
+/// Solves one problem. Throws InputError for NaN or infinite entries, or an algorithm that does not fit the problem;
+/// RunError where memory does not suffice, with the bytes and what they were for. Empty problems (n = 0 or m = 0) are
+/// converged with cost 0.
 Assignment solve_exact(const Problem& problem, const ExactOptions& options = {});
 
 /// The same into `result`, whose vectors are reused.

@@ -8,6 +8,7 @@
 
 #include "kernels/biased_argmin.h"
 #include "kernels/check.h"
+#include "kernels/host_vector.h"
 #include "kernels/memory.h"
 #include "ot/costs/spatial_order.h"
 
@@ -28,7 +29,7 @@ double now() {
 /// same point.
 class ChiSquared {
  public:
-  void add(const std::vector<std::int32_t>& counts) {
+  void add(const HostVector<std::int32_t>& counts) {
     double draws = 0;
     for (std::int32_t count : counts) {
       same_ += static_cast<double>(count) * (count - 1.0);
@@ -44,17 +45,17 @@ class ChiSquared {
 };
 
 /// Rows of `from` in spatial order, so that biased_argmin can pass over most of them; order[p] is where row p was.
-std::vector<float> ordered(View<const float> from, std::vector<std::int32_t>& order) {
+HostVector<float> ordered(View<const float> from, HostVector<std::int32_t>& order) {
   const std::int64_t n = from.rows(), d = from.columns();
+  order.resize(static_cast<std::size_t>(n));
   if (d <= BiasedArgmin::kMostDirect) {
-    std::vector<double> wide(static_cast<std::size_t>(n * d));
+    HostVector<double> wide(static_cast<std::size_t>(n * d));
     for (std::int64_t i = 0; i < n; ++i) std::copy_n(from.row(i), d, &wide[i * d]);
     spatial_order(wide, d, order);
   } else {
-    order.resize(static_cast<std::size_t>(n));
     std::iota(order.begin(), order.end(), 0);
   }
-  std::vector<float> rows(static_cast<std::size_t>(n * d));
+  HostVector<float> rows(static_cast<std::size_t>(n * d));
   for (std::int64_t p = 0; p < n; ++p) std::copy_n(from.row(order[p]), d, &rows[p * d]);
   return rows;
 }
@@ -64,8 +65,8 @@ class Search {
  public:
   explicit Search(Device device) : stream_(device) {}
 
-  void run(View<const float> x, View<const float> points, const std::vector<float>& bias,
-           std::vector<std::int64_t>& index, std::vector<float>& value) {
+  void run(View<const float> x, View<const float> points, const HostVector<float>& bias,
+           HostVector<std::int64_t>& index, HostVector<float>& value) {
     const std::int64_t B = x.rows(), N = points.rows();
     BiasedArgmin a{.x = x,
                    .points = points,
@@ -116,7 +117,7 @@ class Solver {
     for (std::int64_t j = 0; j < N_; ++j)
       for (std::int64_t k = 0; k < d_; ++k) mean_[k] += points(j, k);
     for (double& value : mean_) value /= static_cast<double>(N_);
-    std::vector<float> centred(static_cast<std::size_t>(N_ * d_));
+    HostVector<float> centred(static_cast<std::size_t>(N_ * d_));
     for (std::int64_t j = 0; j < N_; ++j)
       for (std::int64_t k = 0; k < d_; ++k) centred[j * d_ + k] = static_cast<float>(points(j, k) - mean_[k]);
     points_ = ordered({centred.data(), {N_, d_}}, order_);
@@ -124,10 +125,10 @@ class Solver {
 
   Semidiscrete solve() {
     measure_scale();
-    std::vector<std::vector<float>> levels(1, points_);
+    HostVector<HostVector<float>> levels(1, points_);
     if (options_.coarse_levels && d_ <= kMostCoarse)
       while (count(levels.back()) / kGroup >= kFewest) levels.push_back(coarser(levels.back()));
-    std::vector<float> g(static_cast<std::size_t>(count(levels.back())), 0.0f);
+    HostVector<float> g(static_cast<std::size_t>(count(levels.back())), 0.0f);
     for (std::size_t level = levels.size(); level-- > 0;) {
       if (stopped_) break;
       const std::int64_t n = count(levels[level]);
@@ -139,7 +140,7 @@ class Solver {
       for (const SemidiscreteStage& stage : options_.stages)
         if (!ascend(levels[level], stage, g)) break;
     }
-    result_.potentials.resize(static_cast<std::size_t>(N_));
+    assign_result(result_.potentials, N_, 0.0f);
     if (stopped_) {  // at once: what there is at a coarse level is of no use
       result_.status = SolveStatus::iteration_limit;
       result_.seconds = now() - began_;
@@ -153,12 +154,12 @@ class Solver {
   }
 
  private:
-  std::int64_t count(const std::vector<float>& rows) const { return static_cast<std::int64_t>(rows.size()) / d_; }
-  View<const float> matrix(const std::vector<float>& rows) const { return {rows.data(), {count(rows), d_}}; }
+  std::int64_t count(const HostVector<float>& rows) const { return static_cast<std::int64_t>(rows.size()) / d_; }
+  View<const float> matrix(const HostVector<float>& rows) const { return {rows.data(), {count(rows), d_}}; }
 
-  std::vector<float> coarser(const std::vector<float>& rows) const {
-    std::vector<double> means;
-    coarsen(std::vector<double>(rows.begin(), rows.end()), d_, means);
+  HostVector<float> coarser(const HostVector<float>& rows) const {
+    HostVector<double> means;
+    coarsen(HostVector<double>(rows.begin(), rows.end()), d_, means);
     return {means.begin(), means.end()};
   }
 
@@ -170,7 +171,7 @@ class Solver {
   }
 
   /// Where the rows of x go, to index_ and value_.
-  void pair(const std::vector<float>& x, const std::vector<float>& points, const std::vector<float>& g) {
+  void pair(const HostVector<float>& x, const HostVector<float>& points, const HostVector<float>& g) {
     const std::int64_t B = count(x);
     index_.resize(static_cast<std::size_t>(B));
     value_.resize(static_cast<std::size_t>(B));
@@ -200,25 +201,25 @@ class Solver {
   }
 
   /// The potentials of `fine` from those of `coarse`, by way of a sample of x.
-  std::vector<float> transform(const std::vector<float>& coarse, const std::vector<float>& g,
-                               const std::vector<float>& fine) {
+  HostVector<float> transform(const HostVector<float>& coarse, const HostVector<float>& g,
+                              const HostVector<float>& fine) {
     const std::int64_t n = count(fine);
     draw(2 * n);
-    std::vector<std::int32_t> order;
-    const std::vector<float> x = ordered(matrix(x_), order);
+    HostVector<std::int32_t> order;
+    const HostVector<float> x = ordered(matrix(x_), order);
     pair(x, coarse, g);
-    const std::vector<float> f = value_;
+    const HostVector<float> f = value_;
     pair(fine, x, f);
     return value_;
   }
 
   /// False where a cap or the wanted chi^2 ended it; g is the mean of the last quarter of the iterates.
-  bool ascend(const std::vector<float>& points, const SemidiscreteStage& stage, std::vector<float>& g) {
+  bool ascend(const HostVector<float>& points, const SemidiscreteStage& stage, HostVector<float>& g) {
     const std::int64_t n = count(points);
     const std::int64_t averaged = std::max<std::int64_t>(1, stage.steps / 4);
-    std::vector<double> sum(static_cast<std::size_t>(n), 0.0);
+    HostVector<double> sum(static_cast<std::size_t>(n), 0.0);
     ChiSquared window;
-    std::vector<std::int32_t> counts(static_cast<std::size_t>(n));
+    HostVector<std::int32_t> counts(static_cast<std::size_t>(n));
     std::int64_t summed = 0;
     bool goes_on = true;
     for (std::int64_t step = 0; step < stage.steps && goes_on; ++step) {
@@ -253,8 +254,8 @@ class Solver {
     return goes_on;
   }
 
-  void evaluate(const std::vector<float>& g) {
-    std::vector<std::int32_t> counts(static_cast<std::size_t>(N_), 0);
+  void evaluate(const HostVector<float>& g) {
+    HostVector<std::int32_t> counts(static_cast<std::size_t>(N_), 0);
     double sum = 0, draws = 0;
     const std::int64_t wanted = std::max(kEvaluated, d_ <= BiasedArgmin::kMostDirect ? 4 * N_ : N_ / 4);
     while (draws < static_cast<double>(wanted)) {
@@ -276,11 +277,11 @@ class Solver {
   double began_, scale_ = 0;
   bool stopped_ = false;  // by the watch
   std::uint64_t drawn_ = 0;
-  std::vector<double> mean_;
-  std::vector<std::int32_t> order_;
-  std::vector<float> points_;  // [N, d], centred and in spatial order
-  std::vector<float> x_, value_;
-  std::vector<std::int64_t> index_;
+  HostVector<double> mean_;
+  HostVector<std::int32_t> order_;
+  HostVector<float> points_;  // [N, d], centred and in spatial order
+  HostVector<float> x_, value_;
+  HostVector<std::int64_t> index_;
   Search search_;
   Semidiscrete result_;
 };
@@ -309,7 +310,12 @@ Semidiscrete solve_semidiscrete(View<const float> points, const DrawSource& draw
       throw InputError("semidiscrete transport: a stage needs steps, a batch and rates above 0, not " +
                        std::to_string(stage.steps) + " steps of " + std::to_string(stage.batch) + " at rates " +
                        std::to_string(stage.first_rate) + " to " + std::to_string(stage.last_rate));
-  return Solver(points, draw, options).solve();
+  return naming_memory(
+      [&] {
+        return "the semidiscrete potentials of " + std::to_string(points.rows()) +
+               " points, d = " + std::to_string(points.columns());
+      },
+      [&] { return Solver(points, draw, options).solve(); });
 }
 
 }  // namespace otnfm

@@ -69,7 +69,7 @@ using DrawSource = std::function<void(std::uint64_t batch, View<float> out)>;
 SemidiscreteStage default_stage(std::int64_t points, std::int64_t dimension, bool from_nothing);
 
 /// points [N, d]. Deterministic for a deterministic `draw`. InputError for an empty or non-finite `points`, or a stage
-/// without steps, batch or positive rates.
+/// without steps, batch or positive rates; RunError where memory does not suffice.
 Semidiscrete solve_semidiscrete(View<const float> points, const DrawSource& draw,
                                 const SemidiscreteOptions& options = {});
 

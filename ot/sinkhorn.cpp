@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "kernels/fixed_point_step.h"
+#include "kernels/host_vector.h"
 #include "ot/costs/widen.h"
 #include "ot/entropic/sinkhorn_setup.h"
 #include "ot/entropic/sinkhorn_state.h"
@@ -164,10 +165,10 @@ class SinkhornRun {
   const SolveLimits& limits_;
   double epsilon_, ratio_ = 1, scale_ = 1, damping_ = 1;
   Stream stream_{Device::cpu};
-  std::vector<double> log_sums_, target_, residual_, row_offset_, column_offset_;
-  std::vector<double> history_, step_state_;        // of fixed_point_step
-  std::vector<float> marginal_, rounded_, weight_;  // the last two: what it says of v for other sums than this
-  double error_ = 0;                                // of the columns' marginal (or fixed point)
+  HostVector<double> log_sums_, target_, residual_, row_offset_, column_offset_;
+  HostVector<double> history_, step_state_;        // of fixed_point_step
+  HostVector<float> marginal_, rounded_, weight_;  // the last two: what it says of v for other sums than this
+  double error_ = 0;                               // of the columns' marginal (or fixed point)
   int absorptions_ = 0;
 };
 
@@ -176,27 +177,26 @@ SinkhornSolver::~SinkhornSolver() = default;
 SinkhornSolver::SinkhornSolver(SinkhornSolver&&) noexcept = default;
 SinkhornSolver& SinkhornSolver::operator=(SinkhornSolver&&) noexcept = default;
 
-void SinkhornSolver::solve(const Problem& problem, const SinkhornOptions& options, SinkhornResult& result) {
+namespace {
+
+void solve_plan(SinkhornSolver::State& state, const Problem& problem, const SinkhornOptions& options,
+                SinkhornResult& result) {
   const std::int64_t n = problem.n(), m = problem.m();
-  check_options(options, m);
-  const ThreadLimit thread_limit(options.threads);
-  if (options.check_input) check_finite(problem);
   const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
-  State& state = *state_;
   result = {};
   state.problem = problem;
   state.threads = options.threads;
   state.solved = false;
   state.uniform =
       options.source_weights.empty() && options.target_weights.empty() && std::isinf(options.marginal_penalty);
-  result.f.assign(static_cast<std::size_t>(n), 0.0);
-  result.g.assign(static_cast<std::size_t>(m), 0.0);
+  assign_result(result.f, n, 0.0);
+  assign_result(result.g, m, 0.0);
   if (n == 0 || m == 0) {
     state.a.clear();
     state.b.clear();
     state.solved = true;
-    state.f = result.f;
-    state.g = result.g;
+    state.f.assign(result.f.begin(), result.f.end());
+    state.g.assign(result.g.begin(), result.g.end());
     return;
   }
   state.a = marginal_of(options.source_weights, n, "source_weights");
@@ -208,12 +208,12 @@ void SinkhornSolver::solve(const Problem& problem, const SinkhornOptions& option
   SinkhornRun(state, options, result, limits, result.epsilon).stages(first_epsilon(spread));
   state.epsilon = result.epsilon;
   result.epsilon /= state.ratio;
-  result.f = state.f;
-  result.g = state.g;
+  assign_result(result.f, state.f);
+  assign_result(result.g, state.g);
   result.seconds = limits.seconds();
   if (result.status == SolveStatus::numerical_failure) return;
   state.solved = true;
-  std::vector<double> rows(state.a.size()), columns(state.b.size()), exponents(state.a.size());
+  HostVector<double> rows(state.a.size()), columns(state.b.size()), exponents(state.a.size());
   state.argmax.resize(state.a.size());
   state.pass.read_plan(state.exponents, state.ratio, state.u, state.v,
                        {.row_sums = rows, .column_sums = columns, .row_exponents = exponents, .argmax = state.argmax});
@@ -228,6 +228,16 @@ void SinkhornSolver::solve(const Problem& problem, const SinkhornOptions& option
               options.marginal_penalty, result);
   state.transport_cost = result.transport_cost;
   result.seconds = limits.seconds();
+}
+
+}  // namespace
+
+void SinkhornSolver::solve(const Problem& problem, const SinkhornOptions& options, SinkhornResult& result) {
+  check_options(options, problem.m());
+  const ThreadLimit thread_limit(options.threads);
+  if (options.check_input) check_finite(problem);
+  naming_memory([&] { return "the Sinkhorn plan of " + describe(problem); },
+                [&] { solve_plan(*state_, problem, options, result); });
 }
 
 SinkhornResult solve_sinkhorn(const Problem& problem, const SinkhornOptions& options) {

@@ -94,8 +94,9 @@ class SinkhornSolver {
   SinkhornSolver& operator=(SinkhornSolver&&) noexcept;
 
   /// Throws InputError for NaN or infinite entries, weights or potentials of the wrong length or not usable, and
-  /// options out of range. The problem's memory must stay valid for the calls below. Empty problems (n = 0 or m = 0)
-  /// are converged with cost 0.
+  /// options out of range; RunError where memory does not suffice, with the bytes and what they were for, as all of the
+  /// functions here do. The problem's memory must stay valid for the calls below. Empty problems (n = 0 or m = 0) are
+  /// converged with cost 0.
   void solve(const Problem& problem, const SinkhornOptions& options, SinkhornResult& result);
 
   /// Whether the last solve kept its costs, or computed them anew in every iteration.

@@ -2,17 +2,11 @@
 #pragma once
 
 #include <cstddef>
-#include <new>
 #include <string>
 
-namespace otnfm {
+#include "kernels/memory.h"  // OutOfMemory: what operator new throws in this program
 
-/// What operator new throws in this program.
-struct OutOfMemory : std::bad_alloc {
-  explicit OutOfMemory(std::size_t wanted) : bytes(wanted) {}
-  const char* what() const noexcept override { return "out of memory"; }
-  std::size_t bytes;
-};
+namespace otnfm {
 
 /// Names what the program does from here on, "pairing 9 x 9 points" say. Called by the main thread, between its parts.
 void memory_is_for(const std::string& what);

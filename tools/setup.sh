@@ -2,8 +2,9 @@
 # Installs what the build needs and is missing; does nothing, quickly and without the network, where all is there.
 #
 #   tools/setup.sh            the compiler and the libraries, from the packages of Debian (12 and later) or Ubuntu (24.04 and later)
-#   tools/setup.sh --checks   also clang-format, clang-tidy and clang (for the fuzz targets), which tools/test.sh runs
-#   tools/setup.sh --package  also dpkg-dev, which tools/package.sh makes the .deb with
+#   tools/setup.sh --checks   also clang-format, clang-tidy and clang with its OpenMP (for the fuzz targets and ThreadSanitizer),
+#                             which tools/test.sh runs
+#   tools/setup.sh --package  also dpkg-dev, which tools/package.sh makes the .deb with, and debootstrap, which it tries it with
 #   tools/setup.sh --cuda     also, where there is no nvcc, a CUDA toolkit from the nvidia-* wheels, into .cuda/
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -14,13 +15,13 @@ want_cuda=false
 for argument in "$@"; do
   case $argument in
     --checks)
-      packages+=(clang-format clang-tidy clang)
+      packages+=(clang-format clang-tidy clang libomp-dev)
       # Later releases bring the fuzzing library with clang itself.
       if grep -qs '^VERSION_ID="12"' /etc/os-release; then packages+=(libclang-rt-14-dev); fi
       ;;
-    --package) packages+=(dpkg-dev) ;;
+    --package) packages+=(dpkg-dev debootstrap) ;;
     --cuda) want_cuda=true packages+=(python3-venv) ;;
-    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) fail "unknown argument '$argument' (see --help)" ;;
   esac
 done

@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and runs all tests. CI runs this.
 #
-#   tools/test.sh              every stage
-#   tools/test.sh STAGE...     some of: checks cpu simt tsan cuda
+#   tools/test.sh              every stage but the last
+#   tools/test.sh STAGE...     some of: checks cpu simt tsan cuda tsan-all
 #
 # checks: clang-format, the project's own rules, clang-tidy.   cpu: build/, tests on the CPU.
 # simt: build-simt/, the CUDA kernels on the host under AddressSanitizer and UBSan.   tsan: build-tsan/, a few of them under
-# ThreadSanitizer.   cuda: build-cuda/, where there is nvcc: all CUDA compiled and linked for one architecture, registers and
-# spills against the committed table, and the program started.
+# ThreadSanitizer, and build-tsan-cpu/, what uses threads of the host.   cuda: build-cuda/, where there is nvcc: all CUDA
+# compiled and linked for one architecture, registers and spills against the committed table, and the program started.
+# tsan-all: build-tsan-cpu/, every test of the CPU under ThreadSanitizer.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-case ${1:-} in -h | --help) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;; esac
+case ${1:-} in -h | --help) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;; esac
 stages=("$@")
 [[ $# -gt 0 ]] || stages=(checks cpu simt tsan cuda)
 for stage in "${stages[@]}"; do
-  [[ " checks cpu simt tsan cuda " == *" $stage "* ]] || fail "no stage is named '$stage' (checks cpu simt tsan cuda)"
+  [[ " checks cpu simt tsan cuda tsan-all " == *" $stage "* ]] ||
+    fail "no stage is named '$stage' (checks cpu simt tsan cuda tsan-all)"
 done
 
 configure() { cmake --preset "$1" -DOTNFM_TESTS=ON >/dev/null; }
@@ -64,6 +66,15 @@ tsan() {
   run_stage "tsan: build" build build-tsan --target test_simt_tests test_kernels
   run_stage "tsan: tests of the shim" build-tsan/test_simt_tests --gtest_brief=1
   run_stage "tsan: kernels" build-tsan/test_kernels --gtest_brief=1 --gtest_filter="${filter#:}"
+  run_stage "tsan: configure for the CPU" configure tsan-cpu
+  run_stage "tsan: build for the CPU" build build-tsan-cpu --target test_embedding test_ot
+  run_stage "tsan: threads" run_ctest build-tsan-cpu -R '^(embedding|ot)$'
+}
+
+tsan-all() {
+  run_stage "tsan-all: configure" configure tsan-cpu
+  run_stage "tsan-all: build" build build-tsan-cpu
+  run_stage "tsan-all: tests" run_ctest build-tsan-cpu
 }
 
 has_gpu() { nvidia-smi -L >/dev/null 2>&1; }

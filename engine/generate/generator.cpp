@@ -284,9 +284,13 @@ struct GeneratorContext::State {
       return work(*lanes.front(), std::int64_t{0}, n);
     }
 #if defined(_OPENMP)
+    cpu::Thrown thrown;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(static_cast <int>(lanes.size()))
     for (std::int64_t k = 0; k < parts; ++k)
-      work(*lanes[static_cast<std::size_t>(omp_get_thread_num())], k * most, std::min(most, n - k * most));
+      thrown.guard([&] {
+        work(*lanes[static_cast<std::size_t>(omp_get_thread_num())], k * most, std::min(most, n - k * most));
+      });
+    thrown.rethrow();
 #endif
   }
 };

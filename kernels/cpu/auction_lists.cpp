@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/device/auction.h"
+#include "kernels/host_vector.h"
 
 namespace otnfm::cpu {
 namespace {
@@ -17,7 +17,7 @@ void rescan(const AuctionRows& to, const AuctionLists& lists, const View<const s
             std::int64_t work_a_pair, const CostOf& cost_of) {
   const std::int64_t count = std::min<std::int64_t>(to.count.data[0], to.rows.shape[0]), m = price.shape[0];
   parallel_rows(count, m * work_a_pair, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<std::pair<std::int64_t, std::int32_t>> values;
+    HostVector<std::pair<std::int64_t, std::int32_t>> values;
     for (std::int64_t slot = begin; slot < end; ++slot) {
       const std::int64_t i = to.rows.data[slot];
       std::int32_t* const list = lists.columns.row(i);

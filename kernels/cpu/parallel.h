@@ -3,7 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
+#include <exception>
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -37,8 +39,31 @@ inline int thread_count() {
 #endif
 }
 
+/// What threads of a parallel region have thrown, for the thread that began it: an exception that leaves a region ends
+/// the program. The first is kept.
+class Thrown {
+ public:
+  /// work(), whose exception is kept.
+  template <class Work>
+  void guard(const Work& work) noexcept {
+    try {
+      work();
+    } catch (...) {
+      if (!taken_.test_and_set()) error_ = std::current_exception();
+    }
+  }
+  /// After the region: throws what is kept.
+  void rethrow() const {
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  std::atomic_flag taken_;
+  std::exception_ptr error_;
+};
+
 /// body(begin, end) over contiguous parts of [0, n), one a thread, each of at least `grain`. The parts depend on n,
-/// grain and the number of threads alone.
+/// grain and the number of threads alone. What a part throws is thrown after the others have ended.
 template <class Body>
 void parallel_ranges(std::int64_t n, std::int64_t grain, const Body& body) {
   if (n <= 0) return;
@@ -46,12 +71,14 @@ void parallel_ranges(std::int64_t n, std::int64_t grain, const Body& body) {
       std::min<std::int64_t>(thread_count(), std::max<std::int64_t>(1, n / std::max<std::int64_t>(1, grain)));
   if (parts <= 1) return body(std::int64_t{0}, n);
 #if defined(_OPENMP)
+  Thrown thrown;
 #pragma omp parallel num_threads(static_cast <int>(parts))
   {
     const std::int64_t part = omp_get_thread_num(), count = omp_get_num_threads();
     const std::int64_t begin = n * part / count, end = n * (part + 1) / count;
-    if (begin < end) body(begin, end);
+    if (begin < end) thrown.guard([&] { body(begin, end); });
   }
+  thrown.rethrow();
 #endif
 }
 

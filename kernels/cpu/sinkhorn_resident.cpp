@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/device/sinkhorn_stage.h"
+#include "kernels/host_vector.h"
 
 namespace otnfm::cpu {
 namespace {
@@ -23,7 +23,7 @@ float soft_minimum(const float* cost, std::int64_t stride, const float* potentia
   return -highest - std::log2(sum / static_cast<float>(count)) / scale;
 }
 
-void solve(const SinkhornResident& a, std::int64_t problem, std::vector<float>& costs) {
+void solve(const SinkhornResident& a, std::int64_t problem, HostVector<float>& costs) {
   const std::int64_t n = a.f.columns(), m = a.g.columns(), d = a.x.columns();
   costs.resize(static_cast<std::size_t>(n * m));
   for (std::int64_t i = 0; i < n; ++i)
@@ -34,7 +34,7 @@ void solve(const SinkhornResident& a, std::int64_t problem, std::vector<float>& 
       costs[static_cast<std::size_t>(i * m + j)] = sum;
     }
   float *f = a.f.row(problem), *g = a.g.row(problem);
-  std::vector<float> next(static_cast<std::size_t>(m));
+  HostVector<float> next(static_cast<std::size_t>(m));
   std::fill_n(g, m, 0.0f);
   SinkhornStage stage = SinkhornStage::first(a);
   for (std::int32_t iteration = 1;; ++iteration) {
@@ -58,7 +58,7 @@ void solve(const SinkhornResident& a, std::int64_t problem, std::vector<float>& 
 
 void sinkhorn_resident(Stream&, const SinkhornResident& a) {
   parallel_ranges(a.f.rows(), 1, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> costs;
+    HostVector<float> costs;
     for (std::int64_t problem = begin; problem < end; ++problem) solve(a, problem, costs);
   });
 }

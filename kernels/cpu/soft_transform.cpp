@@ -5,10 +5,10 @@
 #include "kernels/soft_transform.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/device/log_sum.h"
+#include "kernels/host_vector.h"
 
 namespace otnfm::cpu {
 namespace {
@@ -51,7 +51,7 @@ template <class Fill>
 void for_rows(const SoftSource& source, const SoftTarget& target, float scale, std::int64_t n, std::int64_t m,
               const Fill& fill) {
   parallel_rows(n, m, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> s(static_cast<std::size_t>(m)), exponents(static_cast<std::size_t>(m));
+    HostVector<float> s(static_cast<std::size_t>(m)), exponents(static_cast<std::size_t>(m));
     for (std::int64_t i = begin; i < end; ++i) {
       fill(i, s.data());
       update_target(target, i, sum_row(source, scale, m, s.data(), exponents.data()));

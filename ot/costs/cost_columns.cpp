@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/host_vector.h"
 
 namespace otnfm {
 namespace {
@@ -35,7 +36,7 @@ void CostColumns::tile(std::int64_t first, std::int64_t count, double* out) cons
                                                               : whole_cost(problem_, first + i, j) - shift_);
 }
 
-double CostColumns::select(const double* costs, std::int64_t k, Scratch& scratch, std::vector<Arc>& arcs) const {
+double CostColumns::select(const double* costs, std::int64_t k, Scratch& scratch, HostVector<Arc>& arcs) const {
   constexpr std::int64_t kBlock = 16;
   const std::int64_t m = columns();
   const double* g = g_.data();
@@ -47,7 +48,7 @@ double CostColumns::select(const double* costs, std::int64_t k, Scratch& scratch
   scratch.reduced.resize(static_cast<std::size_t>(m));
   double* reduced = scratch.reduced.data();
   const std::int64_t blocks = m / kBlock, rest = blocks * kBlock;
-  std::vector<double>& sorted = scratch.sorted;
+  HostVector<double>& sorted = scratch.sorted;
   double ceiling = kInfinity;
   if (blocks >= 2 * k) {
     scratch.minima.resize(static_cast<std::size_t>(blocks));
@@ -68,7 +69,7 @@ double CostColumns::select(const double* costs, std::int64_t k, Scratch& scratch
   }
   for (std::int64_t j = rest; j < m; ++j) reduced[j] = costs[j] - g[j];
   // Those at or below the ceiling, k or more, and the least of the others, which the ceiling bounds.
-  std::vector<Arc>& near = arcs;
+  HostVector<Arc>& near = arcs;
   const auto take = [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t j = begin; j < end; ++j)
       if (reduced[j] <= ceiling) near.push_back({costs[j], static_cast<std::int32_t>(j)});
@@ -89,7 +90,7 @@ double CostColumns::select(const double* costs, std::int64_t k, Scratch& scratch
   return ceiling;
 }
 
-double CostColumns::nearest(std::int64_t i, std::int64_t k, std::vector<Arc>& arcs) {
+double CostColumns::nearest(std::int64_t i, std::int64_t k, HostVector<Arc>& arcs) {
   scratch_.rows.resize(static_cast<std::size_t>(columns()));
   tile(i, 1, scratch_.rows.data());
   return select(scratch_.rows.data(), k, scratch_, arcs);

@@ -7,8 +7,8 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
+#include "kernels/host_vector.h"
 #include "ot/costs/cost_rows.h"
 #include "ot/matching/short_list_assignment.h"
 
@@ -29,7 +29,7 @@ class CostColumns : public NearestColumns {
   /// The potentials [columns], which the caller owns; nearest() reads them.
   void use(std::span<const double> g) { g_ = g; }
 
-  double nearest(std::int64_t row, std::int64_t k, std::vector<Arc>& arcs) override;
+  double nearest(std::int64_t row, std::int64_t k, HostVector<Arc>& arcs) override;
 
   /// Gives every row of the assignment its list of k. Returns the median over the rows of the difference between the
   /// greatest and the least reduced cost listed.
@@ -37,10 +37,10 @@ class CostColumns : public NearestColumns {
 
  private:
   struct Scratch {
-    std::vector<double> rows, reduced, minima, sorted;
-    std::vector<Arc> arcs;
+    HostVector<double> rows, reduced, minima, sorted;
+    HostVector<Arc> arcs;
   };
-  double select(const double* costs, std::int64_t k, Scratch& scratch, std::vector<Arc>& arcs) const;
+  double select(const double* costs, std::int64_t k, Scratch& scratch, HostVector<Arc>& arcs) const;
 
   Problem problem_;
   bool exchanged_ = false;
@@ -49,7 +49,7 @@ class CostColumns : public NearestColumns {
   int threads_ = 0;
   std::span<const double> g_;
   Scratch scratch_;
-  std::vector<double> spreads_;
+  HostVector<double> spreads_;
 };
 
 }  // namespace otnfm

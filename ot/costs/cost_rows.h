@@ -7,8 +7,8 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
+#include "kernels/host_vector.h"
 #include "ot/cost.h"
 
 namespace otnfm {
@@ -39,8 +39,8 @@ class CostRows {
   Problem problem_;
   bool exchanged_ = false;
   std::int64_t rows_ = 0, columns_ = 0, dimension_ = 0;
-  std::vector<double> source_;         // [rows, d]
-  std::vector<double> target_blocks_;  // [ceil(columns / 32), d, 32], the last block padded with zeros
+  HostVector<double> source_;         // [rows, d]
+  HostVector<double> target_blocks_;  // [ceil(columns / 32), d, 32], the last block padded with zeros
 };
 
 }  // namespace otnfm

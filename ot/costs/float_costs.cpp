@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/host_vector.h"
 #include "kernels/matmul.h"
 #include "ot/costs/widen.h"
 
@@ -55,7 +56,7 @@ void FloatCosts::reset(const Problem& problem, bool exchanged, CostColumns& cost
   offset_sum_ = rounding_ = 0;
   costs.reset(problem, exchanged, 0, threads);
   const auto fill = [&](std::int64_t begin, std::int64_t end) {
-    std::vector<double> wide(static_cast<std::size_t>(kTile * columns));
+    HostVector<double> wide(static_cast<std::size_t>(kTile * columns));
     for (std::int64_t i = begin; i < end; i += kTile) {
       const std::int64_t count = std::min(kTile, end - i);
       costs.tile(i, count, wide.data());
@@ -76,7 +77,7 @@ void FloatCosts::prepare(const Problem& problem, bool exchanged) {
   const AnyMatrix& y = exchanged ? problem.source : problem.target;
   const std::int64_t d = problem.dimension();
   const bool squared = problem.cost == Cost::squared_euclidean;
-  std::vector<double> centre(static_cast<std::size_t>(d), 0.0);
+  HostVector<double> centre(static_cast<std::size_t>(d), 0.0);
   source_.resize(static_cast<std::size_t>(x.rows * d));
   target_.resize(static_cast<std::size_t>(y.rows * d));
   with_type(problem.dtype(), [&](auto element) {
@@ -89,7 +90,7 @@ void FloatCosts::prepare(const Problem& problem, bool exchanged) {
     copy_points<T>(x, centre.data(), squared ? -2 : -1, source_.data());
     copy_points<T>(y, centre.data(), 1, target_.data());
   });
-  const auto square_of = [&](const std::vector<float>& points, std::int64_t i) {
+  const auto square_of = [&](const HostVector<float>& points, std::int64_t i) {
     double sum = 0;
     for (std::int64_t k = 0; k < d; ++k) {
       const double value = points[static_cast<std::size_t>(i * d + k)];

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
+#include "kernels/host_vector.h"
 #include "kernels/stream.h"
 #include "ot/cost.h"
 #include "ot/costs/cost_columns.h"
@@ -33,8 +33,8 @@ class FloatCosts {
   double rounding() const { return rounding_; }
 
  private:
-  std::vector<float> matrix_, source_, target_, bias_;
-  std::vector<double> offsets_;
+  HostVector<float> matrix_, source_, target_, bias_;
+  HostVector<double> offsets_;
   double offset_sum_ = 0, rounding_ = 0;
   std::optional<Stream> stream_;
 };

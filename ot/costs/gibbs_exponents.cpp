@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/host_vector.h"
 #include "kernels/matmul.h"
 #include "ot/costs/float_lanes.h"
 #include "ot/costs/widen.h"
@@ -25,8 +26,8 @@ void with_points(const AnyMatrix& points, const Body& body) {
   }
 }
 
-std::vector<double> mean_of(const AnyMatrix& points) {
-  std::vector<double> mean(static_cast<std::size_t>(points.columns), 0.0);
+HostVector<double> mean_of(const AnyMatrix& points) {
+  HostVector<double> mean(static_cast<std::size_t>(points.columns), 0.0);
   with_points(points, [&](const auto* data) {
     for (std::int64_t i = 0; i < points.rows; ++i)
       for (std::int64_t k = 0; k < points.columns; ++k)
@@ -38,13 +39,13 @@ std::vector<double> mean_of(const AnyMatrix& points) {
 
 // (points - mean) * scale in float32; offset_i = per_row(i, the rounded coordinates over scale).
 template <class PerRow>
-void centre_points(const AnyMatrix& points, const std::vector<double>& mean, double scale, std::vector<float>& out,
+void centre_points(const AnyMatrix& points, const HostVector<double>& mean, double scale, HostVector<float>& out,
                    const PerRow& per_row) {
   const std::int64_t d = points.columns;
   out.resize(static_cast<std::size_t>(points.rows * d));
   with_points(points, [&](const auto* data) {
     cpu::parallel_rows(points.rows, d, [&](std::int64_t begin, std::int64_t end) {
-      std::vector<double> exact(static_cast<std::size_t>(d));
+      HostVector<double> exact(static_cast<std::size_t>(d));
       for (std::int64_t i = begin; i < end; ++i) {
         float* row = out.data() + i * d;
         for (std::int64_t k = 0; k < d; ++k) {
@@ -80,7 +81,7 @@ void GibbsExponents::reset(const Problem& problem, double epsilon, std::int64_t 
     costs_.reset(problem_, false);
     // A row's least cost is where its mass is, and rounds least if it is 0.
     cpu::parallel_rows(n_, m_, [&](std::int64_t begin, std::int64_t end) {
-      std::vector<double> row(static_cast<std::size_t>(m_));
+      HostVector<double> row(static_cast<std::size_t>(m_));
       for (std::int64_t i = begin; i < end; ++i) {
         costs_.tile(i, 1, row.data(), m_);
         alpha_[static_cast<std::size_t>(i)] = *std::min_element(row.begin(), row.end());
@@ -112,22 +113,22 @@ void GibbsExponents::reserve(std::int64_t rows) {
 // With x = x' + p and y = y' + q, where p and q are the means and D = p - q,
 //     |x - y|^2 = |x' + D|^2 + (|y'|^2 - 2 y'.D) - 2 x'.y'      -x.y = -(x' + p).q - p.y' - x'.y'
 void GibbsExponents::centre() {
-  const std::vector<double> p = mean_of(problem_.source), q = mean_of(problem_.target);
+  const HostVector<double> p = mean_of(problem_.source), q = mean_of(problem_.target);
   const bool square = problem_.cost == Cost::squared_euclidean;
   const double scale = std::sqrt(scale_ * (square ? 2 : 1));
-  const auto norm = [](const std::vector<double>& v) {
+  const auto norm = [](const HostVector<double>& v) {
     double sum = 0;
     for (double value : v) sum += value * value;
     return std::sqrt(sum);
   };
-  std::vector<double> apart(p.size());
+  HostVector<double> apart(p.size());
   for (std::size_t k = 0; k < p.size(); ++k) apart[k] = p[k] - q[k];
   mean_norm_[0] = norm(p);
   mean_norm_[1] = norm(q);
   mean_distance_ = norm(apart);
   source_norm_.resize(static_cast<std::size_t>(n_));
-  std::vector<double> target_norm(static_cast<std::size_t>(m_));
-  centre_points(problem_.source, p, scale, source_, [&](std::int64_t i, const std::vector<double>& x) {
+  HostVector<double> target_norm(static_cast<std::size_t>(m_));
+  centre_points(problem_.source, p, scale, source_, [&](std::int64_t i, const HostVector<double>& x) {
     double sum = 0;
     for (std::size_t k = 0; k < x.size(); ++k) {
       const double moved = x[k] + p[k] - q[k];
@@ -136,7 +137,7 @@ void GibbsExponents::centre() {
     alpha_[static_cast<std::size_t>(i)] = sum;
     source_norm_[static_cast<std::size_t>(i)] = norm(x);
   });
-  centre_points(problem_.target, q, scale, target_, [&](std::int64_t j, const std::vector<double>& y) {
+  centre_points(problem_.target, q, scale, target_, [&](std::int64_t j, const HostVector<double>& y) {
     double sum = 0;
     for (std::size_t k = 0; k < y.size(); ++k) sum += square ? y[k] * (y[k] - 2 * (p[k] - q[k])) : -p[k] * y[k];
     beta_[static_cast<std::size_t>(j)] = sum;
@@ -179,7 +180,7 @@ void GibbsExponents::fill_from_rows(std::int64_t first, std::int64_t count) {
   constexpr std::int64_t kTile = 16;
   constexpr double kMost = 1e30;  // an exponent that is infinite for every purpose
   cpu::parallel_ranges((count + kTile - 1) / kTile, 1, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<double> tile(static_cast<std::size_t>(kTile * m_));
+    HostVector<double> tile(static_cast<std::size_t>(kTile * m_));
     for (std::int64_t i = begin * kTile; i < std::min(count, end * kTile); i += kTile) {
       const std::int64_t height = std::min(kTile, count - i);
       costs_.tile(first + i, height, tile.data(), m_);

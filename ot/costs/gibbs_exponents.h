@@ -16,8 +16,8 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
+#include "kernels/host_vector.h"
 #include "kernels/memory.h"
 #include "kernels/stream.h"
 #include "ot/cost.h"
@@ -82,10 +82,10 @@ class GibbsExponents {
   std::int64_t n_ = 0, m_ = 0, stride_ = 0, block_rows_ = 0;
   double epsilon_ = 0, scale_ = 0;  // scale: log2(e) / epsilon
   bool product_ = false;            // K is a product of centred points
-  std::vector<double> alpha_, beta_;
-  std::vector<double> source_norm_;                                 // [n] |x'_i|, where K is a product
+  HostVector<double> alpha_, beta_;
+  HostVector<double> source_norm_;                                  // [n] |x'_i|, where K is a product
   double target_norm_ = 0, mean_norm_[2] = {}, mean_distance_ = 0;  // max |y'_j|, |p|, |q| and |p - q|
-  std::vector<float> source_, target_;                              // [n, d], [m, d], centred and scaled
+  HostVector<float> source_, target_;                               // [n, d], [m, d], centred and scaled
   CostRows costs_;
   Memory memory_;
 };

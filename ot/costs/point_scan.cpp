@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/host_vector.h"
+
 namespace otnfm {
 namespace {
 
@@ -205,7 +207,7 @@ double PointScan::least(const double* x, Scratch& scratch) const {
   });
 }
 
-double PointScan::nearest(const double* x, std::int64_t k, Scratch& scratch, std::vector<Arc>& arcs) const {
+double PointScan::nearest(const double* x, std::int64_t k, Scratch& scratch, HostVector<Arc>& arcs) const {
   scratch.bounds.resize(static_cast<std::size_t>(blocks_));
   scratch.values.resize(static_cast<std::size_t>(blocks_ * kBlock));
   double* bounds = scratch.bounds.data();

@@ -6,8 +6,8 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
+#include "kernels/host_vector.h"
 #include "ot/cost.h"
 #include "ot/matching/short_list_assignment.h"
 
@@ -29,15 +29,15 @@ class PointScan {
 
   /// What the searches below need beside the columns; one a thread.
   struct Scratch {
-    std::vector<double> bounds, values;
-    std::vector<std::int32_t> blocks;
+    HostVector<double> bounds, values;
+    HostVector<std::int32_t> blocks;
   };
 
   /// min_j (C(x, j) - g_j) for a row at x [d].
   double least(const double* x, Scratch& scratch) const;
 
   /// About k columns of least reduced cost, and the bound that the others are at or above: see NearestColumns.
-  double nearest(const double* x, std::int64_t k, Scratch& scratch, std::vector<Arc>& arcs) const;
+  double nearest(const double* x, std::int64_t k, Scratch& scratch, HostVector<Arc>& arcs) const;
 
  private:
   template <class Search>
@@ -45,13 +45,13 @@ class PointScan {
 
   std::int64_t n_ = 0, blocks_ = 0, dimension_ = 0;
   Cost cost_ = Cost::squared_euclidean;
-  std::vector<double> coordinates_;  // [blocks, d, 32], the last block padded by its last point
-  std::vector<double> low_, high_;   // [d, blocks]
-  std::vector<double> g_;            // [blocks * 32], padding minus infinity
+  HostVector<double> coordinates_;  // [blocks, d, 32], the last block padded by its last point
+  HostVector<double> low_, high_;   // [d, blocks]
+  HostVector<double> g_;            // [blocks * 32], padding minus infinity
   // Potentials in a block are at most offset + slope . (y - middle of the box): they follow the displacements, so a
   // bound by their maximum alone would be of no use for clouds that are far apart.
-  std::vector<double> slope_;   // [d, blocks]
-  std::vector<double> offset_;  // [blocks]
+  HostVector<double> slope_;   // [d, blocks]
+  HostVector<double> offset_;  // [blocks]
 };
 
 }  // namespace otnfm

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <mutex>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/host_vector.h"
 #include "ot/costs/pair_cost.h"
 
 namespace otnfm {
@@ -17,7 +19,7 @@ constexpr int kChunk = 16;
 // The least reduced cost of each chunk of columns; the k-th of those is a threshold that k columns or more are at or
 // below. Chunk c has the columns c, c + chunks, c + 2 chunks ..., so that the minima of neighbouring chunks are one
 // vector operation.
-double ScreenedColumns::select(std::int64_t row, std::int64_t k, Scratch& scratch, std::vector<Arc>& arcs) const {
+double ScreenedColumns::select(std::int64_t row, std::int64_t k, Scratch& scratch, HostVector<Arc>& arcs) const {
   const auto m = static_cast<std::int64_t>(g_.size()), chunks = (m + kChunk - 1) / kChunk;
   scratch.reduced.resize(static_cast<std::size_t>(chunks * kChunk));
   const float* exponents = exponents_.row(row);
@@ -42,7 +44,7 @@ double ScreenedColumns::select(std::int64_t row, std::int64_t k, Scratch& scratc
     }
   float threshold = std::numeric_limits<float>::infinity();
   if (k < m) {
-    std::vector<float>& order = scratch.order;
+    HostVector<float>& order = scratch.order;
     if (k > chunks)
       order.assign(out, out + m);
     else
@@ -65,18 +67,22 @@ double ScreenedColumns::select(std::int64_t row, std::int64_t k, Scratch& scratc
 void ScreenedColumns::list_all(ShortListAssignment& assignment, std::int64_t k, int threads) const {
   const std::int64_t n = exponents_.rows();
   const int wanted = threads > 0 ? threads : cpu::thread_count();
+  std::mutex moving;
+  cpu::Thrown thrown;
 #pragma omp parallel num_threads(wanted) if (wanted > 1 && n >= 256)
   {
     Scratch scratch;
-    std::vector<Arc> arcs;
+    HostVector<Arc> arcs;
 #pragma omp for schedule(static)
-    for (std::int64_t i = 0; i < n; ++i) {
-      const double bound = select(i, k, scratch, arcs);
-      // A list that is longer than its place moves all of them.
-#pragma omp critical(otnfm_screened_columns)
-      assignment.set_list(i, arcs, bound);
-    }
+    for (std::int64_t i = 0; i < n; ++i)
+      thrown.guard([&] {
+        const double bound = select(i, k, scratch, arcs);
+        // A list that is longer than its place moves all of them.
+        const std::lock_guard lock(moving);
+        assignment.set_list(i, arcs, bound);
+      });
   }
+  thrown.rethrow();
 }
 
 }  // namespace otnfm

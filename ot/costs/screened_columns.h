@@ -10,8 +10,8 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
+#include "kernels/host_vector.h"
 #include "ot/costs/gibbs_exponents.h"
 #include "ot/matching/short_list_assignment.h"
 
@@ -23,7 +23,7 @@ class ScreenedColumns : public NearestColumns {
   ScreenedColumns(const Problem& problem, const GibbsExponents& exponents, std::span<const double> g)
       : problem_(problem), exponents_(exponents), g_(g) {}
 
-  double nearest(std::int64_t row, std::int64_t k, std::vector<Arc>& arcs) override {
+  double nearest(std::int64_t row, std::int64_t k, HostVector<Arc>& arcs) override {
     return select(row, k, scratch_, arcs);
   }
 
@@ -32,9 +32,9 @@ class ScreenedColumns : public NearestColumns {
 
  private:
   struct Scratch {
-    std::vector<float> reduced, least, order;
+    HostVector<float> reduced, least, order;
   };
-  double select(std::int64_t row, std::int64_t k, Scratch& scratch, std::vector<Arc>& arcs) const;
+  double select(std::int64_t row, std::int64_t k, Scratch& scratch, HostVector<Arc>& arcs) const;
 
   const Problem& problem_;
   const GibbsExponents& exponents_;

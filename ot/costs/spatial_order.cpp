@@ -4,6 +4,8 @@
 #include <limits>
 #include <numeric>
 
+#include "kernels/host_vector.h"
+
 namespace otnfm {
 namespace {
 
@@ -43,14 +45,12 @@ void split(std::span<const double> points, std::int64_t d, std::int32_t* begin, 
 
 }  // namespace
 
-void spatial_order(std::span<const double> points, std::int64_t dimension, std::vector<std::int32_t>& order) {
-  const std::size_t n = points.size() / static_cast<std::size_t>(std::max<std::int64_t>(1, dimension));
-  order.resize(n);
+void spatial_order(std::span<const double> points, std::int64_t dimension, std::span<std::int32_t> order) {
   std::iota(order.begin(), order.end(), 0);
-  split(points, dimension, order.data(), order.data() + n);
+  split(points, dimension, order.data(), order.data() + order.size());
 }
 
-void coarsen(std::span<const double> points, std::int64_t dimension, std::vector<double>& means) {
+void coarsen(std::span<const double> points, std::int64_t dimension, HostVector<double>& means) {
   const std::int64_t n = static_cast<std::int64_t>(points.size()) / dimension, cells = (n + kGroup - 1) / kGroup;
   means.assign(static_cast<std::size_t>(cells * dimension), 0.0);
   for (std::int64_t cell = 0; cell < cells; ++cell) {

@@ -5,17 +5,18 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
+
+#include "kernels/host_vector.h"
 
 namespace otnfm {
 
 /// Points a cell of the next coarser level.
 inline constexpr std::int64_t kGroup = 4;
 
-/// order[p] = the index of the point at place p. points is [n, d], row-major. O(n log n) selections.
-void spatial_order(std::span<const double> points, std::int64_t dimension, std::vector<std::int32_t>& order);
+/// order[p] = the index of the point at place p, of n. points is [n, d], row-major. O(n log n) selections.
+void spatial_order(std::span<const double> points, std::int64_t dimension, std::span<std::int32_t> order);
 
 /// The means of consecutive groups of 4 points (the last group may be smaller): [ceil(n / 4), d].
-void coarsen(std::span<const double> points, std::int64_t dimension, std::vector<double>& means);
+void coarsen(std::span<const double> points, std::int64_t dimension, HostVector<double>& means);
 
 }  // namespace otnfm

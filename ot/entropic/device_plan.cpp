@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 #include "kernels/matmul.h"
 #include "ot/costs/cost_rows.h"
 #include "ot/entropic/sinkhorn_setup.h"
@@ -73,12 +74,12 @@ void DevicePlan::direct_points(const Problem& problem, double epsilon) {
   const bool square = problem.cost == Cost::squared_euclidean;
   form_ = square ? PairForm::negative_square : PairForm::negative_distance;
   const double scale = square ? std::sqrt(kLog2E / epsilon) : kLog2E / epsilon;
-  std::vector<double> mean(static_cast<std::size_t>(d_), 0.0);
+  HostVector<double> mean(static_cast<std::size_t>(d_), 0.0);
   for (std::int64_t j = 0; j < m_; ++j)
     for (std::int64_t k = 0; k < d_; ++k)
       mean[static_cast<std::size_t>(k)] += coordinate(problem.target, j, k) / static_cast<double>(m_);
   const auto scaled = [&](const AnyMatrix& points) {
-    std::vector<float> out(static_cast<std::size_t>(points.rows * d_));
+    HostVector<float> out(static_cast<std::size_t>(points.rows * d_));
     for (std::int64_t i = 0; i < points.rows; ++i)
       for (std::int64_t k = 0; k < d_; ++k)
         out[static_cast<std::size_t>(i * d_ + k)] =
@@ -122,7 +123,7 @@ void DevicePlan::store_fixed() {
   unit_ = -step;
   rounding_ = 0.5 * step * kLog2;
   reserve(stream_, exponents_, static_cast<std::size_t>(n_ * m_) * sizeof(std::uint16_t), "Sinkhorn's exponents");
-  std::vector<std::uint16_t> row(static_cast<std::size_t>(m_));
+  HostVector<std::uint16_t> row(static_cast<std::size_t>(m_));
   each_row([&](std::int64_t i, const float* k) {
     for (std::int64_t j = 0; j < m_; ++j)
       row[static_cast<std::size_t>(j)] = static_cast<std::uint16_t>(

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <span>
-#include <vector>
 
+#include "kernels/host_vector.h"
 #include "kernels/memory.h"
 #include "kernels/soft_transform.h"
 #include "ot/costs/gibbs_exponents.h"
@@ -45,7 +45,7 @@ class DevicePlan {
   PairForm form_ = PairForm::product;
   std::int64_t n_ = 0, m_ = 0, d_ = 0;
   double unit_ = 1, rounding_ = 0;
-  std::vector<double> alpha_, beta_;
+  HostVector<double> alpha_, beta_;
   Memory source_, target_, exponents_;
 };
 

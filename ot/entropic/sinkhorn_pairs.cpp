@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <string>
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/device/philox.h"
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 #include "ot/certificate.h"
 #include "ot/costs/cost_columns.h"
 #include "ot/costs/cost_rows.h"
@@ -35,7 +37,7 @@ void for_tiles(const CostRows& costs, const Body& body) {
   const std::int64_t n = costs.rows(), m = costs.columns(), tiles = (n + kTile - 1) / kTile;
   cpu::parallel_ranges(tiles, std::max<std::int64_t>(1, cpu::kElementGrain / (kTile * std::max<std::int64_t>(1, m))),
                        [&](std::int64_t begin, std::int64_t end) {
-                         std::vector<double> tile(static_cast<std::size_t>(kTile * m));
+                         HostVector<double> tile(static_cast<std::size_t>(kTile * m));
                          for (std::int64_t i = begin * kTile; i < std::min(n, end * kTile); i += kTile) {
                            const std::int64_t count = std::min(kTile, n - i);
                            costs.tile(i, count, tile.data(), m);
@@ -54,28 +56,32 @@ SinkhornSolver::State& solved(SinkhornSolver::State& state) {
   return state;
 }
 
-Assignment pairs(const SinkhornSolver::State& state, std::vector<std::int64_t> sigma, const char* algorithm,
-                 bool with_certificate) {
+std::string pairs_of_plan(const SinkhornSolver::State& state) {
+  return "the pairs of the Sinkhorn plan of " + describe(state.problem);
+}
+
+// With every row unmatched.
+Assignment no_pairs(const SinkhornSolver::State& state, const char* algorithm) {
   Assignment result;
-  result.sigma = std::move(sigma);
-  result.g = state.g;
+  assign_result(result.sigma, state.problem.n(), std::int64_t{-1});
+  assign_result(result.g, state.g);
   result.algorithm = algorithm;
+  return result;
+}
+
+void finish_pairs(const SinkhornSolver::State& state, bool with_certificate, Assignment& result) {
   if (with_certificate) {
     result.f = c_transform(state.problem, result.g);
     result.certificate = certify(state.problem, result.sigma, result.g);
   }
-  return result;
 }
 
-}  // namespace
-
-CostSpread cost_spread(const Problem& problem) {
+CostSpread spread_of_costs(const Problem& problem) {
   const std::int64_t n = problem.n(), m = problem.m();
   CostSpread spread;
-  if (n == 0 || m == 0) return spread;
   const bool all = n <= kFewestPairs / m;
   const std::int64_t count = all ? n * m : n > kMostPairs / m * 16 ? kMostPairs : std::max(kFewestPairs, n * m / 16);
-  std::vector<double> values(static_cast<std::size_t>(count));
+  HostVector<double> values(static_cast<std::size_t>(count));
   cpu::parallel_ranges(count, 4096, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t pair = begin; pair < end; ++pair) {
       std::int64_t i = pair / m, j = pair % m;
@@ -114,10 +120,19 @@ CostSpread cost_spread(const Problem& problem) {
   return spread;
 }
 
-std::vector<double> c_transform(const Problem& problem, std::span<const double> g) {
+}  // namespace
+
+CostSpread cost_spread(const Problem& problem) {
+  if (problem.n() == 0 || problem.m() == 0) return {};
+  return naming_memory([&] { return "the spread of " + describe(problem); }, [&] { return spread_of_costs(problem); });
+}
+
+namespace {
+
+std::vector<double> row_minima(const Problem& problem, std::span<const double> g) {
   const std::int64_t n = problem.n(), m = problem.m();
-  check_length(g, m);
-  std::vector<double> f(static_cast<std::size_t>(n), 0.0);
+  std::vector<double> f;
+  assign_result(f, n, 0.0);
   if (n == 0 || m == 0) return f;
   CostRows costs;
   costs.reset(problem, false);
@@ -134,6 +149,14 @@ std::vector<double> c_transform(const Problem& problem, std::span<const double> 
     }
   });
   return f;
+}
+
+}  // namespace
+
+std::vector<double> c_transform(const Problem& problem, std::span<const double> g) {
+  check_length(g, problem.m());
+  return naming_memory([&] { return "the c-transform of " + describe(problem); },
+                       [&] { return row_minima(problem, g); });
 }
 
 double transport_dual_bound(const Problem& problem, std::span<const double> g, std::span<const double> source_weights,
@@ -160,38 +183,38 @@ bool SinkhornSolver::stored() const {
 Assignment SinkhornSolver::argmax_pairs(bool certify) {
   const State& state = solved(*state_);
   const ThreadLimit thread_limit(state.threads);
-  std::vector<std::int64_t> sigma(static_cast<std::size_t>(state.problem.n()), -1);
-  if (!state.a.empty()) sigma = state.argmax;
-  return pairs(state, std::move(sigma), "sinkhorn, argmax", certify);
+  return naming_memory([&] { return pairs_of_plan(state); },
+                       [&] {
+                         Assignment result = no_pairs(state, "sinkhorn, argmax");
+                         if (!state.a.empty())
+                           std::copy(state.argmax.begin(), state.argmax.end(), result.sigma.begin());
+                         finish_pairs(state, certify, result);
+                         return result;
+                       });
 }
 
 Assignment SinkhornSolver::sample_pairs(std::uint64_t seed, std::uint64_t step, bool certify) {
   State& state = solved(*state_);
   const ThreadLimit thread_limit(state.threads);
-  std::vector<std::int64_t> sigma(static_cast<std::size_t>(state.problem.n()), -1);
-  if (!state.a.empty()) {
-    std::vector<float> uniform(sigma.size());
-    for (std::size_t i = 0; i < uniform.size(); ++i)
-      uniform[i] = uniform_of(random_words(seed, kSampleStream, step, i).word[0]);
-    state.pass.sample(state.exponents, state.ratio, state.u, state.v, uniform, sigma);
-  }
-  return pairs(state, std::move(sigma), "sinkhorn, sampled", certify);
+  return naming_memory([&] { return pairs_of_plan(state); },
+                       [&] {
+                         Assignment result = no_pairs(state, "sinkhorn, sampled");
+                         if (!state.a.empty()) {
+                           HostVector<float> uniform(result.sigma.size());
+                           for (std::size_t i = 0; i < uniform.size(); ++i)
+                             uniform[i] = uniform_of(random_words(seed, kSampleStream, step, i).word[0]);
+                           state.pass.sample(state.exponents, state.ratio, state.u, state.v, uniform, result.sigma);
+                         }
+                         finish_pairs(state, certify, result);
+                         return result;
+                       });
 }
 
-Assignment SinkhornSolver::round_to_permutation(double max_gap, double max_seconds, bool certify) {
-  return round_to_permutation(max_gap, SolveLimits(std::numeric_limits<std::int64_t>::max(), max_seconds), certify);
-}
+namespace {
 
-Assignment SinkhornSolver::round_to_permutation(double max_gap, const SolveLimits& limits, bool certify) {
-  State& state = solved(*state_);
-  const ThreadLimit thread_limit(state.threads);
+Assignment round(SinkhornSolver::State& state, double max_gap, const SolveLimits& limits) {
+  Assignment result = no_pairs(state, "sinkhorn, rounded");
   const std::int64_t n = state.problem.n(), m = state.problem.m();
-  if (n != m || !state.uniform)
-    throw InputError(fmt::format("a permutation takes as many rows as columns, each of the same mass, not {}{}",
-                                 describe(state.problem), n == m ? " with marginals" : ""));
-  if (!(max_gap >= 0)) throw InputError(fmt::format("max_gap is {}: it must not be negative", max_gap));
-  std::vector<std::int64_t> sigma(static_cast<std::size_t>(n), -1);
-  Assignment result = pairs(state, sigma, "sinkhorn, rounded", false);
   if (n == 0) return result;
   ShortListAssignment& assignment = state.lists;
   const std::int64_t k = std::min(m, std::max<std::int64_t>(2, kListLength));
@@ -235,10 +258,27 @@ Assignment SinkhornSolver::round_to_permutation(double max_gap, const SolveLimit
   if (within)
     result.f = c_transform(state.problem, result.g);  // the auction's are feasible to epsilon alone
   else
-    result.f.assign(assignment.f().begin(), assignment.f().end());
-  if (certify) {
-    result.certificate = otnfm::certify(state.problem, result.sigma, result.g);
-  }
+    assign_result(result.f, assignment.f());
+  return result;
+}
+
+}  // namespace
+
+Assignment SinkhornSolver::round_to_permutation(double max_gap, double max_seconds, bool certify) {
+  return round_to_permutation(max_gap, SolveLimits(std::numeric_limits<std::int64_t>::max(), max_seconds), certify);
+}
+
+Assignment SinkhornSolver::round_to_permutation(double max_gap, const SolveLimits& limits, bool certify) {
+  State& state = solved(*state_);
+  const ThreadLimit thread_limit(state.threads);
+  const std::int64_t n = state.problem.n(), m = state.problem.m();
+  if (n != m || !state.uniform)
+    throw InputError(fmt::format("a permutation takes as many rows as columns, each of the same mass, not {}{}",
+                                 describe(state.problem), n == m ? " with marginals" : ""));
+  if (!(max_gap >= 0)) throw InputError(fmt::format("max_gap is {}: it must not be negative", max_gap));
+  Assignment result =
+      naming_memory([&] { return pairs_of_plan(state); }, [&] { return round(state, max_gap, limits); });
+  if (certify && n > 0) result.certificate = otnfm::certify(state.problem, result.sigma, result.g);
   return result;
 }
 

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/host_vector.h"
 #include "ot/costs/float_lanes.h"
 
 namespace otnfm {
@@ -98,7 +99,7 @@ void SinkhornPass::for_rows(GibbsExponents& exponents, double ratio, std::span<c
     const std::int64_t first_chunk = first / chunk_rows, chunks = (count + chunk_rows - 1) / chunk_rows;
     const std::int64_t grain = std::max<std::int64_t>(1, kExponentialGrain / (chunk_rows * stride));
     cpu::parallel_ranges(chunks, grain, [&](std::int64_t begin, std::int64_t end) {
-      std::vector<float> e(static_cast<std::size_t>(kHeight * stride));
+      HostVector<float> e(static_cast<std::size_t>(kHeight * stride));
       for (std::int64_t chunk = begin; chunk < end; ++chunk)
         for (std::int64_t i = chunk * chunk_rows; i < std::min(count, (chunk + 1) * chunk_rows); i += kHeight) {
           const int height = static_cast<int>(std::min<std::int64_t>(kHeight, count - i));

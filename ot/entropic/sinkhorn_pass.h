@@ -14,8 +14,8 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
+#include "kernels/host_vector.h"
 #include "ot/costs/gibbs_exponents.h"
 
 namespace otnfm {
@@ -59,9 +59,9 @@ class SinkhornPass {
   template <class Rows>
   void for_rows(GibbsExponents& exponents, double ratio, std::span<const double> u, const Rows& rows);
 
-  std::vector<double> a_, b_;
-  std::vector<float> v_, weight_;         // [stride]: v rounded, and b 2^(v - v rounded); 0 in the padding
-  std::vector<float> partial_, highest_;  // [chunks, stride]
+  HostVector<double> a_, b_;
+  HostVector<float> v_, weight_;         // [stride]: v rounded, and b 2^(v - v rounded); 0 in the padding
+  HostVector<float> partial_, highest_;  // [chunks, stride]
 };
 
 }  // namespace otnfm

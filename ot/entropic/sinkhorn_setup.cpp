@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 
 namespace otnfm {
 namespace {
@@ -44,9 +45,9 @@ void check_options(const SinkhornOptions& options, std::int64_t m) {
   }
 }
 
-std::vector<double> marginal_of(std::span<const double> given, std::int64_t count, const char* name) {
+HostVector<double> marginal_of(std::span<const double> given, std::int64_t count, const char* name) {
   const auto size = static_cast<std::size_t>(count);
-  if (given.empty()) return std::vector<double>(size, 1.0 / static_cast<double>(count));
+  if (given.empty()) return HostVector<double>(size, 1.0 / static_cast<double>(count));
   if (given.size() != size) throw InputError(fmt::format("{} has {} entries for {} points", name, given.size(), count));
   double sum = 0;
   for (std::size_t i = 0; i < size; ++i) {
@@ -56,7 +57,7 @@ std::vector<double> marginal_of(std::span<const double> given, std::int64_t coun
   }
   if (!(sum > 0 && sum < std::numeric_limits<double>::infinity()))
     throw InputError(fmt::format("{} sums to {}; it must be positive and finite", name, sum));
-  std::vector<double> weights(given.begin(), given.end());
+  HostVector<double> weights(given.begin(), given.end());
   for (double& value : weights) value /= sum;
   return weights;
 }
@@ -76,18 +77,18 @@ double first_epsilon(const CostSpread& spread) {
   return bulk > 0 ? std::min(bulk, spread.standard_deviation) : spread.standard_deviation;
 }
 
-void anneal(double first, double last, double factor, std::vector<double>& g,
+void anneal(double first, double last, double factor, HostVector<double>& g,
             const std::function<bool(double, bool)>& stage) {
   double epsilon = last;
   while (epsilon < first * factor) epsilon /= factor;
-  std::vector<double> before;  // g of the stage before
+  HostVector<double> before;  // g of the stage before
   double epsilon_before = 0;
   for (;;) {
     const bool is_last = epsilon <= last * (1 + 1e-9);
     if (is_last) epsilon = last;
     if (!stage(epsilon, is_last) || is_last) return;
     const double next = epsilon * factor;
-    std::vector<double> extended = g;
+    HostVector<double> extended = g;
     if (!before.empty()) {
       const double slope = (epsilon - next) / (epsilon_before - epsilon);
       for (std::size_t j = 0; j < g.size(); ++j) extended[j] += slope * (g[j] - before[j]);

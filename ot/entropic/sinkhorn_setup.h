@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <span>
-#include <vector>
 
+#include "kernels/host_vector.h"
 #include "ot/costs/gibbs_exponents.h"
 #include "ot/sinkhorn.h"
 
@@ -22,7 +22,7 @@ inline constexpr double kFailAbove = 0.05;  // rounding of an exponent at which 
 void check_options(const SinkhornOptions& options, std::int64_t m);
 
 /// The weights given, scaled to sum 1; uniform where none are. Throws InputError where they are not usable.
-std::vector<double> marginal_of(std::span<const double> given, std::int64_t count, const char* name);
+HostVector<double> marginal_of(std::span<const double> given, std::int64_t count, const char* name);
 
 /// Sets result.epsilon. False, with the status and message of a numerical failure, where it is below the rounding of
 /// the costs themselves.
@@ -34,7 +34,7 @@ double first_epsilon(const CostSpread& spread);
 
 /// Runs stage(epsilon, is_last) from about `first` down to `last` by `factor`, while it returns true. Between stages g
 /// goes on along the line through the last two.
-void anneal(double first, double last, double factor, std::vector<double>& g,
+void anneal(double first, double last, double factor, HostVector<double>& g,
             const std::function<bool(double, bool)>& stage);
 
 /// Status and message of a solve whose exponents round to result.rounding, which is too much.

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
+#include "kernels/host_vector.h"
 #include "ot/costs/gibbs_exponents.h"
 #include "ot/entropic/sinkhorn_pass.h"
 #include "ot/matching/short_list_assignment.h"
@@ -16,12 +16,12 @@ struct SinkhornSolver::State {
   GibbsExponents exponents;
   SinkhornPass pass;
   ShortListAssignment lists;               // of a rounding; kept for its memory
-  std::vector<double> a, b;                // marginals, sum 1
-  std::vector<double> f, g;                // in the units of the cost
-  std::vector<double> u, v;                // the same as exponents, relative to alpha and beta
+  HostVector<double> a, b;                 // marginals, sum 1
+  HostVector<double> f, g;                 // in the units of the cost
+  HostVector<double> u, v;                 // the same as exponents, relative to alpha and beta
   double ratio = 1;                        // of the last epsilon to that of u and v
   double epsilon = 0, transport_cost = 0;  // of the last solve
-  std::vector<std::int64_t> argmax;
+  HostVector<std::int64_t> argmax;
   int threads = 0;  // of the last solve
   bool solved = false;
   bool uniform = true;  // balanced, without weights

@@ -4,12 +4,11 @@
 #include <fmt/format.h>
 
 #include <cstdint>
-#include <exception>
 #include <span>
-#include <vector>
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 #include "ot/assignment.h"
 #include "ot/cost.h"
 
@@ -20,13 +19,17 @@ namespace otnfm {
 /// have different lengths; `name` begins that message.
 template <class Scratch, class Solve>
 void solve_batch(const char* name, std::span<const Problem> problems, std::span<Assignment> results, int threads,
-                 std::vector<Scratch>& scratch, const Solve& solve) {
+                 HostVector<Scratch>& scratch, const Solve& solve) {
   if (problems.size() != results.size())
     throw InputError(fmt::format("{}: {} problems, but room for {} results", name, problems.size(), results.size()));
   const auto count = static_cast<std::int64_t>(problems.size());
   if (threads <= 0) threads = cpu::thread_count();
-  if (scratch.size() < static_cast<std::size_t>(threads)) scratch.resize(static_cast<std::size_t>(threads));
-  std::exception_ptr error;
+  naming_memory([&] { return fmt::format("{} of {} threads", name, threads); },
+                [&] {
+                  const auto wanted = static_cast<std::size_t>(threads);
+                  if (scratch.size() < wanted) scratch.resize(wanted);
+                });
+  cpu::Thrown thrown;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1 && count > 1)
   for (std::int64_t b = 0; b < count; ++b) {
     const auto index = static_cast<std::size_t>(b);
@@ -35,14 +38,9 @@ void solve_batch(const char* name, std::span<const Problem> problems, std::span<
 #else
     const std::size_t thread = 0;
 #endif
-    try {
-      solve(problems[index], scratch[thread], results[index]);
-    } catch (...) {
-#pragma omp critical(otnfm_solve_batch)
-      error = std::current_exception();
-    }
+    thrown.guard([&] { solve(problems[index], scratch[thread], results[index]); });
   }
-  if (error) std::rethrow_exception(error);
+  thrown.rethrow();
 }
 
 }  // namespace otnfm

@@ -10,8 +10,8 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
+#include "kernels/host_vector.h"
 #include "ot/solve_limits.h"
 
 namespace otnfm {
@@ -31,9 +31,9 @@ class DenseAssignment {
   void reserve(std::int64_t n, std::int64_t m);
 
   bool complete() const { return complete_; }
-  const std::vector<std::int64_t>& column_of() const { return column_of_; }  ///< [n], -1 where free
-  const std::vector<T>& u() const { return u_; }                             ///< [n]
-  const std::vector<T>& v() const { return v_; }                             ///< [m], 0 where free if n < m
+  const HostVector<std::int64_t>& column_of() const { return column_of_; }  ///< [n], -1 where free
+  const HostVector<T>& u() const { return u_; }                             ///< [n]
+  const HostVector<T>& v() const { return v_; }                             ///< [m], 0 where free if n < m
 
  private:
   void reduce_columns();
@@ -45,8 +45,8 @@ class DenseAssignment {
   const T* costs_ = nullptr;
   std::int64_t n_ = 0, m_ = 0;
   bool complete_ = true;
-  std::vector<std::int64_t> column_of_, row_of_, predecessor_, scanned_, free_rows_, deferred_rows_;
-  std::vector<T> u_, v_, search_v_, distance_, final_distance_;
+  HostVector<std::int64_t> column_of_, row_of_, predecessor_, scanned_, free_rows_, deferred_rows_;
+  HostVector<T> u_, v_, search_v_, distance_, final_distance_;
 };
 
 extern template class DenseAssignment<float>;

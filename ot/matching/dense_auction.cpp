@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/host_vector.h"
 
 namespace otnfm {
 namespace {
@@ -101,8 +102,8 @@ void DenseAuction<T>::reset(const T* costs, std::int64_t n, std::int64_t m, std:
 template <class T>
 double DenseAuction<T>::spread() const {
   constexpr std::int64_t kRows = 64, kNear = 40;
-  std::vector<T> reduced(static_cast<std::size_t>(m_));
-  std::vector<double> spreads;
+  HostVector<T> reduced(static_cast<std::size_t>(m_));
+  HostVector<double> spreads;
   const std::int64_t step = std::max<std::int64_t>(1, n_ / kRows), near = std::min(m_, kNear) - 1;
   for (std::int64_t i = 0; i < n_; i += step) {
     for (std::int64_t j = 0; j < m_; ++j)

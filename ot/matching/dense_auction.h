@@ -5,8 +5,8 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
+#include "kernels/host_vector.h"
 #include "ot/matching/epsilon_scaling.h"
 
 namespace otnfm {
@@ -41,8 +41,8 @@ class DenseAuction : public AuctionPhases {
   std::int64_t n_ = 0, m_ = 0, bids_ = 0;
   int threads_ = 0;
   bool f_is_current_ = false;
-  std::vector<T> f_, g_;
-  std::vector<std::int32_t> column_of_, row_of_, queue_;
+  HostVector<T> f_, g_;
+  HostVector<std::int32_t> column_of_, row_of_, queue_;
 };
 
 extern template class DenseAuction<float>;

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/host_vector.h"
 #include "ot/costs/spatial_order.h"
 #include "ot/costs/widen.h"
 #include "ot/matching/epsilon_scaling.h"
@@ -25,7 +26,7 @@ constexpr double kFirstEpsilon = 1.0, kEpsilonRatio = 0.2;
 constexpr int kPhases = 4, kCoarsePhases = 3;
 
 template <class T>
-void gather(const AnyMatrix& points, std::vector<double>& out) {
+void gather(const AnyMatrix& points, HostVector<double>& out) {
   out.resize(static_cast<std::size_t>(points.rows * points.columns));
   for (std::int64_t i = 0; i < points.rows; ++i) {
     const T* row = static_cast<const T*>(points.data) + i * points.row_stride;
@@ -34,8 +35,8 @@ void gather(const AnyMatrix& points, std::vector<double>& out) {
   }
 }
 
-void in_order(const AnyMatrix& points, std::vector<std::int32_t>& order, std::vector<double>& out) {
-  std::vector<double> plain;
+void in_order(const AnyMatrix& points, HostVector<std::int32_t>& order, HostVector<double>& out) {
+  HostVector<double> plain;
   switch (points.dtype) {
     case DType::float32:
       gather<float>(points, plain);
@@ -47,6 +48,7 @@ void in_order(const AnyMatrix& points, std::vector<std::int32_t>& order, std::ve
       gather<double>(points, plain);
   }
   const std::int64_t d = points.columns;
+  order.resize(static_cast<std::size_t>(points.rows));
   spatial_order(plain, d, order);
   out.resize(plain.size());
   for (std::size_t p = 0; p < order.size(); ++p)
@@ -62,14 +64,17 @@ bool MultilevelAssignment::for_rows(std::int64_t n, const SolveLimits& limits, i
   for (std::int64_t begin = 0; begin < n; begin += kRowsBetweenChecks) {
     if (begin > 0 && limits.reached(0)) return false;
     const std::int64_t end = std::min(n, begin + kRowsBetweenChecks);
+    cpu::Thrown thrown;
 #pragma omp parallel for schedule(dynamic, 64) num_threads(wanted) if (wanted > 1 && n >= 512)
     for (std::int64_t i = begin; i < end; ++i) {
 #if defined(_OPENMP)
-      body(i, static_cast<std::size_t>(omp_get_thread_num()));
+      const auto thread = static_cast<std::size_t>(omp_get_thread_num());
 #else
-      body(i, std::size_t{0});
+      const std::size_t thread = 0;
 #endif
+      thrown.guard([&] { body(i, thread); });
     }
+    thrown.rethrow();
   }
   return true;
 }
@@ -81,7 +86,7 @@ void MultilevelAssignment::LevelColumns::reset(const Level& level, std::int64_t 
   calls_ = 0;
 }
 
-double MultilevelAssignment::LevelColumns::nearest(std::int64_t row, std::int64_t k, std::vector<Arc>& arcs) {
+double MultilevelAssignment::LevelColumns::nearest(std::int64_t row, std::int64_t k, HostVector<Arc>& arcs) {
   // A refresh costs as much as a hundred searches at n = 16384: this keeps it a small part.
   const std::int64_t interval = std::max<std::int64_t>(64, static_cast<std::int64_t>(scan_->g().size()) / 32);
   if (calls_++ % interval == 0) scan_->refresh_bounds();

@@ -11,8 +11,8 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
+#include "kernels/host_vector.h"
 #include "ot/assignment.h"
 #include "ot/cost.h"
 #include "ot/costs/point_scan.h"
@@ -33,13 +33,13 @@ class MultilevelAssignment {
 
  private:
   struct Level {
-    std::vector<double> source, target;  // [n, d] in spatial order
+    HostVector<double> source, target;  // [n, d] in spatial order
   };
   // Lists for the solver at one level; block bounds are refreshed now and then, as potentials have fallen.
   class LevelColumns : public NearestColumns {
    public:
     void reset(const Level& level, std::int64_t dimension, PointScan& scan);
-    double nearest(std::int64_t row, std::int64_t k, std::vector<Arc>& arcs) override;
+    double nearest(std::int64_t row, std::int64_t k, HostVector<Arc>& arcs) override;
 
    private:
     const Level* level_ = nullptr;
@@ -60,21 +60,21 @@ class MultilevelAssignment {
 
   std::int64_t dimension_ = 0;
   Cost cost_ = Cost::squared_euclidean;
-  std::vector<std::int32_t> source_order_, target_order_;
-  std::vector<Level> levels_;  // finest first
+  HostVector<std::int32_t> source_order_, target_order_;
+  HostVector<Level> levels_;  // finest first
   PointScan scan_;
   LevelColumns columns_;
   ShortListAssignment assignment_;
   struct ThreadScratch {
     PointScan::Scratch scan;
-    std::vector<Arc> arcs;
+    HostVector<Arc> arcs;
   };
-  std::vector<ThreadScratch> scratch_;  // one a thread
-  std::vector<double> potentials_;
+  HostVector<ThreadScratch> scratch_;  // one a thread
+  HostVector<double> potentials_;
   std::int64_t iterations_ = 0;
   double max_gap_ = 0;  // 0: solve every level exactly
   bool warm_ = false;
-  std::vector<double> spreads_;  // of each row's list at the start of a level, greatest less least reduced cost
+  HostVector<double> spreads_;  // of each row's list at the start of a level, greatest less least reduced cost
 };
 
 }  // namespace otnfm

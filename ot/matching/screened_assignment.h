@@ -8,8 +8,7 @@
 // n^2 floats of memory replace 3 n^2 d FLOPs in double and n^2 doubles.
 #pragma once
 
-#include <vector>
-
+#include "kernels/host_vector.h"
 #include "ot/assignment.h"
 #include "ot/cost.h"
 #include "ot/costs/gibbs_exponents.h"
@@ -34,7 +33,7 @@ class ScreenedAssignment {
   bool solve_many(const Problem& problem, const SolveLimits& limits, int threads, Assignment& result);
 
   GibbsExponents exponents_;
-  std::vector<float> costs_;  // [n, n], but for what depends on a row or a column alone
+  HostVector<float> costs_;  // [n, n], but for what depends on a row or a column alone
   DenseAssignment<float> dense_;
   ShortListAssignment assignment_;
   SinkhornSolver sinkhorn_;

@@ -5,6 +5,8 @@
 #include <functional>
 #include <limits>
 
+#include "kernels/host_vector.h"
+
 namespace otnfm {
 namespace {
 
@@ -95,7 +97,7 @@ void ShortListAssignment::auction(double epsilon, const SolveLimits& limits, std
   for (std::int64_t i = 0; i < n_; ++i)
     for (const Arc& arc : list(i)) largest = std::max(largest, std::fabs(arc.cost));
   if (!(epsilon > 1e-12 * largest)) return;
-  std::vector<std::int32_t>& queue = free_rows_;
+  HostVector<std::int32_t>& queue = free_rows_;
   queue.clear();
   for (std::int64_t i = 0; i < n_; ++i) {
     const auto row = static_cast<std::size_t>(i);

@@ -11,8 +11,8 @@
 #include <cstdint>
 #include <limits>
 #include <span>
-#include <vector>
 
+#include "kernels/host_vector.h"
 #include "ot/matching/epsilon_scaling.h"
 #include "ot/solve_limits.h"
 
@@ -29,7 +29,7 @@ class NearestColumns {
   virtual ~NearestColumns() = default;
   /// Fills `arcs` with about k columns (k at the least, where there are as many) of least C_ij - g_j for the present g.
   /// Returns the bound that all others are at or above; infinity where there are no others.
-  virtual double nearest(std::int64_t row, std::int64_t k, std::vector<Arc>& arcs) = 0;
+  virtual double nearest(std::int64_t row, std::int64_t k, HostVector<Arc>& arcs) = 0;
 };
 
 class ShortListAssignment : public AuctionPhases {
@@ -95,22 +95,22 @@ class ShortListAssignment : public AuctionPhases {
   std::int64_t n_ = 0, m_ = 0, list_length_ = 0;
   std::int64_t paths_ = 0, steps_ = 0, bids_ = 0;
   std::span<double> g_;
-  std::vector<double> f_, bound_;
-  std::vector<std::int32_t> column_of_, row_of_;
-  std::vector<double> matched_cost_;  // of the arc to column_of_, so that f_i comes from g without rounding drift
-  std::vector<Arc> arcs_;
-  std::vector<std::int64_t> begin_;
-  std::vector<std::int32_t> count_, capacity_;
-  std::vector<std::int32_t> free_rows_, deferred_rows_;
-  std::vector<Arc> near_;
+  HostVector<double> f_, bound_;
+  HostVector<std::int32_t> column_of_, row_of_;
+  HostVector<double> matched_cost_;  // of the arc to column_of_, so that f_i comes from g without rounding drift
+  HostVector<Arc> arcs_;
+  HostVector<std::int64_t> begin_;
+  HostVector<std::int32_t> count_, capacity_;
+  HostVector<std::int32_t> free_rows_, deferred_rows_;
+  HostVector<Arc> near_;
 
   // Of the search under way; a column's entries count while its stamp is the search's.
-  std::vector<double> distance_, arc_cost_;
-  std::vector<std::int32_t> predecessor_;
-  std::vector<std::uint32_t> stamp_;
+  HostVector<double> distance_, arc_cost_;
+  HostVector<std::int32_t> predecessor_;
+  HostVector<std::uint32_t> stamp_;
   std::uint32_t search_ = 0;
-  std::vector<Event> heap_;
-  std::vector<std::int32_t> scanned_;
+  HostVector<Event> heap_;
+  HostVector<std::int32_t> scanned_;
   double sink_distance_ = 0;
   std::int32_t sink_ = -1;
 };

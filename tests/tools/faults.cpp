@@ -201,8 +201,8 @@ TEST_F(Faults, MemoryThatIsNotThereIsCounted) {
   const std::string clouds = path("cloud.npy");
   write_npy("cloud.npy", {20000, 2}, std::vector<float>(40000, 1.0f));
   EXPECT_EQ(said(1000000, "couple --solver exact --regime dense --source " + clouds + " --target " + clouds),
-            "otnfm: error: out of memory: 3200000000 bytes for pairing 20000 x 20000 float32 points, d = 2, "
-            "squared_euclidean, by exact\n");
+            "otnfm: error: out of memory on cpu: 3200000000 bytes for the exact assignment of 20000 x 20000 float32 "
+            "points, d = 2, squared_euclidean\n");
 
   // A run that was saved stays as it was, and goes on where memory suffices.
   const int stopped = run_until(small_run("kept", "--steps 1000000 --checkpoint-every 20"), SIGINT,

@@ -43,8 +43,12 @@ add_library(otnfm_options INTERFACE)
 target_compile_definitions(otnfm_options INTERFACE OTNFM_HAVE_CUDA=${OTNFM_HAVE_CUDA}
                            OTNFM_SIMT=$<BOOL:${OTNFM_SIMT}>)
 # -ffp-contract=off: the random numbers must be the same on every backend, so a fused multiply-add is always written out.
-# -Wno-restrict: g++ 12 warns of "text" + std::string (its bug 105651).
-set(host_flags -Wall -Wextra -Wno-restrict -march=${OTNFM_MARCH} -ffp-contract=off -fno-math-errno -fno-trapping-math)
+set(host_flags -Wall -Wextra -march=${OTNFM_MARCH} -ffp-contract=off -fno-math-errno -fno-trapping-math)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")  # g++ 12 warns of "text" + std::string (its bug 105651)
+  list(APPEND host_flags -Wno-restrict)
+else()  # what is said to g++ alone
+  list(APPEND host_flags -Wno-unknown-pragmas -Wno-unknown-warning-option -Wno-pass-failed)
+endif()
 # Without AVX-512 g++ warns that vectors of 64 bytes are handed over in another way: ours cross no library's boundary.
 include(CheckCXXSourceCompiles)
 set(CMAKE_REQUIRED_FLAGS -march=${OTNFM_MARCH})
@@ -66,11 +70,15 @@ if(OTNFM_SANITIZE)
     target_compile_options(otnfm_options INTERFACE -fno-sanitize-recover=all)
   endif()
   target_link_options(otnfm_options INTERFACE -fsanitize=${OTNFM_SANITIZE})
+  if(OTNFM_SANITIZE MATCHES thread AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")  # which says it by __has_feature alone
+    target_compile_definitions(otnfm_options INTERFACE __SANITIZE_THREAD__=1)
+  endif()
 endif()
 
 find_package(OpenMP REQUIRED COMPONENTS CXX)
-# libgomp is invisible to ThreadSanitizer, which then reports races between its barriers: there, one thread.
-if(OTNFM_SANITIZE MATCHES thread)
+# g++'s OpenMP is invisible to ThreadSanitizer, which then reports races between its barriers: there, one thread. clang's tells it of them
+# (Archer, which libomp loads by itself).
+if(OTNFM_SANITIZE MATCHES thread AND NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(otnfm_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-unknown-pragmas>)
 else()
   target_link_libraries(otnfm_options INTERFACE OpenMP::OpenMP_CXX)
