@@ -8,6 +8,7 @@ namespace {
 
 using cpu::resnet::Packed;
 using cpu::resnet::Partial;
+using cpu::resnet::Rounded;
 using resnet::Chunks;
 using resnet::Kept;
 
@@ -32,8 +33,7 @@ void check(const ResNetFlowForward& a) {
   if (a.packed.data) require_vector(a.kName, "packed", a.packed, resnet_flow_packed_bytes(a.shape));
   if (!a.kept.data) return;
   require(!a.packed.data, a.kName, "a forward for a backward takes no packed weights");
-  require_vector(a.kName, "kept", a.kept, resnet_flow_kept_bytes(a.shape, B));
-  require(!a.bfloat16, a.kName, "a bfloat16 forward keeps nothing for a backward");
+  require_vector(a.kName, "kept", a.kept, resnet_flow_kept_bytes(a.shape, B, a.bfloat16));
 }
 
 void check(const ResNetFlowBackward& a) {
@@ -45,7 +45,7 @@ void check(const ResNetFlowBackward& a) {
   if (a.dx.data) require_matrix(a.kName, "dx", a.dx, B, a.shape.dimension);
   require_vector(a.kName, "weights", a.weights, a.shape.weight_count());
   require_vector(a.kName, "dweights", a.dweights, a.shape.weight_count());
-  require_vector(a.kName, "kept", a.kept, resnet_flow_kept_bytes(a.shape, B));
+  require_vector(a.kName, "kept", a.kept, resnet_flow_kept_bytes(a.shape, B, a.bfloat16));
   require_vector(a.kName, "scratch", a.scratch, resnet_flow_scratch_bytes(a.shape, B));
 }
 
@@ -56,8 +56,9 @@ bool resnet_flow_fits(const ResNetFlowShape& s) {
          s.width <= ResNetFlowShape::kMaxWidth && s.blocks >= 1 && s.depth >= 0;
 }
 
-std::int64_t resnet_flow_kept_bytes(const ResNetFlowShape& shape, std::int64_t B) {
-  return resnet::tiles_of(B) * Kept{shape}.tile_size() * static_cast<std::int64_t>(sizeof(float));
+std::int64_t resnet_flow_kept_bytes(const ResNetFlowShape& shape, std::int64_t B, bool bfloat16) {
+  const std::int64_t words = resnet::tiles_of(B) * Kept{shape}.tile_size() + (bfloat16 ? Rounded{shape}.size() : 0);
+  return words * static_cast<std::int64_t>(sizeof(float));
 }
 
 std::int64_t resnet_flow_packed_bytes(const ResNetFlowShape& shape) {

@@ -57,10 +57,10 @@ struct ResNetFlowForward {
   View<const float> x;                   // [B, d]
   View<const float> weights;             // [shape.weight_count()]
   View<float> y;                         // [B, d], not x
-  View<std::uint8_t> kept = {};          // [resnet_flow_kept_bytes()] for the backward, or no memory
+  View<std::uint8_t> kept = {};          // [resnet_flow_kept_bytes()] for a backward, or no memory
   View<const std::uint8_t> packed = {};  // what cpu::resnet_flow_pack() made of `weights` for `bfloat16`, or no memory
   ResNetFlowShape shape;
-  bool bfloat16 = false;  // products of operands rounded to bfloat16, added up in float32; not with `kept`
+  bool bfloat16 = false;  // products of operands rounded to bfloat16, added up in float32
 };
 OTNFM_DECLARE_OP(resnet_flow_forward, ResNetFlowForward);
 
@@ -76,14 +76,15 @@ struct ResNetFlowBackward {
   View<float> dx;              // [B, d], or no memory: not wanted
   View<std::uint8_t> scratch;  // [resnet_flow_scratch_bytes()]
   ResNetFlowShape shape;
+  bool bfloat16 = false;  // as in the forward: products of the operands as it rounded them, and of rounded gradients
 };
 OTNFM_DECLARE_OP(resnet_flow_backward, ResNetFlowBackward);
 
 /// Whether the ops above take this shape.
 bool resnet_flow_fits(const ResNetFlowShape& shape);
 
-/// What a training forward keeps, and the backward's partial sums.
-std::int64_t resnet_flow_kept_bytes(const ResNetFlowShape& shape, std::int64_t B);
+/// What a training forward keeps (in bfloat16 the rounded weights too), and the backward's partial sums.
+std::int64_t resnet_flow_kept_bytes(const ResNetFlowShape& shape, std::int64_t B, bool bfloat16);
 std::int64_t resnet_flow_scratch_bytes(const ResNetFlowShape& shape, std::int64_t B);
 
 /// What the weights need laid out for a forward on the CPU.

@@ -57,7 +57,8 @@ void flow_rule(Tape& tape, const Node& node) {
                                                        .dweights = dpacked.view(),
                                                        .dx = dx.defined() ? dx.view() : View<float>(),
                                                        .scratch = scratch.view<std::uint8_t>(),
-                                                       .shape = forward.shape});
+                                                       .shape = forward.shape,
+                                                       .bfloat16 = forward.bfloat16});
   if (dx.defined()) tape.add_gradient(x, dx);
   tape.add_gradient(packed, dpacked);
 }
@@ -65,7 +66,8 @@ void flow_rule(Tape& tape, const Node& node) {
 }  // namespace
 
 bool fused_resnet_fits(const Tape& tape, const ResNetFlowShape& shape, Precision precision) {
-  return resnet_flow_fits(shape) && !(tape.training() && precision == Precision::bfloat16);
+  return resnet_flow_fits(shape) &&
+         !(tape.device() == Device::cuda && tape.training() && precision == Precision::bfloat16);
 }
 
 Tensor pack_resnet_weights(Tape& tape, const ResNetFlowShape& shape, const std::vector<ResNetBlockWeights>& blocks) {
@@ -86,7 +88,8 @@ Tensor fused_resnet(Tape& tape, const ResNetFlowShape& shape, Tensor t, Tensor x
     laid_out = tape.packed_weights()->resnet_flow(shape, weights.flat(), rounded);
   const Tensor y = tape.make(x.shape());
   View<std::uint8_t> kept;
-  if (tape.training()) kept = tape.make({resnet_flow_kept_bytes(shape, x.rows())}, DType::uint8).view<std::uint8_t>();
+  if (tape.training())
+    kept = tape.make({resnet_flow_kept_bytes(shape, x.rows(), rounded)}, DType::uint8).view<std::uint8_t>();
   tape.record(resnet_flow_forward, ResNetFlowForward{.t = t.flat(),
                                                      .x = x.view(),
                                                      .weights = weights.flat(),

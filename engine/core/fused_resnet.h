@@ -15,7 +15,7 @@ struct ResNetBlockWeights {
   std::vector<Tensor> biases;   ///< of each layer, [out]
 };
 
-/// Whether fused_resnet takes this flow on this tape. In training there is none of bfloat16.
+/// Whether fused_resnet takes this flow on this tape. In training on CUDA there is none of bfloat16.
 bool fused_resnet_fits(const Tape& tape, const ResNetFlowShape& shape, Precision precision);
 
 /// All weights behind one another, as the kernel wants them. -> [shape.weight_count()]

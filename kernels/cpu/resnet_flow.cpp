@@ -84,12 +84,18 @@ const Variant& variant(int index) {
 
 void forward_by(Stream& stream, const Variant& by, const ResNetFlowForward& a) {
   if (a.x.empty()) return;
+  const ResNetFlowShape& s = a.shape;
   const float* packed = reinterpret_cast<const float*>(a.packed.data);
-  if (a.bfloat16 && packed == nullptr) {
-    if (resnet_flow_packed_bytes(a.shape) > static_cast<std::int64_t>(Stream::kWorkspaceBytes))
+  if (a.bfloat16 && a.kept.data != nullptr) {
+    // As good as a copy: a thread of its own is worth its waking for a hundred thousand weights.
+    float* const rounded = rounded_weights(a.kept, s, a.x.rows());
+    parallel_ranges(s.blocks * (s.depth + 1), 16 * kElementGrain / (s.width * s.width),
+                    [&](std::int64_t begin, std::int64_t end) { by.round(s, a.weights.data, begin, end, rounded); });
+  } else if (a.bfloat16 && packed == nullptr) {
+    if (resnet_flow_packed_bytes(s) > static_cast<std::int64_t>(Stream::kWorkspaceBytes))
       throw InputError("resnet_flow_forward: more weights than the workspace holds");
     float* const here = reinterpret_cast<float*>(stream.workspace());
-    by.pack(a.shape, a.weights.data, /*bfloat16=*/true, here);
+    by.pack(s, a.weights.data, /*bfloat16=*/true, here);
     packed = here;
   }
   parallel_ranges(tiles_of(a.x.rows()), 1,

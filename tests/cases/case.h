@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -77,6 +78,8 @@ struct Case {
   std::vector<Buffer> buffers;
   std::function<void(Stream&, const Buffers&)> run;
   Reference reference;
+  /// Draws inputs anew at which the op is not continuous, or nothing.
+  std::function<void(Values&, std::mt19937_64&)> draw_again = {};
 
   /// Largest |got - want| / max(|want|, root mean square of want) over an output.
   double tolerance = 1e-6;

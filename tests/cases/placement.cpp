@@ -127,6 +127,7 @@ Values random_values(const Case& c, std::mt19937_64& random) {
       x = get(b.dtype, rounded);
     }
   }
+  if (c.draw_again) c.draw_again(values, random);
   return values;
 }
 

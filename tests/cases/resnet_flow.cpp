@@ -1,13 +1,14 @@
 // The reference is the formula of method and header, row by row, in double; that of the backward is made from it by
-// central differences.
+// central differences. Those see nothing of bfloat16, whose backward has a reference of its own
+// (reference_resnet_flow.h; without rounding, tests/kernels/resnet_flow.cpp holds it against the differences), at rows
+// where no operand is next to the middle between two bfloat16 numbers.
 #include "kernels/resnet_flow.h"
 
 #include <cmath>
 
 #include "kernels/memory.h"
 #include "tests/cases/case.h"
-#include "tests/cases/reference_activation.h"
-#include "tests/cases/reference_time_function.h"
+#include "tests/cases/reference_resnet_flow.h"
 
 namespace otnfm::cases {
 namespace {
@@ -75,14 +76,57 @@ std::vector<Buffer> inputs(const Shape& s) {
           {"weights", Role::input, {s.flow.weight_count()}, DType::float32, Fill::uniform(-scale, 2 * scale)}};
 }
 
-void keep_forward(Stream& stream, const Shape& s, const Buffers& b, const View<float>& y, const Memory& kept) {
-  resnet_flow_forward(stream, {.t = b.in("t"),
-                               .x = b.in("x"),
-                               .weights = b.in("weights"),
-                               .y = y,
-                               .kept = View<std::uint8_t>(reinterpret_cast<std::uint8_t*>(kept.data()),
-                                                          {resnet_flow_kept_bytes(s.flow, s.B)}),
-                               .shape = s.flow});
+Reference gradient(const ResNetFlowShape& s, std::int64_t B) {
+  const Reference by_differences = gradient_of(
+      {.forward = forward(s, B), .outputs = {{"y", "dy"}}, .inputs = {{"x", "dx"}, {"weights", "dweights"}}});
+  return [=](Values& v) {
+    by_differences(v);
+    forward(s, B)(v);
+  };
+}
+
+Reference rounded_gradient(ResNetFlowShape s, std::int64_t B) {
+  return [=](Values& v) {
+    const std::int64_t d = s.dimension;
+    ResNetFlowRow row(s, v["weights"].data(), true);
+    v["dweights"].assign(static_cast<std::size_t>(s.weight_count()), 0);
+    for (std::int64_t b = 0; b < B; ++b) {
+      const std::vector<double> y = row.forward(v["t"][b], v["x"].data() + b * d);
+      const std::vector<double> dx = row.backward(v["dy"].data() + b * d, 0, v["dweights"].data());
+      std::copy(y.begin(), y.end(), v["y"].begin() + b * d);
+      std::copy(dx.begin(), dx.end(), v["dx"].begin() + b * d);
+    }
+  };
+}
+
+/// Rows that are not well conditioned get another x and dy.
+std::function<void(Values&, std::mt19937_64&)> draw_rows_again(ResNetFlowShape s) {
+  return [=](Values& v, std::mt19937_64& random) {
+    const std::int64_t d = s.dimension;
+    const bool few = v["x"].size() < 64;  // as terms()
+    std::uniform_real_distribution<float> uniform(0.5, 1.5);
+    std::normal_distribution<float> normal;
+    ResNetFlowRow row(s, v["weights"].data(), true);
+    for (std::size_t b = 0; b < v["t"].size(); ++b) {
+      double *const x = v["x"].data() + b * d, *const dy = v["dy"].data() + b * d;
+      const auto draw = [&] { return few ? uniform(random) : normal(random); };
+      for (int k = 0; !row.is_well_conditioned(v["t"][b], x, dy); ++k) {
+        if (k == 10000) throw InputError("no row is well conditioned");
+        for (std::int64_t j = 0; j < d; ++j) x[j] = draw(), dy[j] = draw();
+      }
+    }
+  };
+}
+
+double flops_of(const Shape& s) {
+  double products = 0;
+  for (std::int64_t l = 0; l <= s.flow.depth; ++l)
+    products += static_cast<double>(s.flow.inputs(l) * s.flow.outputs(l));
+  return 2.0 * static_cast<double>(s.B * s.flow.blocks) * products;
+}
+
+double bytes_of(const Shape& s) {
+  return 4.0 * static_cast<double>(s.B * (2 * s.flow.dimension + 1));
 }
 
 std::vector<Case> cases() {
@@ -96,10 +140,6 @@ std::vector<Case> cases() {
     const ResNetFlowShape& f = s.flow;
     std::vector<Buffer> buffers = inputs(s);
     buffers.push_back({"y", Role::output, {s.B, f.dimension}});
-    double products = 0;
-    for (std::int64_t l = 0; l <= f.depth; ++l) products += static_cast<double>(f.inputs(l) * f.outputs(l));
-    const double flops = 2.0 * static_cast<double>(s.B * f.blocks) * products;
-    const double bytes = 4.0 * static_cast<double>(s.B * (2 * f.dimension + 1));
     for (const bool packed : {false, true})
       for (const bool rounded : {false, true}) {
         if (bench && packed) continue;  // latency is timed by bench_engine
@@ -129,49 +169,58 @@ std::vector<Case> cases() {
                         // An operand next to the middle between two bfloat16 numbers may round either way.
                         .tolerance = rounded ? 2e-2 : 2e-6,
                         .norm_tolerance = rounded ? 4e-3 : 1e-6,
-                        .bytes = bytes,
-                        .flops = flops,
+                        .bytes = bytes_of(s),
+                        .flops = flops_of(s),
                         .bench = bench});
       }
   };
-  const auto add = [&](const Shape& s, bool bench) {
+  const auto add_backward = [&](const Shape& s, bool rounded, bool bench) {
     const ResNetFlowShape& f = s.flow;
-    add_forward(s, bench);
-    const double bytes = list.back().bytes, flops = list.back().flops;
-    std::vector<Buffer> backward = inputs(s);
-    backward.push_back({"dy", Role::input, {s.B, f.dimension}, DType::float32, terms(s.B * f.dimension)});
-    backward.push_back({"dx", Role::output, {s.B, f.dimension}});
-    backward.push_back({"dweights", Role::output, {f.weight_count()}});
+    std::vector<Buffer> buffers = inputs(s);
+    buffers.push_back({"dy", Role::input, {s.B, f.dimension}, DType::float32, terms(s.B * f.dimension)});
+    buffers.push_back({"y", Role::output, {s.B, f.dimension}});
+    buffers.push_back({"dx", Role::output, {s.B, f.dimension}});
+    buffers.push_back({"dweights", Role::output, {f.weight_count()}});
     list.push_back(
         {.op = "resnet_flow_backward",
-         .variant = text(s),
-         .buffers = backward,
+         .variant = text(s) + (rounded ? " bf16" : ""),
+         .buffers = buffers,
          .run =
              [=](Stream& stream, const Buffers& b) {
-               const Memory kept(stream.device(), resnet_flow_kept_bytes(s.flow, s.B), "kept");
-               const Memory scratch(stream.device(), resnet_flow_scratch_bytes(s.flow, s.B), "scratch");
-               const Memory y(stream.device(), s.B * s.flow.dimension * sizeof(float), "y");
-               keep_forward(stream, s, b, View<float>(reinterpret_cast<float*>(y.data()), {s.B, s.flow.dimension}),
-                            kept);
-               resnet_flow_backward(stream,
-                                    {.t = b.in("t"),
-                                     .dy = b.in("dy"),
-                                     .weights = b.in("weights"),
-                                     .kept = View<std::uint8_t>(reinterpret_cast<std::uint8_t*>(kept.data()),
-                                                                {resnet_flow_kept_bytes(s.flow, s.B)}),
-                                     .dweights = b.out("dweights"),
-                                     .dx = b.out("dx"),
-                                     .scratch = View<std::uint8_t>(reinterpret_cast<std::uint8_t*>(scratch.data()),
-                                                                   {resnet_flow_scratch_bytes(s.flow, s.B)}),
-                                     .shape = s.flow});
+               const std::int64_t kept_bytes = resnet_flow_kept_bytes(s.flow, s.B, rounded);
+               const std::int64_t scratch_bytes = resnet_flow_scratch_bytes(s.flow, s.B);
+               const Memory kept_memory(stream.device(), kept_bytes, "kept");
+               const Memory scratch(stream.device(), scratch_bytes, "scratch");
+               const View<std::uint8_t> kept(reinterpret_cast<std::uint8_t*>(kept_memory.data()), {kept_bytes});
+               resnet_flow_forward(stream, {.t = b.in("t"),
+                                            .x = b.in("x"),
+                                            .weights = b.in("weights"),
+                                            .y = b.out("y"),
+                                            .kept = kept,
+                                            .shape = s.flow,
+                                            .bfloat16 = rounded});
+               resnet_flow_backward(stream, {.t = b.in("t"),
+                                             .dy = b.in("dy"),
+                                             .weights = b.in("weights"),
+                                             .kept = kept,
+                                             .dweights = b.out("dweights"),
+                                             .dx = b.out("dx"),
+                                             .scratch = View<std::uint8_t>(
+                                                 reinterpret_cast<std::uint8_t*>(scratch.data()), {scratch_bytes}),
+                                             .shape = s.flow,
+                                             .bfloat16 = rounded});
              },
-         .reference = gradient_of(
-             {.forward = forward(f, s.B), .outputs = {{"y", "dy"}}, .inputs = {{"x", "dx"}, {"weights", "dweights"}}}),
+         .reference = rounded ? rounded_gradient(f, s.B) : gradient(f, s.B),
+         .draw_again = rounded && !bench ? draw_rows_again(f) : nullptr,
          .tolerance = 2e-5,
          .norm_tolerance = 2e-6,
-         .bytes = 3 * bytes,
-         .flops = 3 * flops,
+         .bytes = 3 * bytes_of(s),
+         .flops = 3 * flops_of(s),
          .bench = bench});
+  };
+  const auto add = [&](const Shape& s, bool bench) {
+    add_forward(s, bench);
+    for (const bool rounded : {false, true}) add_backward(s, rounded, bench);
   };
   for (int k = 0; k <= static_cast<int>(Activation::softplus); ++k)
     add(shape(5, 3, 2, 9, 2, static_cast<Activation>(k)), false);
@@ -187,6 +236,10 @@ std::vector<Case> cases() {
   add(shape(2, 64, 1, 8, 0), false);
   add_forward(shape(65, 2, 1, 70, 2), false);  // gradients by finite differences would take minutes
   add_forward(shape(2, 64, 2, 128, 1), false);
+  add_backward(shape(65, 2, 1, 70, 2), true, false);
+  add_backward(shape(2, 64, 2, 128, 1), true, false);
+  add_backward(shape(33, 3, 4, 64, 3), true, false);
+  add_backward(shape(257, 1, 1, 33, 2), true, false);
   add(shape(256, 2, 4, 64, 3), true);
   add(shape(4096, 2, 4, 64, 3), true);
   add(shape(4096, 2, 4, 128, 3), true);

@@ -1,5 +1,6 @@
 // Every processor's variant of the ResNet flow gives what the first gives, to rounding, and none depends on the number
-// of threads or on a row's place in its batch.
+// of threads or on a row's place in its batch. Gradients in bfloat16 are compared at rows where rounding can only go
+// one way (reference_resnet_flow.h), and so to the same bounds as in float32.
 #include "kernels/resnet_flow.h"
 
 #include <gtest/gtest.h>
@@ -10,6 +11,7 @@
 #include "kernels/cpu/resnet_flow/layout.h"
 #include "kernels/error.h"
 #include "kernels/memory.h"
+#include "tests/cases/reference_resnet_flow.h"
 #include "tests/kernels/on_devices.h"
 
 #if defined(_OPENMP)
@@ -25,6 +27,7 @@ struct Problem {
   ResNetFlowShape shape;
   std::int64_t B;
   std::vector<float> t, x, dy, weights;
+  std::vector<double> wide_weights;
 
   Problem(const ResNetFlowShape& s, std::int64_t rows) : shape(s), B(rows) {
     std::mt19937 random(std::random_device{}());
@@ -34,6 +37,38 @@ struct Problem {
     for (float& v : x) v = normal(random);
     for (float& v : dy) v = normal(random);
     for (float& v : weights) v = normal(random) / std::sqrt(static_cast<float>(s.width));
+    wide_weights.assign(weights.begin(), weights.end());
+  }
+
+  /// Draws other rows for those that are not well conditioned in bfloat16.
+  void draw_again() {
+    std::mt19937 random(std::random_device{}());
+    std::normal_distribution<float> normal;
+    cases::ResNetFlowRow row(shape, wide_weights.data(), true);
+    const std::int64_t d = shape.dimension;
+    for (std::int64_t b = 0; b < B; ++b)
+      for (;;) {
+        const std::vector<double> here(x.begin() + b * d, x.begin() + (b + 1) * d);
+        const std::vector<double> upstream(dy.begin() + b * d, dy.begin() + (b + 1) * d);
+        if (row.is_well_conditioned(t[b], here.data(), upstream.data())) break;
+        for (std::int64_t j = 0; j < d; ++j) x[b * d + j] = normal(random), dy[b * d + j] = normal(random);
+      }
+  }
+
+  /// What gradients() should give.
+  std::vector<float> reference(bool rounded) const {
+    cases::ResNetFlowRow row(shape, wide_weights.data(), rounded);
+    const std::int64_t d = shape.dimension;
+    std::vector<double> dw(weights.size(), 0), dx;
+    for (std::int64_t b = 0; b < B; ++b) {
+      const std::vector<double> here(x.begin() + b * d, x.begin() + (b + 1) * d);
+      const std::vector<double> upstream(dy.begin() + b * d, dy.begin() + (b + 1) * d);
+      row.forward(t[b], here.data());
+      for (double v : row.backward(upstream.data(), 0, dw.data())) dx.push_back(v);
+    }
+    std::vector<float> all(dw.begin(), dw.end());
+    all.insert(all.end(), dx.begin(), dx.end());
+    return all;
   }
 
   /// Rows [begin, begin + count) alone.
@@ -58,9 +93,9 @@ struct Problem {
     return packed;
   }
 
-  std::vector<float> gradients(const Variant& variant) {
+  std::vector<float> gradients(const Variant& variant, bool rounded = false) {
     std::vector<float> y(x.size()), dx(x.size(), NAN), dw(weights.size(), NAN);
-    std::vector<std::uint8_t> kept(resnet_flow_kept_bytes(shape, B), 0xff);
+    std::vector<std::uint8_t> kept(resnet_flow_kept_bytes(shape, B, rounded), 0xff);
     std::vector<std::uint8_t> scratch(resnet_flow_scratch_bytes(shape, B), 0xff);
     const View<std::uint8_t> kept_view(kept.data(), {static_cast<std::int64_t>(kept.size())});
     const View<float> weights_view(weights.data(), {shape.weight_count()});
@@ -71,7 +106,8 @@ struct Problem {
                              .weights = weights_view,
                              .y = View<float>(y.data(), {B, shape.dimension}),
                              .kept = kept_view,
-                             .shape = shape});
+                             .shape = shape,
+                             .bfloat16 = rounded});
     cpu::resnet::backward_by(
         stream, variant,
         {.t = View<float>(t.data(), {B}),
@@ -81,13 +117,14 @@ struct Problem {
          .dweights = View<float>(dw.data(), {shape.weight_count()}),
          .dx = View<float>(dx.data(), {B, shape.dimension}),
          .scratch = View<std::uint8_t>(scratch.data(), {static_cast<std::int64_t>(scratch.size())}),
-         .shape = shape});
+         .shape = shape,
+         .bfloat16 = rounded});
     dw.insert(dw.end(), dx.begin(), dx.end());
     return dw;
   }
 
   /// The same by the ops.
-  std::vector<float> gradients_on(Device device) const {
+  std::vector<float> gradients_on(Device device, bool rounded) const {
     const std::int64_t d = shape.dimension;
     Stream stream(device);
     const DeviceArray<float> times(stream, t), rows(stream, x), upstream(stream, dy), all(stream, weights);
@@ -96,14 +133,15 @@ struct Problem {
     const auto poisoned = [](std::int64_t bytes) {
       return std::vector<std::uint8_t>(static_cast<std::size_t>(bytes), 0xff);
     };
-    const DeviceArray<std::uint8_t> kept(stream, poisoned(resnet_flow_kept_bytes(shape, B)));
+    const DeviceArray<std::uint8_t> kept(stream, poisoned(resnet_flow_kept_bytes(shape, B, rounded)));
     const DeviceArray<std::uint8_t> scratch(stream, poisoned(resnet_flow_scratch_bytes(shape, B)));
     resnet_flow_forward(stream, {.t = times.vector(),
                                  .x = rows.matrix(B, d),
                                  .weights = all.vector(),
                                  .y = y.matrix(B, d),
                                  .kept = kept.vector(),
-                                 .shape = shape});
+                                 .shape = shape,
+                                 .bfloat16 = rounded});
     resnet_flow_backward(stream, {.t = times.vector(),
                                   .dy = upstream.matrix(B, d),
                                   .weights = all.vector(),
@@ -111,7 +149,8 @@ struct Problem {
                                   .dweights = dw.vector(),
                                   .dx = dx.matrix(B, d),
                                   .scratch = scratch.vector(),
-                                  .shape = shape});
+                                  .shape = shape,
+                                  .bfloat16 = rounded});
     std::vector<float> result = dw.values();
     const std::vector<float> last = dx.values();
     result.insert(result.end(), last.begin(), last.end());
@@ -147,6 +186,21 @@ TEST(ResNetFlowVariants, AgreeToRounding) {
       EXPECT_TRUE(relative_error(problem.gradients(other), gradients) <= 5e-6) << other.name;
     }
   }
+}
+
+TEST(ResNetFlowVariants, GiveTheReferencesGradients) {
+  for (const ResNetFlowShape& shape : shapes())
+    for (const bool rounded : {false, true}) {
+      Problem problem(shape, 133);
+      if (rounded) problem.draw_again();
+      const std::vector<float> want = problem.reference(rounded);
+      for (int k = 0; k < cpu::resnet::variant_count(); ++k) {
+        const Variant& variant = cpu::resnet::variant(k);
+        const double error = relative_error(problem.gradients(variant, rounded), want);
+        EXPECT_TRUE(error <= 5e-6) << variant.name << ", rounded " << rounded << ", width " << shape.width << ": "
+                                   << error;
+      }
+    }
 }
 
 TEST(ResNetFlowVariants, GiveARowTheSameBitsInEveryBatch) {
@@ -213,25 +267,29 @@ TEST(ResNetFlowVariants, GiveFewRowsTheBitsOfATile) {
 // Of shapes whose finite differences would take minutes: matrices of several parts, rows of several chunks.
 TEST(ResNetFlow, TrainsOnEveryDeviceAsOnTheProcessor) {
   for (const Device device : devices_at_hand())
-    for (const ResNetFlowShape& shape : shapes()) {
-      Problem problem(shape, 133);
-      const std::vector<float> want = problem.gradients(cpu::resnet::variant(0));
-      const std::vector<float> got = problem.gradients_on(device);
-      EXPECT_TRUE(relative_error(got, want) <= 5e-6) << name_of(device) << ", width " << shape.width;
-    }
+    for (const ResNetFlowShape& shape : shapes())
+      for (const bool rounded : {false, true}) {
+        Problem problem(shape, 133);
+        if (rounded) problem.draw_again();
+        const std::vector<float> want = problem.gradients(cpu::resnet::variant(0), rounded);
+        const double error = relative_error(problem.gradients_on(device, rounded), want);
+        EXPECT_TRUE(error <= 5e-6) << name_of(device) << ", rounded " << rounded << ", width " << shape.width << ": "
+                                   << error;
+      }
 }
 
 #if defined(_OPENMP)
 TEST(ResNetFlowVariants, GiveTheSameGradientsForAnyNumberOfThreads) {
   const int threads = omp_get_max_threads();
   Problem problem(shapes().front(), 400);
-  for (int k = 0; k < cpu::resnet::variant_count(); ++k) {
-    omp_set_num_threads(1);
-    const std::vector<float> alone = problem.gradients(cpu::resnet::variant(k));
-    omp_set_num_threads(3);
-    EXPECT_EQ(alone, problem.gradients(cpu::resnet::variant(k))) << cpu::resnet::variant(k).name;
-    omp_set_num_threads(threads);
-  }
+  for (int k = 0; k < cpu::resnet::variant_count(); ++k)
+    for (const bool rounded : {false, true}) {
+      omp_set_num_threads(1);
+      const std::vector<float> alone = problem.gradients(cpu::resnet::variant(k), rounded);
+      omp_set_num_threads(3);
+      EXPECT_EQ(alone, problem.gradients(cpu::resnet::variant(k), rounded)) << cpu::resnet::variant(k).name;
+      omp_set_num_threads(threads);
+    }
 }
 #endif
 

@@ -1,9 +1,13 @@
-// AVX-512 with AVX512_BF16: the bfloat16 forward by dot products of pairs, which do two multiplications a lane.
-// Everything else as in avx512.cpp.
+// AVX-512 with AVX512_BF16: bfloat16 by dot products of pairs, which do two multiplications a lane. Everything else as
+// in avx512.cpp.
 //
 // A tile of operands holds pairs of features: word r of row p is features 2 p (low half) and 2 p + 1 of row r. The
 // packed weights hold pairs of inputs, so that a pair of weights is broadcast against a pair of features. What is
-// rounded to 8 bits afterwards need not be exact to 24: SiLU's error here is below 1e-4.
+// rounded to 8 bits afterwards need not be exact to 24: SiLU's error in sampling is below 1e-4. In training it is as in
+// float32, so that hardly an operand is rounded to another neighbour than the layers' own ops round it to.
+//
+// The gradient of an input pairs outputs up, that of a weight the rows of the batch: the forward keeps its outputs as
+// rows of bfloat16 numbers, of which each two are such a pair.
 #if defined(__x86_64__)
 #define OTNFM_RESNET_LANES 16
 #define OTNFM_RESNET_VARIANT avx512_bf16
@@ -13,7 +17,7 @@ namespace otnfm::cpu::resnet {
 namespace avx512_bf16 {
 
 constexpr std::int64_t pairs(std::int64_t n) {
-  return (n + 1) / 2;
+  return Rounded::pairs(n);
 }
 
 /// Words [0, 16) of a row of pairs: `even` in the low halves, `odd` in the high ones.
@@ -24,12 +28,20 @@ static inline __attribute__((always_inline)) __m512i pair_up(__m512 even, __m512
 }
 
 /// `features` rows of a tile, from `from`, as rows of pairs.
-static inline void pair_up_rows(const float* from, std::int64_t features, std::int64_t columns, std::uint32_t* to) {
+static inline void pair_up_rows(const float* from, std::int64_t features, std::int64_t columns, float* to) {
   for (std::int64_t f = 0; f < features; f += 2)
     for (std::int64_t r = 0; r < columns; r += kLanes) {
       const Vector odd = f + 1 < features ? load(from + (f + 1) * kTile + r) : Vector{};
       _mm512_storeu_si512(to + f / 2 * kTile + r, pair_up(load(from + f * kTile + r), odd));
     }
+}
+
+/// The same rows as pairs of neighbouring rows of the batch: word r / 2 of feature f is rows r and r + 1.
+static inline void round_rows(const float* from, std::int64_t features, std::int64_t columns, float* to) {
+  for (std::int64_t f = 0; f < features; ++f)
+    for (std::int64_t r = 0; r < columns; r += kLanes)
+      _mm256_storeu_epi32(to + (f * kTile + r) / 2,
+                          reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(load(from + f * kTile + r))));
 }
 
 static inline __attribute__((always_inline)) __m512 rough_silu(__m512 z, __m512 table) {
@@ -43,86 +55,69 @@ static inline __attribute__((always_inline)) __m512 rough_silu(__m512 z, __m512 
 }
 
 /// Two rows of a tile through SiLU, as a row of pairs.
-static inline void rough_silu_rows(const float* even, const float* odd, std::int64_t columns, std::uint32_t* to) {
+static inline void rough_silu_rows(const float* even, const float* odd, std::int64_t columns, float* to) {
   const __m512 table = Sigmoid().table;
 #pragma GCC unroll 4
   for (std::int64_t r = 0; r < columns; r += kLanes)
     _mm512_storeu_si512(to + r, pair_up(rough_silu(load(even + r), table), rough_silu(load(odd + r), table)));
 }
 
-/// `weight` is [P][row], of which O outputs are taken.
-template <int O, int V>
-static inline __attribute__((always_inline)) void multiply_pairs(std::int64_t P, const std::uint32_t* weight,
-                                                                 std::int64_t row, const std::uint32_t* b,
-                                                                 const float* bias, float* c) {
-  __m512 sum[O][V];
-#pragma GCC unroll 8
-  for (int o = 0; o < O; ++o)
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) sum[o][v] = broadcast(bias[o]);
-  for (std::int64_t p = 0; p < P; ++p, b += kTile, weight += row) {
-    __m512i operand[V];
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) operand[v] = _mm512_loadu_si512(b + v * kLanes);
-#pragma GCC unroll 8
-    for (int o = 0; o < O; ++o) {
-      const __m512i factor = _mm512_set1_epi32(static_cast<int>(weight[o]));
-#pragma GCC unroll 8
-      for (int v = 0; v < V; ++v)
-        sum[o][v] =
-            _mm512_dpbf16_ps(sum[o][v], reinterpret_cast<__m512bh>(factor), reinterpret_cast<__m512bh>(operand[v]));
-    }
+/// n neighbouring floats as (n + 1) / 2 words.
+static inline void round_row(const float* from, std::int64_t n, float* to) {
+  for (std::int64_t i = 0; i < n; i += kLanes) {
+    const std::int64_t count = n - i < kLanes ? n - i : kLanes;
+    const __m512 some = _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from + i);
+    _mm256_mask_storeu_epi32(to + i / 2, static_cast<__mmask8>((1u << pairs(count)) - 1),
+                             reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(some)));
   }
-#pragma GCC unroll 8
-  for (int o = 0; o < O; ++o)
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) store(c + o * kTile + v * kLanes, sum[o][v]);
 }
 
-template <int V, int O = kOutputs>
-static inline __attribute__((always_inline)) void multiply_pairs_rest(std::int64_t outputs, std::int64_t P,
-                                                                      const std::uint32_t* weight, std::int64_t row,
-                                                                      const std::uint32_t* b, const float* bias,
-                                                                      float* c) {
-  if constexpr (O > 1)
-    if (outputs < O) return multiply_pairs_rest<V, O - 1>(outputs, P, weight, row, b, bias, c);
-  multiply_pairs<O, V>(P, weight, row, b, bias, c);
-}
+/// What a product does with pairs.
+struct Pairs {
+  static __attribute__((always_inline)) Vector accumulate(Vector a, Vector b, Vector sum) {
+    return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
+  }
+};
 
-/// `outputs` <= kOutputs rows of a tile.
-static __attribute__((noinline)) void product_pairs(std::int64_t outputs, std::int64_t P, std::int64_t columns,
-                                                    const std::uint32_t* weight, std::int64_t row,
-                                                    const std::uint32_t* b, const float* bias, float* c) {
-  if (columns == kTile) return multiply_pairs_rest<kVectors>(outputs, P, weight, row, b, bias, c);
-  for (std::int64_t r = 0; r < columns; r += kLanes)
-    multiply_pairs_rest<1>(outputs, P, weight, row, b + r, bias, c + r);
-}
-
+template <bool keeps>
 static void forward_tile_bfloat16(const ResNetFlowForward& a, const float* packed, std::int64_t tile) {
   constexpr std::int64_t kInputs = ResNetFlowShape::kMaxDimension + 1, kWidth = ResNetFlowShape::kMaxWidth;
-  alignas(64) float input[kInputs * kTile], phi[kInputs * kTile], g[kInputs * kTile], z[(kOutputs + 1) * kTile];
-  alignas(64) std::uint32_t operands[2][kWidth / 2 * kTile];
+  alignas(64) float input[kInputs * kTile], phi_here[kInputs * kTile], g_here[kInputs * kTile];
+  alignas(64) float z[(kOutputs + 1) * kTile], operands[2][kWidth / 2 * kTile];
   const ResNetFlowShape& s = a.shape;
   const Packed layout{s};
+  const Rounded rounded{s};
+  const Kept kept{s};
   const Rows rows(tile, a.x.rows());
   const std::int64_t d = s.dimension, columns = rows.columns;
+  const float* const weights = keeps ? rounded_weights(a.kept, s, a.x.rows()) : packed;
+  float* memory = keeps ? reinterpret_cast<float*>(a.kept.data) + tile * kept.tile_size() : nullptr;
   read_rows(a.x, rows, input);
   read_times(a.t, rows, input + d * kTile);
   for (std::int64_t k = 0; k < s.blocks; ++k) {
+    if (keeps) std::memcpy(memory + kept.input(), input, (d + 1) * kTile * sizeof(float));
+    float *const phi = keeps ? memory + kept.phi() : phi_here, *const g = keeps ? memory + kept.g() : g_here;
     evaluate_phi(s, input + d * kTile, a.weights.data + k * s.block_size(), columns, phi);
     pair_up_rows(input, d + 1, columns, operands[0]);
     for (std::int64_t l = 0; l <= s.depth; ++l) {
       const std::int64_t out = s.outputs(l), P = pairs(s.inputs(l)), row = layout.row(l);
-      const std::uint32_t* const weight = reinterpret_cast<const std::uint32_t*>(packed + layout.weight(k, l));
-      const std::uint32_t* const from = operands[l % 2];
-      std::uint32_t* const to = operands[(l + 1) % 2];
+      const float* const from = operands[l % 2];
+      float* const to = operands[(l + 1) % 2];
       const float* const bias = a.weights.data + s.bias(k, l);
       for (std::int64_t o = 0; o < out; o += kOutputs) {
         const std::int64_t count = out - o < kOutputs ? out - o : kOutputs;
+        const Broadcast weight = keeps ? Broadcast{weights + rounded.of_inputs(k, l) + o * P, P, 1}
+                                       : Broadcast{weights + layout.weight(k, l) + o, 1, row};
         float* const here = l == s.depth ? g + o * kTile : z;
-        product_pairs(count, P, columns, weight + o, row, from, bias + o, here);
+        product<Start::bias, Pairs>(count, P, columns, weight, from, kTile, here, kTile, bias + o);
         if (l == s.depth) continue;
-        if (s.activation == Activation::silu) {
+        if (keeps) {
+          for (std::int64_t f = 0; f < count; ++f)
+            activate_tile_with_slope(s.activation, z + f * kTile, z + f * kTile,
+                                     memory + kept.slope(l) + (o + f) * kTile, columns);
+          pair_up_rows(z, count, columns, to + o / 2 * kTile);
+          round_rows(z, count, columns, memory + kept.output(l) + o * kTile / 2);
+        } else if (s.activation == Activation::silu) {
           if (count % 2 == 1) std::memset(z + count * kTile, 0, kTile * sizeof(float));
           for (std::int64_t f = 0; f < count; f += 2)
             rough_silu_rows(z + f * kTile, z + (f + 1) * kTile, columns, to + (o + f) / 2 * kTile);
@@ -133,8 +128,80 @@ static void forward_tile_bfloat16(const ResNetFlowForward& a, const float* packe
       }
     }
     add_residual(d, columns, phi, g, input);
+    if (keeps) memory += kept.block_size();
   }
   write_rows(input, rows, a.y);
+}
+
+/// A layer's gradient dz: adds its sums over the rows to the bias's gradient, and rounds it, to pairs of features and
+/// to pairs of neighbouring rows. `slope`, where there is one, is still to be multiplied by.
+static inline void take_gradient(const float* dz, const float* slope, std::int64_t features, std::int64_t columns,
+                                 float* dbias, float* of_features, float* of_rows) {
+  for (std::int64_t f = 0; f < features; f += 2) {
+    const bool odd = f + 1 < features;
+    Vector sum[2] = {};
+    for (std::int64_t r = 0; r < columns; r += kLanes) {
+      Vector pair[2] = {};
+      for (int i = 0; i < (odd ? 2 : 1); ++i) {
+        const std::int64_t at = (f + i) * kTile + r;
+        pair[i] = slope == nullptr ? load(dz + at) : load(dz + at) * load(slope + at);
+        sum[i] += pair[i];
+        _mm256_storeu_epi32(of_rows + at / 2, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(pair[i])));
+      }
+      _mm512_storeu_si512(of_features + f / 2 * kTile + r, pair_up(pair[0], pair[1]));
+    }
+    for (int i = 0; i < (odd ? 2 : 1); ++i) dbias[f + i] += sum_of(sum[i]);
+  }
+}
+
+static void backward_tile_bfloat16(const ResNetFlowBackward& a, std::int64_t tile, float* gradients) {
+  constexpr std::int64_t kInputs = ResNetFlowShape::kMaxDimension + 1, kWidth = ResNetFlowShape::kMaxWidth;
+  alignas(64) float dx[kInputs * kTile], dphi[kInputs * kTile], dz[kWidth * kTile];
+  // Rounded: the block's input and dz, pairs of rows; dz, pairs of features; an operand that was turned.
+  alignas(64) float input_rows[kInputs * kTile / 2], dz_rows[kWidth * kTile / 2];
+  alignas(64) float dz_features[kWidth / 2 * kTile], turned[kTile / 2 * kWidth];
+  const ResNetFlowShape& s = a.shape;
+  const Rows rows(tile, a.dy.rows());
+  const std::int64_t d = s.dimension, columns = rows.columns;
+  const Kept kept{s};
+  const Partial partial{s};
+  const Rounded rounded{s};
+  const float* const memory = reinterpret_cast<const float*>(a.kept.data) + tile * kept.tile_size();
+  const float* const weights = rounded_weights(a.kept, s, a.dy.rows());
+  read_rows(a.dy, rows, dx);  // columns without a row are 0, and so add nothing
+  for (std::int64_t k = s.blocks - 1; k >= 0; --k) {
+    const float* const block = memory + k * kept.block_size();
+    const float *const phi = block + kept.phi(), *const g = block + kept.g(), *const input = block + kept.input();
+    for (std::int64_t j = 0; j < d; ++j)
+      for (std::int64_t r = 0; r < columns; r += kLanes) {
+        const std::int64_t at = j * kTile + r;
+        store(dphi + at, load(dx + at) * load(g + at));
+        store(dz + at, load(dx + at) * load(phi + at));
+      }
+    add_phi_gradient(s, input + d * kTile, a.weights.data + k * s.block_size(), dphi, columns,
+                     gradients + partial.phi(k));
+    round_rows(input, d + 1, columns, input_rows);
+    for (std::int64_t l = s.depth; l >= 0; --l) {
+      const std::int64_t in = s.inputs(l), out = s.outputs(l), row = partial.row(l);
+      const float* const operand = l == 0 ? input_rows : block + kept.output(l - 1);
+      float* const dweight = gradients + partial.weight(k, l);
+      take_gradient(dz, l == s.depth ? nullptr : block + kept.slope(l), out, columns, gradients + partial.bias(k, l),
+                    dz_features, dz_rows);
+      if (partial.transposed(l)) {
+        transpose(out, up(columns / 2, kRowPad), dz_rows, kTile / 2, turned, row);
+        product<Start::accumulate, Pairs>(in, columns / 2, row, {operand, kTile / 2, 1}, turned, row, dweight, row);
+      } else {
+        transpose(in, up(columns / 2, kRowPad), operand, kTile / 2, turned, row);
+        product<Start::accumulate, Pairs>(out, columns / 2, row, {dz_rows, kTile / 2, 1}, turned, row, dweight, row);
+      }
+      product<Start::zero, Pairs>(l == 0 ? d : in, pairs(out), columns, {weights + rounded.of_outputs(k, l), 1, in},
+                                  dz_features, kTile, dz, kTile);
+    }
+    for (std::int64_t j = 0; j < d; ++j)
+      for (std::int64_t r = 0; r < columns; r += kLanes)
+        store(dx + j * kTile + r, load(dx + j * kTile + r) + load(dz + j * kTile + r));
+  }
+  if (a.dx.data) write_rows(dx, rows, a.dx);
 }
 
 /// Pairs of neighbouring features are what 16 features rounded lie there as.
@@ -170,10 +237,34 @@ static void forward_bfloat16(const ResNetFlowForward& a, const float* packed, st
   if (!a.bfloat16) return forward(a, packed, begin, end);
   for (std::int64_t tile = begin; tile < end; ++tile) {
     const Rows rows(tile, a.x.rows());
-    if (rows.count <= kFewRows)
+    if (a.kept.data != nullptr)
+      forward_tile_bfloat16<true>(a, nullptr, tile);
+    else if (rows.count <= kFewRows)
       forward_few_rows(PairProducts(), a, packed, rows.begin, rows.count);
     else
-      forward_tile_bfloat16(a, packed, tile);
+      forward_tile_bfloat16<false>(a, packed, tile);
+  }
+}
+
+static void backward_bfloat16(const ResNetFlowBackward& a, std::int64_t begin, std::int64_t end) {
+  backward_chunks(a, begin, end, a.bfloat16 ? backward_tile_bfloat16 : backward_tile);
+}
+
+static void round_pairs(const ResNetFlowShape& s, const float* weights, std::int64_t begin, std::int64_t end,
+                        float* to) {
+  const Rounded rounded{s};
+  for (std::int64_t unit = begin; unit < end; ++unit) {
+    const std::int64_t k = unit / (s.depth + 1), l = unit % (s.depth + 1), in = s.inputs(l), out = s.outputs(l);
+    const float* const weight = weights + s.weight(k, l);
+    float *const of_inputs = to + rounded.of_inputs(k, l), *const of_outputs = to + rounded.of_outputs(k, l);
+    for (std::int64_t o = 0; o < out; ++o) round_row(weight + o * in, in, of_inputs + o * pairs(in));
+    for (std::int64_t o = 0; o < out; o += 2)
+      for (std::int64_t i = 0; i < in; i += kLanes) {
+        const auto lanes = static_cast<__mmask16>(in - i < kLanes ? (1u << (in - i)) - 1 : 0xffffu);
+        const __m512 even = _mm512_maskz_loadu_ps(lanes, weight + o * in + i);
+        const __m512 odd = o + 1 < out ? _mm512_maskz_loadu_ps(lanes, weight + (o + 1) * in + i) : _mm512_setzero_ps();
+        _mm512_mask_storeu_epi32(of_outputs + o / 2 * in + i, lanes, pair_up(even, odd));
+      }
   }
 }
 
@@ -206,7 +297,10 @@ const Variant kAvx512Bf16 = {"avx512_bf16",
                                       __builtin_cpu_supports("avx512vl") != 0 &&
                                       __builtin_cpu_supports("avx512bf16") != 0;
                              },
-                             avx512_bf16::forward_bfloat16, avx512_bf16::backward, avx512_bf16::pack_pairs};
+                             avx512_bf16::forward_bfloat16,
+                             avx512_bf16::backward_bfloat16,
+                             avx512_bf16::pack_pairs,
+                             avx512_bf16::round_pairs};
 
 }  // namespace otnfm::cpu::resnet
 #endif

@@ -38,6 +38,41 @@ struct Packed {
   OTNFM_HD std::int64_t size() const { return shape.blocks * block_size(); }
 };
 
+/// The weights that a training forward in bfloat16 rounds for itself and its backward, behind the tiles of what is
+/// kept, in words of 4 bytes. Either each is a float, where it is among the weights; or, where a processor multiplies
+/// pairs, a layer has those of inputs [out][in / 2] for the forward and those of outputs [out / 2][in] for the
+/// backward.
+struct Rounded {
+  ResNetFlowShape shape;
+  OTNFM_HD static constexpr std::int64_t pairs(std::int64_t n) { return (n + 1) / 2; }
+  OTNFM_HD std::int64_t of_inputs(std::int64_t block, std::int64_t layer) const {
+    std::int64_t at = block * block_size();
+    if (layer > 0) at += layer_size(0) + (layer - 1) * layer_size(shape.depth > 1 ? 1 : 0);
+    return at;
+  }
+  OTNFM_HD std::int64_t of_outputs(std::int64_t block, std::int64_t layer) const {
+    return of_inputs(block, layer) + shape.outputs(layer) * pairs(shape.inputs(layer));
+  }
+  OTNFM_HD std::int64_t layer_size(std::int64_t layer) const {
+    const std::int64_t in = shape.inputs(layer), out = shape.outputs(layer);
+    return out * pairs(in) + pairs(out) * in;
+  }
+  OTNFM_HD std::int64_t block_size() const {
+    std::int64_t size = layer_size(shape.depth);
+    if (shape.depth > 0) size += layer_size(0) + (shape.depth - 1) * layer_size(shape.depth > 1 ? 1 : 0);
+    return size;
+  }
+  OTNFM_HD std::int64_t size() const {
+    const std::int64_t of_pairs = shape.blocks * block_size(), of_floats = shape.weight_count();
+    return of_pairs > of_floats ? of_pairs : of_floats;
+  }
+};
+
+/// Where they are among what is kept of B rows.
+inline float* rounded_weights(const View<std::uint8_t>& kept, const ResNetFlowShape& shape, std::int64_t B) {
+  return reinterpret_cast<float*>(kept.data) + tiles_of(B) * Kept{shape}.tile_size();
+}
+
 /// A chunk's gradients, in floats. A weight's gradient is [out][in] with its rows padded to whole vectors, or, where
 /// there are few inputs, [in][out].
 struct Partial {
@@ -79,6 +114,8 @@ struct Variant {
   void (*backward)(const ResNetFlowBackward& a, std::int64_t begin, std::int64_t end);
   /// Lays the weights out as Packed has it, rounded or not.
   void (*pack)(const ResNetFlowShape& s, const float* weights, bool bfloat16, float* packed);
+  /// Rounds the weights of layers [begin, end), counted through all blocks, as Rounded has it.
+  void (*round)(const ResNetFlowShape& s, const float* weights, std::int64_t begin, std::int64_t end, float* rounded);
 };
 
 /// Those that run on this processor, the fastest first. All take every shape.

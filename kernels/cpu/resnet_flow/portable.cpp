@@ -6,6 +6,7 @@
 namespace otnfm::cpu::resnet {
 
 extern const Variant kPortable;
-const Variant kPortable = {"portable", [] { return true; }, portable::forward, portable::backward, portable::pack};
+const Variant kPortable = {"portable",         [] { return true; }, portable::forward,
+                           portable::backward, portable::pack,      portable::round};
 
 }  // namespace otnfm::cpu::resnet

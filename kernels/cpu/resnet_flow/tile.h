@@ -44,7 +44,7 @@ static inline void add_residual(std::int64_t d, std::int64_t columns, const floa
     }
 }
 
-/// Where a.bfloat16, the packed weights are rounded, and so is every operand here.
+/// Where a.bfloat16, the packed weights are rounded, or those that are kept, and so is every operand here.
 static inline void forward_tile(const ResNetFlowForward& a, const float* packed, std::int64_t tile) {
   constexpr std::int64_t kInputs = ResNetFlowShape::kMaxDimension + 1, kWidth = ResNetFlowShape::kMaxWidth;
   alignas(64) float input[kInputs * kTile], rounded[kInputs * kTile];
@@ -57,6 +57,7 @@ static inline void forward_tile(const ResNetFlowForward& a, const float* packed,
   const Packed layout{s};
   const Kept kept{s};
   float* memory = keeps ? reinterpret_cast<float*>(a.kept.data) + tile * kept.tile_size() : nullptr;
+  const float* const weights = keeps && a.bfloat16 ? rounded_weights(a.kept, s, a.x.rows()) : a.weights.data;
   read_rows(a.x, rows, input);
   read_times(a.t, rows, input + d * kTile);
   for (std::int64_t k = 0; k < s.blocks; ++k) {
@@ -77,20 +78,19 @@ static inline void forward_tile(const ResNetFlowForward& a, const float* packed,
       const std::int64_t in = s.inputs(l), out = s.outputs(l);
       float* to = l == s.depth ? g : hidden[l % 2];
       const float* const bias = a.weights.data + s.bias(k, l);
-      const Broadcast weight = a.bfloat16 ? Broadcast{packed + layout.weight(k, l), 1, layout.row(l)}
-                                          : Broadcast{a.weights.data + s.weight(k, l), in, 1};
+      const Broadcast weight = a.bfloat16 && !keeps ? Broadcast{packed + layout.weight(k, l), 1, layout.row(l)}
+                                                    : Broadcast{weights + s.weight(k, l), in, 1};
       product<Start::bias>(out, in, columns, weight, from, kTile, to, kTile, bias);
       if (l == s.depth) break;
       // Whole rows of a tile, those of columns that were not computed included, would only cost time.
       const std::int64_t count = columns == kTile ? out * kTile : columns, steps = columns == kTile ? 1 : out;
       for (std::int64_t f = 0; f < steps; ++f) {
-        float* const z = to + f * kTile;
+        float *const z = to + f * kTile, *const y = keeps ? memory + kept.output(l) + f * kTile : z;
         if (keeps)
-          activate_tile_with_slope(s.activation, z, memory + kept.output(l) + f * kTile,
-                                   memory + kept.slope(l) + f * kTile, count);
+          activate_tile_with_slope(s.activation, z, y, memory + kept.slope(l) + f * kTile, count);
         else
-          activate_tile(s.activation, z, z, count);
-        if (a.bfloat16) round_to_bfloat16(z, count);
+          activate_tile(s.activation, z, y, count);
+        if (a.bfloat16) round_to_bfloat16(y, count);
       }
       from = keeps ? memory + kept.output(l) : to;
     }
@@ -101,11 +101,18 @@ static inline void forward_tile(const ResNetFlowForward& a, const float* packed,
 }
 
 /// One layer of one tile: adds to the gradients of its weight and bias, and makes that of its input from that of its
-/// output, dz. `turned` is scratch for a transposed tile.
-static inline void backward_layer(const ResNetFlowShape& s, std::int64_t l, std::int64_t columns, const float* weight,
-                                  const float* input, const float* dz, float* dinput, float* turned, float* dweight,
-                                  float* dbias) {
+/// output, dz. `turned` is scratch for a transposed tile. In bfloat16 weight and input are rounded, and dz is here,
+/// once the bias has had it.
+static inline void backward_layer(const ResNetFlowShape& s, std::int64_t l, std::int64_t columns, bool bfloat16,
+                                  const float* weight, const float* input, float* dz, float* dinput, float* turned,
+                                  float* dweight, float* dbias) {
   const std::int64_t in = s.inputs(l), out = s.outputs(l), row = Partial{s}.row(l);
+  for (std::int64_t o = 0; o < out; ++o) {
+    Vector sum = load(dz + o * kTile);
+    for (std::int64_t r = kLanes; r < columns; r += kLanes) sum += load(dz + o * kTile + r);
+    dbias[o] += sum_of(sum);
+    if (bfloat16) round_to_bfloat16(dz + o * kTile, columns);
+  }
   if (Partial{s}.transposed(l)) {
     transpose(out, columns, dz, kTile, turned, row);
     product<Start::accumulate>(in, columns, row, {input, kTile, 1}, turned, row, dweight, row);
@@ -113,17 +120,12 @@ static inline void backward_layer(const ResNetFlowShape& s, std::int64_t l, std:
     transpose(in, columns, input, kTile, turned, row);
     product<Start::accumulate>(out, columns, row, {dz, kTile, 1}, turned, row, dweight, row);
   }
-  for (std::int64_t o = 0; o < out; ++o) {
-    Vector sum = load(dz + o * kTile);
-    for (std::int64_t r = kLanes; r < columns; r += kLanes) sum += load(dz + o * kTile + r);
-    dbias[o] += sum_of(sum);
-  }
   product<Start::zero>(in, out, columns, {weight, 1, in}, dz, kTile, dinput, kTile);
 }
 
 static inline void backward_tile(const ResNetFlowBackward& a, std::int64_t tile, float* gradients) {
   constexpr std::int64_t kInputs = ResNetFlowShape::kMaxDimension + 1, kWidth = ResNetFlowShape::kMaxWidth;
-  alignas(64) float dx[kInputs * kTile], dphi[kInputs * kTile];
+  alignas(64) float dx[kInputs * kTile], dphi[kInputs * kTile], rounded[kInputs * kTile];
   alignas(64) float gradient[2][kWidth * kTile], turned[kWidth * kTile];
   const ResNetFlowShape& s = a.shape;
   const Rows rows(tile, a.dy.rows());
@@ -131,6 +133,7 @@ static inline void backward_tile(const ResNetFlowBackward& a, std::int64_t tile,
   const Kept kept{s};
   const Partial partial{s};
   const float* const memory = reinterpret_cast<const float*>(a.kept.data) + tile * kept.tile_size();
+  const float* const weights = a.bfloat16 ? rounded_weights(a.kept, s, a.dy.rows()) : a.weights.data;
   read_rows(a.dy, rows, dx);  // columns without a row are 0, and so add nothing
   for (std::int64_t k = s.blocks - 1; k >= 0; --k) {
     const float* const block = memory + k * kept.block_size();
@@ -144,9 +147,14 @@ static inline void backward_tile(const ResNetFlowBackward& a, std::int64_t tile,
       }
     add_phi_gradient(s, input + d * kTile, a.weights.data + k * s.block_size(), dphi, columns,
                      gradients + partial.phi(k));
+    if (a.bfloat16) {
+      std::memcpy(rounded, input, (d + 1) * kTile * sizeof(float));
+      for (std::int64_t f = 0; f <= d; ++f) round_to_bfloat16(rounded + f * kTile, columns);
+      input = rounded;
+    }
     for (std::int64_t l = s.depth; l >= 0; --l) {
-      backward_layer(s, l, columns, a.weights.data + s.weight(k, l), l == 0 ? input : block + kept.output(l - 1), dz,
-                     dinput, turned, gradients + partial.weight(k, l), gradients + partial.bias(k, l));
+      backward_layer(s, l, columns, a.bfloat16, weights + s.weight(k, l), l == 0 ? input : block + kept.output(l - 1),
+                     dz, dinput, turned, gradients + partial.weight(k, l), gradients + partial.bias(k, l));
       float* const next = dinput;
       dinput = dz;
       dz = next;
@@ -173,14 +181,29 @@ static void forward(const ResNetFlowForward& a, const float* packed, std::int64_
   }
 }
 
-static void backward(const ResNetFlowBackward& a, std::int64_t begin, std::int64_t end) {
+/// `tile` adds a tile's gradients to those of its chunk.
+template <class Tile>
+static void backward_chunks(const ResNetFlowBackward& a, std::int64_t begin, std::int64_t end, const Tile& tile) {
   const std::int64_t tiles = tiles_of(a.dy.rows()), size = Partial{a.shape}.size();
   const Chunks chunks(a.dy.rows());
   for (std::int64_t chunk = begin; chunk < end; ++chunk) {
     float* const gradients = reinterpret_cast<float*>(a.scratch.data) + chunk * size;
     std::memset(gradients, 0, size * sizeof(float));
     const std::int64_t first = chunk * chunks.tiles_each, behind = first + chunks.tiles_each;
-    for (std::int64_t tile = first; tile < (behind < tiles ? behind : tiles); ++tile) backward_tile(a, tile, gradients);
+    for (std::int64_t t = first; t < (behind < tiles ? behind : tiles); ++t) tile(a, t, gradients);
+  }
+}
+
+static inline void backward(const ResNetFlowBackward& a, std::int64_t begin, std::int64_t end) {
+  backward_chunks(a, begin, end, backward_tile);
+}
+
+static inline void round(const ResNetFlowShape& s, const float* weights, std::int64_t begin, std::int64_t end,
+                         float* rounded) {
+  for (std::int64_t unit = begin; unit < end; ++unit) {
+    const std::int64_t l = unit % (s.depth + 1), at = s.weight(unit / (s.depth + 1), l), n = s.outputs(l) * s.inputs(l);
+    std::memcpy(rounded + at, weights + at, n * sizeof(float));
+    round_to_bfloat16(rounded + at, n);
   }
 }
 

@@ -71,13 +71,20 @@ static inline float sum_of(Vector v) {
 
 enum class Start { zero, bias, accumulate };
 
-/// A matrix that is read one number at a time: element (o, k) is at data[o * out + k * in].
+/// What a product does with its words, which lie among floats: here they are floats.
+struct Floats {
+  static __attribute__((always_inline)) Vector accumulate(Vector a, Vector b, Vector sum) {
+    return multiply_add(a, b, sum);
+  }
+};
+
+/// A matrix that is read one word at a time: element (o, k) is at data[o * out + k * in].
 struct Broadcast {
   const float* data;
   std::int64_t out, in;
 };
 
-template <int O, int V, Start start>
+template <int O, int V, Start start, class Words>
 static inline __attribute__((always_inline)) void multiply(std::int64_t K, Broadcast a, const float* b,
                                                            std::int64_t b_row, float* c, std::int64_t c_row,
                                                            const float* bias) {
@@ -100,9 +107,11 @@ static inline __attribute__((always_inline)) void multiply(std::int64_t K, Broad
     for (int v = 0; v < V; ++v) operand[v] = load(b + v * kLanes);
 #pragma GCC unroll 8
     for (int o = 0; o < O; ++o) {
-      const Vector factor = broadcast(from[o * a.out]);
+      float word;
+      std::memcpy(&word, from + o * a.out, sizeof(word));
+      const Vector factor = broadcast(word);
 #pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) sum[o][v] = multiply_add(factor, operand[v], sum[o][v]);
+      for (int v = 0; v < V; ++v) sum[o][v] = Words::accumulate(factor, operand[v], sum[o][v]);
     }
   }
 #pragma GCC unroll 8
@@ -111,39 +120,39 @@ static inline __attribute__((always_inline)) void multiply(std::int64_t K, Broad
     for (int v = 0; v < V; ++v) store(c + o * c_row + v * kLanes, sum[o][v]);
 }
 
-template <int V, Start start, int O = kOutputs>
+template <int V, Start start, class Words, int O = kOutputs>
 static inline __attribute__((always_inline)) void multiply_rest(std::int64_t outputs, std::int64_t K, Broadcast a,
                                                                 const float* b, std::int64_t b_row, float* c,
                                                                 std::int64_t c_row, const float* bias) {
   if constexpr (O > 1)
-    if (outputs < O) return multiply_rest<V, start, O - 1>(outputs, K, a, b, b_row, c, c_row, bias);
-  if (outputs > 0) multiply<O, V, start>(K, a, b, b_row, c, c_row, bias);
+    if (outputs < O) return multiply_rest<V, start, Words, O - 1>(outputs, K, a, b, b_row, c, c_row, bias);
+  if (outputs > 0) multiply<O, V, start, Words>(K, a, b, b_row, c, c_row, bias);
 }
 
 /// `outputs` rows of V vectors of c.
-template <int V, Start start>
+template <int V, Start start, class Words>
 static __attribute__((noinline)) void multiply_strip(std::int64_t outputs, std::int64_t K, Broadcast a, const float* b,
                                                      std::int64_t b_row, float* c, std::int64_t c_row,
                                                      const float* bias) {
   for (; outputs >= kOutputs; outputs -= kOutputs) {
-    multiply<kOutputs, V, start>(K, a, b, b_row, c, c_row, bias);
+    multiply<kOutputs, V, start, Words>(K, a, b, b_row, c, c_row, bias);
     a.data += kOutputs * a.out;
     c += kOutputs * c_row;
     if constexpr (start == Start::bias) bias += kOutputs;
   }
-  multiply_rest<V, start, kOutputs - 1>(outputs, K, a, b, b_row, c, c_row, bias);
+  multiply_rest<V, start, Words, kOutputs - 1>(outputs, K, a, b, b_row, c, c_row, bias);
 }
 
 /// c[o][j] = start + sum_k a(o, k) b[k][j] for o < outputs and j < columns, a multiple of kRowPad. The sum runs over k
 /// in order, whatever the columns are: a row's result does not depend on its place in a tile.
-template <Start start>
+template <Start start, class Words = Floats>
 static inline void product(std::int64_t outputs, std::int64_t K, std::int64_t columns, Broadcast a, const float* b,
                            std::int64_t b_row, float* c, std::int64_t c_row, const float* bias = nullptr) {
   constexpr std::int64_t kStep = kVectors * kLanes;
   std::int64_t j = 0;
   for (; j + kStep <= columns; j += kStep)
-    multiply_strip<kVectors, start>(outputs, K, a, b + j, b_row, c + j, c_row, bias);
-  for (; j < columns; j += kLanes) multiply_strip<1, start>(outputs, K, a, b + j, b_row, c + j, c_row, bias);
+    multiply_strip<kVectors, start, Words>(outputs, K, a, b + j, b_row, c + j, c_row, bias);
+  for (; j < columns; j += kLanes) multiply_strip<1, start, Words>(outputs, K, a, b + j, b_row, c + j, c_row, bias);
 }
 
 // --- Transposition: log2(kLanes) rounds, each of which interleaves vectors i and i + kLanes / 2
@@ -160,7 +169,7 @@ static inline __attribute__((always_inline)) Vector interleave_high(Vector a, Ve
 }
 
 /// to[j][f] = from[f][j] for j < columns (a multiple of kRowPad), f < features; up to the next multiple of kRowPad
-/// features are 0. Rows of `to` are to_row apart.
+/// features are 0. Rows of `to` are to_row apart. Of words of any kind.
 static void transpose(std::int64_t features, std::int64_t columns, const float* from, std::int64_t from_row, float* to,
                       std::int64_t to_row) {
   constexpr std::make_integer_sequence<int, kLanes> kIndex;
