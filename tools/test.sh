@@ -68,7 +68,11 @@ tsan() {
   run_stage "tsan: kernels" build-tsan/test_kernels --gtest_brief=1 --gtest_filter="${filter#:}"
   run_stage "tsan: configure for the CPU" configure tsan-cpu
   run_stage "tsan: build for the CPU" build build-tsan-cpu --target test_embedding test_ot
-  run_stage "tsan: threads" run_ctest build-tsan-cpu -R '^(embedding|ot)$'
+  local program
+  for program in test_embedding test_ot; do
+    run_stage "tsan: threads of $program" env TSAN_OPTIONS=ignore_noninstrumented_modules=1 OMP_WAIT_POLICY=passive OMP_NUM_THREADS=4 \
+      "build-tsan-cpu/$program" --gtest_brief=1 --gtest_filter='*Thread*:*Batch*'
+  done
 }
 
 tsan-all() {

@@ -1,10 +1,8 @@
 // Where memory does not suffice: each larger allocation of each solver is refused in turn, and the error must say how
-// many bytes that one was, and what for. The tests' own operator new takes the place of the C++ library's.
+// many bytes that one was, and what for.
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
 #include <functional>
 #include <new>
 #include <random>
@@ -23,40 +21,7 @@
 #include "ot/sinkhorn.h"
 #include "tests/kernels/on_devices.h"
 #include "tests/ot/instances.h"
-
-namespace {
-
-// Bytes: texts and the like are below, whatever goes with n is not.
-[[maybe_unused]] constexpr std::size_t kLarger = 1024;
-std::atomic<std::int64_t> until_refused{-1};  // larger ones that are granted before one is refused; below 0: all are
-std::atomic<std::size_t> refused{0};          // its bytes
-
-}  // namespace
-
-// clang's ThreadSanitizer has an operator new of its own, and suffers no other.
-#if defined(__clang__) && defined(__SANITIZE_THREAD__)
-#define OTNFM_NOTHING_IS_REFUSED 1
-#else
-static bool refuse(std::size_t bytes) {
-  if (bytes < kLarger || until_refused.load() < 0 || until_refused.fetch_sub(1) != 0) return false;
-  refused = bytes;
-  return true;
-}
-
-void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
-  return refuse(bytes) ? nullptr : std::malloc(bytes > 0 ? bytes : 1);
-}
-void* operator new(std::size_t bytes) {
-  if (void* memory = operator new(bytes, std::nothrow)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-#endif
+#include "tests/ot/refused_allocations.h"
 
 namespace otnfm::test {
 namespace {
@@ -132,9 +97,7 @@ AuctionWorkspace auction_workspace() {
 class OutOfMemoryOf : public testing::TestWithParam<int> {  // threads
  protected:
   void SetUp() override {
-#if defined(OTNFM_NOTHING_IS_REFUSED)
-    GTEST_SKIP() << "ThreadSanitizer grants everything";
-#endif
+    if (!kCanRefuse) GTEST_SKIP() << "ThreadSanitizer grants everything";
   }
 
   Random random_{std::random_device{}()};
