@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::int64_t kLeastDimension = 8;
 constexpr std::int64_t kTile = 8;
+constexpr std::int64_t kProductRows = 256;
 // Rounding of a product in units of the last place of |x|^2 + |y|^2: its terms are added in many partial sums.
 constexpr double kProductRounding = 4;
 
@@ -44,13 +45,7 @@ void FloatCosts::reset(const Problem& problem, bool exchanged, CostColumns& cost
   matrix_.resize(static_cast<std::size_t>(rows * columns));
   if (!problem.has_matrix && problem.cost != Cost::euclidean && problem.dimension() >= kLeastDimension) {
     prepare(problem, exchanged);
-    if (!stream_) stream_.emplace(Device::cpu);
-    const std::int64_t d = problem.dimension();
-    return matmul(*stream_, {.a = View<const float>(source_.data(), {rows, d}),
-                             .b = View<const float>(target_.data(), {columns, d}),
-                             .c = View<float>(matrix_.data(), {rows, columns}),
-                             .transpose_b = true,
-                             .bias = View<const float>(bias_.data(), {columns})});
+    return multiply(rows, columns, problem.dimension(), threads);
   }
   offsets_.clear();
   offset_sum_ = rounding_ = 0;
@@ -68,6 +63,32 @@ void FloatCosts::reset(const Problem& problem, bool exchanged, CostColumns& cost
     fill(0, rows);
   else
     cpu::parallel_ranges(rows, kTile, fill);
+}
+
+// Blocks of rows, each by one thread: where several share a product the library may part its sums among them, and the
+// last bits would depend on their number.
+void FloatCosts::multiply(std::int64_t rows, std::int64_t columns, std::int64_t d, int threads) {
+  const std::int64_t blocks = (rows + kProductRows - 1) / kProductRows;
+  const std::int64_t most = threads == 1 ? 1 : std::min<std::int64_t>(blocks, cpu::thread_count());
+  while (static_cast<std::int64_t>(streams_.size()) < most) streams_.emplace_back(Device::cpu);
+  const auto fill = [&](std::int64_t begin, std::int64_t end) {
+    const cpu::OneThread one_thread;
+    std::size_t number = 0;
+#if defined(_OPENMP)
+    if (most > 1) number = static_cast<std::size_t>(omp_get_thread_num());
+#endif
+    Stream& stream = streams_[number];
+    for (std::int64_t i = begin * kProductRows; i < std::min(rows, end * kProductRows); i += kProductRows) {
+      const std::int64_t count = std::min(kProductRows, rows - i);
+      matmul(stream, {.a = View<const float>(source_.data() + i * d, {count, d}),
+                      .b = View<const float>(target_.data(), {columns, d}),
+                      .c = View<float>(matrix_.data() + i * columns, {count, columns}),
+                      .transpose_b = true,
+                      .bias = View<const float>(bias_.data(), {columns})});
+    }
+  };
+  if (most == 1) return fill(0, blocks);
+  cpu::parallel_ranges(blocks, 1, fill);
 }
 
 void FloatCosts::prepare(const Problem& problem, bool exchanged) {

@@ -4,8 +4,8 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
+#include <vector>
 
 #include "kernels/host_vector.h"
 #include "kernels/stream.h"
@@ -33,10 +33,12 @@ class FloatCosts {
   double rounding() const { return rounding_; }
 
  private:
+  void multiply(std::int64_t rows, std::int64_t columns, std::int64_t d, int threads);
+
   HostVector<float> matrix_, source_, target_, bias_;
   HostVector<double> offsets_;
   double offset_sum_ = 0, rounding_ = 0;
-  std::optional<Stream> stream_;
+  std::vector<Stream> streams_;  // one a thread
 };
 
 }  // namespace otnfm
