@@ -32,7 +32,7 @@ Tensor ResNetFlow::forward(Tape& tape, Tensor t, Tensor x) {
                                  .phi_weights = phi_has_terms ? 2 * options_.fourier_terms : (phi_has_weights ? 1 : 0),
                                  .activation = options_.activation,
                                  .phi = options_.time_function};
-  if (!one_kernel || !fused_resnet_fits(tape, shape, precision)) return Flow::forward(tape, t, x);
+  if (!one_kernel || !resnet_flow_fits(shape)) return Flow::forward(tape, t, x);
   std::vector<ResNetBlockWeights> weights(blocks_.size());
   for (std::size_t k = 0; k < blocks_.size(); ++k) {
     weights[k].phi = blocks_[k].phi.weight(tape, parameters_);

@@ -67,11 +67,6 @@ void flow_rule(Tape& tape, const Node& node) {
 
 }  // namespace
 
-bool fused_resnet_fits(const Tape& tape, const ResNetFlowShape& shape, Precision precision) {
-  return resnet_flow_fits(shape) &&
-         !(tape.device() == Device::cuda && tape.training() && precision == Precision::bfloat16);
-}
-
 Tensor fused_resnet(Tape& tape, const ResNetFlowShape& shape, Tensor t, Tensor x,
                     const std::vector<ResNetBlockWeights>& blocks, Precision precision) {
   const std::vector<Tensor> weights = in_order(blocks);
