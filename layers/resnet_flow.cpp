@@ -51,7 +51,7 @@ Tensor ResNetFlow::packed_weights(Tape& tape) {
 void ResNetFlow::fix_weights() {
   if (options_.invertible) norm_.fix(parameters_);
   auto tape = std::make_unique<Tape>(parameters_.device(), Tape::Options{.training = false});
-  if (fixed_ || !fused_resnet_fits(*tape, shape(), precision)) return;
+  if (fixed_ || !resnet_flow_fits(shape())) return;
   const Tensor packed = packed_weights(*tape);
   tape->keep(packed);
   tape->plan();
@@ -63,7 +63,7 @@ void ResNetFlow::fix_weights() {
 }
 
 Tensor ResNetFlow::forward(Tape& tape, Tensor t, Tensor x) {
-  if (!one_kernel || !fused_resnet_fits(tape, shape(), precision)) return Flow::forward(tape, t, x);
+  if (!one_kernel || !resnet_flow_fits(shape())) return Flow::forward(tape, t, x);
   return fused_resnet(tape, shape(), t, x, packed_weights(tape), precision);
 }
 

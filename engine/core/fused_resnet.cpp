@@ -65,11 +65,6 @@ void flow_rule(Tape& tape, const Node& node) {
 
 }  // namespace
 
-bool fused_resnet_fits(const Tape& tape, const ResNetFlowShape& shape, Precision precision) {
-  return resnet_flow_fits(shape) &&
-         !(tape.device() == Device::cuda && tape.training() && precision == Precision::bfloat16);
-}
-
 Tensor pack_resnet_weights(Tape& tape, const ResNetFlowShape& shape, const std::vector<ResNetBlockWeights>& blocks) {
   const Tensor packed = tape.make({shape.weight_count()});
   std::int64_t at = 0;

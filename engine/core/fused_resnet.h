@@ -15,14 +15,12 @@ struct ResNetBlockWeights {
   std::vector<Tensor> biases;   ///< of each layer, [out]
 };
 
-/// Whether fused_resnet takes this flow on this tape. In training on CUDA there is none of bfloat16.
-bool fused_resnet_fits(const Tape& tape, const ResNetFlowShape& shape, Precision precision);
-
 /// All weights behind one another, as the kernel wants them. -> [shape.weight_count()]
 Tensor pack_resnet_weights(Tape& tape, const ResNetFlowShape& shape, const std::vector<ResNetBlockWeights>& blocks);
 
 /// x <- x + phi_k(t) * g_k([x, t]), block after block. t [B, 1], x [B, d], weights of pack_resnet_weights -> [B, d]. No
-/// gradient flows to t.
+/// gradient flows to t. Takes the shapes that resnet_flow_fits() names, in training too, and every precision; tf32 is
+/// float32 here.
 Tensor fused_resnet(Tape& tape, const ResNetFlowShape& shape, Tensor t, Tensor x, Tensor weights, Precision precision);
 
 }  // namespace otnfm

@@ -138,8 +138,8 @@ __global__ void __launch_bounds__(kThreads, 4) float32_kernel(ResNetFlowForward 
 }
 
 /// Rows of operands are bfloat16[row_size], a multiple of 16 and kSkew; features beyond a layer's are 0 up to the next
-/// multiple of 16.
-template <Activation activation>
+/// multiple of 16. What is kept is kept in float32, as above: its 8 lanes of neighbouring rows fill a sector.
+template <Activation activation, bool keeps>
 __global__ void __launch_bounds__(kThreads, 4) bfloat16_kernel(ResNetFlowForward a) {
   SHARED_DYNAMIC(float, memory);
   const ResNetFlowShape& s = a.shape;
@@ -151,17 +151,21 @@ __global__ void __launch_bounds__(kThreads, 4) bfloat16_kernel(ResNetFlowForward
   bfloat16 *operands = staged + kColumnsStaged * row_size, *results = operands + kRows * row_size;
   const auto word = [](const bfloat16* from) { return *reinterpret_cast<const unsigned*>(from); };
   const std::int64_t first = blockIdx.x * std::int64_t{kRows};
+  const resnet::Kept kept{s};
+  float* keep = keeps ? reinterpret_cast<float*>(a.kept.data) + blockIdx.x * kept.tile_size() : nullptr;
   read_state(a, first, state);
   __syncthreads();
   for (std::int64_t k = 0; k < s.blocks; ++k) {
     __syncwarp();
     for (int e = lane; e < 16 * rounded_up(d + 1, 16); e += kWarpSize) {
-      const int r = mine + e % 16, f = e / 16;
-      operands[r * row_size + f] = bfloat16(f <= d ? state[f * kRows + r] : 0.0f);
+      const int r = mine + e % 16, f = e / 16, at = f * kRows + r;
+      operands[r * row_size + f] = bfloat16(f <= d ? state[at] : 0.0f);
+      if (keeps && f <= d) keep[kept.input() + at] = state[at];
     }
     for (int e = lane; e < 16 * d; e += kWarpSize) {
-      const int r = mine + e % 16, j = e / 16;
-      phi[j * kRows + r] = evaluate_phi(s, a.weights.data + k * s.block_size(), j, state[d * kRows + r]);
+      const int r = mine + e % 16, j = e / 16, at = j * kRows + r;
+      phi[at] = evaluate_phi(s, a.weights.data + k * s.block_size(), j, state[d * kRows + r]);
+      if (keeps) keep[kept.phi() + at] = phi[at];
     }
     for (std::int64_t l = 0; l <= s.depth; ++l) {
       const int in = static_cast<int>(s.inputs(l)), out = static_cast<int>(s.outputs(l));
@@ -191,14 +195,24 @@ __global__ void __launch_bounds__(kThreads, 4) bfloat16_kernel(ResNetFlowForward
           }
           if (l < s.depth) {
 #pragma unroll
-            for (int e = 0; e < 4; ++e) c[e] = column + e % 2 < out ? activate<activation>(c[e]) : 0.0f;
+            for (int e = 0; e < 4; ++e) {
+              const float z = c[e];
+              const bool there = column + e % 2 < out;
+              c[e] = there ? activate<activation>(z) : 0.0f;
+              if (!keeps || !there) continue;
+              const int at = (column + e % 2) * kRows + mine + g + e / 2 * 8;
+              keep[kept.output(l) + at] = c[e];
+              keep[kept.slope(l) + at] = activate_derivative<activation>(z);
+            }
             *reinterpret_cast<unsigned*>(to + begin + n) = pack_bfloat16(c[0], c[1]);
             *reinterpret_cast<unsigned*>(to + 8 * row_size + begin + n) = pack_bfloat16(c[2], c[3]);
           } else {
 #pragma unroll
             for (int e = 0; e < 4; ++e) {
               const int j = column + e % 2, at = j * kRows + mine + g + e / 2 * 8;
-              if (j < out) state[at] = fma_rn(phi[at], c[e], state[at]);  // phi = 0 leaves the bits of x alone
+              if (j >= out) continue;
+              state[at] = fma_rn(phi[at], c[e], state[at]);  // phi = 0 leaves the bits of x alone
+              if (keeps) keep[kept.g() + at] = c[e];
             }
           }
         }
@@ -208,6 +222,7 @@ __global__ void __launch_bounds__(kThreads, 4) bfloat16_kernel(ResNetFlowForward
       operands = results;
       results = next;
     }
+    if (keeps) keep += kept.block_size();
   }
   __syncthreads();
   write_state(a, first, state);
@@ -225,8 +240,9 @@ void resnet_flow_forward(Stream& stream, const ResNetFlowForward& a) {
   const std::size_t state_bytes = inputs * kRows * sizeof(float), phi_bytes = (inputs - 1) * kRows * sizeof(float);
   with_activation(s.activation, [&]<Activation activation>() {
     if (a.bfloat16)
-      launch(bfloat16_kernel<activation>, Grid(blocks), dim3(kThreads),
-             state_bytes + phi_bytes + (kColumnsStaged + 2 * kRows) * row_size * sizeof(bfloat16), stream.cuda(), a);
+      launch(a.kept.data ? bfloat16_kernel<activation, true> : bfloat16_kernel<activation, false>, Grid(blocks),
+             dim3(kThreads), state_bytes + phi_bytes + (kColumnsStaged + 2 * kRows) * row_size * sizeof(bfloat16),
+             stream.cuda(), a);
     else
       launch(a.kept.data ? float32_kernel<activation, true> : float32_kernel<activation, false>, Grid(blocks),
              dim3(kThreads), state_bytes + (kOutputsStaged + 2 * kRows) * most * sizeof(float), stream.cuda(), a);

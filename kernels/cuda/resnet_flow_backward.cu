@@ -6,7 +6,13 @@
 //
 // FLOPs: twice the forward's. Bytes: what was kept is read once, its half written, then read once by each pass over a
 // matrix's columns; for 4 blocks of 3 x 64 that is 18 KB a row, from the second-level cache up to some thousand rows.
+//
+// In bfloat16 the first two passes multiply by mma.m16n8k16. The gradients of the sums stay in memory as float32, which
+// the bias's gradient and phi's are made from, and are rounded where they become operands; so are the outputs, each
+// time they are read. The bytes are the same, and now the bound: 140 kFLOP a row are 0.14 ns of an H100's tensor cores,
+// 18 KB are 3 ns of its second-level cache.
 #include "kernels/device/launch.h"
+#include "kernels/device/mma.h"
 #include "kernels/device/resnet_flow.h"
 #include "kernels/device/shared.h"
 #include "kernels/device/time_gradient.h"
@@ -18,9 +24,11 @@ using resnet::Chunks;
 using resnet::Kept;
 
 constexpr int kThreads = 128, kRows = resnet::kTile;
-constexpr int kInputs = 8;         // of a thread at a time
-constexpr int kInputsStaged = 32;  // of a weight matrix
-constexpr int kSide = 32;          // of the part of a weight's gradient that a block of threads has
+constexpr int kInputs = 8;          // of a thread at a time
+constexpr int kInputsStaged = 32;   // of a weight matrix
+constexpr int kSide = 32;           // of the part of a weight's gradient that a block of threads has
+constexpr int kColumnsStaged = 64;  // of a weight matrix, in bfloat16
+constexpr int kSkew = 8;            // bfloat16 numbers between rows
 
 __global__ void __launch_bounds__(kThreads, 4) sum_gradient_kernel(ResNetFlowBackward a) {
   SHARED_DYNAMIC(float, memory);
@@ -90,6 +98,103 @@ __global__ void __launch_bounds__(kThreads, 4) sum_gradient_kernel(ResNetFlowBac
   }
 }
 
+OTNFM_HD int rounded_up(std::int64_t n, int step) {
+  return static_cast<int>((n + step - 1) / step * step);
+}
+
+__device__ __forceinline__ unsigned word(const bfloat16* from) {
+  return *reinterpret_cast<const unsigned*>(from);
+}
+
+/// The same in bfloat16: a warp has 16 rows of its own, as in the forward. Rows of operands are bfloat16[row_size];
+/// features beyond a layer's are 0 up to the next multiple of 16.
+__global__ void __launch_bounds__(kThreads, 4) sum_gradient_bfloat16_kernel(ResNetFlowBackward a) {
+  SHARED_DYNAMIC(float, memory);
+  const ResNetFlowShape& s = a.shape;
+  const int d = static_cast<int>(s.dimension), row_size = rounded_up(resnet::widest(s), 16) + kSkew;
+  const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarpSize, g = lane / 4, q = 2 * (lane % 4);
+  const int mine = thread / kWarpSize * 16;  // this warp's first row
+  float* const dx = memory;
+  bfloat16* const staged = reinterpret_cast<bfloat16*>(dx + d * kRows);
+  bfloat16 *gradients = staged + kColumnsStaged * row_size, *results = gradients + kRows * row_size;
+  const std::int64_t first = blockIdx.x * std::int64_t{kRows};
+  const Kept kept{s};
+  float* const tile = reinterpret_cast<float*>(a.kept.data) + blockIdx.x * kept.tile_size();
+  for (int e = thread; e < d * kRows; e += kThreads) {
+    const std::int64_t row = first + e / d;
+    dx[e % d * kRows + e / d] = row < a.dy.rows() ? a.dy.row(row)[e % d] : 0.0f;  // rows beyond the batch add nothing
+  }
+  __syncthreads();
+  for (std::int64_t k = s.blocks - 1; k >= 0; --k) {
+    float* const block = tile + k * kept.block_size();
+    __syncwarp();
+    for (int e = lane; e < 16 * rounded_up(d, 16); e += kWarpSize) {
+      const int r = mine + e % 16, j = e / 16, at = j * kRows + r;
+      float dg = 0.0f;
+      if (j < d) {
+        float &phi = block[kept.phi() + at], &upstream_of_phi = block[kept.g() + at];
+        dg = dx[at] * phi;
+        upstream_of_phi *= dx[at];
+        phi = dg;
+      }
+      gradients[r * row_size + j] = bfloat16(dg);
+    }
+    for (std::int64_t l = s.depth; l >= 0; --l) {
+      const int in = static_cast<int>(s.inputs(l)), out = static_cast<int>(s.outputs(l)), steps = rounded_up(out, 16);
+      const int wanted = l == 0 ? d : in, columns = rounded_up(wanted, 16);  // t has no gradient
+      const float* const weight = a.weights.data + s.weight(k, l);
+      const bfloat16* const from = gradients + (mine + g) * row_size + q;
+      bfloat16* const to = results + (mine + g) * row_size + q;
+      for (int begin = 0; begin < columns; begin += kColumnsStaged) {
+        const int count = min(kColumnsStaged, columns - begin);
+        __syncthreads();
+        for (int e = thread; e < count * steps; e += kThreads) {
+          const int o = e / count, i = e % count;
+          const bool there = begin + i < wanted && o < out;
+          staged[i * row_size + o] = bfloat16(there ? weight[std::int64_t{o} * in + begin + i] : 0.0f);
+        }
+        __syncthreads();
+        for (int n = 0; n < count; n += 8) {
+          const int column = begin + n + q;  // of c[0] and c[2]; the next is that of c[1] and c[3]
+          float c[4] = {};
+          const bfloat16* const across = staged + (n + g) * row_size + q;
+          for (int o = 0; o < steps; o += 16) {
+            const unsigned fragment_a[4] = {word(from + o), word(from + 8 * row_size + o), word(from + o + 8),
+                                            word(from + 8 * row_size + o + 8)};
+            const unsigned fragment_b[2] = {word(across + o), word(across + o + 8)};
+            multiply_16x8x16(c, fragment_a, fragment_b);
+          }
+#pragma unroll
+          for (int e = 0; e < 4; ++e) {
+            const int i = column + e % 2, at = i * kRows + mine + g + e / 2 * 8;
+            if (i >= wanted) {
+              c[e] = 0.0f;
+            } else if (l == 0) {
+              dx[at] += c[e];
+            } else {
+              float& slope = block[kept.slope(l - 1) + at];
+              slope = c[e] *= slope;
+            }
+          }
+          if (l == 0) continue;
+          *reinterpret_cast<unsigned*>(to + begin + n) = pack_bfloat16(c[0], c[1]);
+          *reinterpret_cast<unsigned*>(to + 8 * row_size + begin + n) = pack_bfloat16(c[2], c[3]);
+        }
+        __syncwarp();
+      }
+      bfloat16* const next = gradients;
+      gradients = results;
+      results = next;
+    }
+  }
+  if (!a.dx.data) return;
+  __syncthreads();
+  for (int e = thread; e < d * kRows; e += kThreads) {
+    const std::int64_t row = first + e / d;
+    if (row < a.dx.rows()) a.dx.row(row)[e % d] = dx[e % d * kRows + e / d];
+  }
+}
+
 OTNFM_HD int sides(std::int64_t n) {
   return static_cast<int>((n + kSide - 1) / kSide);
 }
@@ -98,30 +203,49 @@ OTNFM_HD int parts_of(const ResNetFlowShape& s, std::int64_t layer) {
   return sides(s.outputs(layer)) * sides(s.inputs(layer));
 }
 
-/// Part x of the matrices of block y of the flow, over the rows of chunk z. A thread has 4 outputs and 2 inputs.
+/// Part x of the matrices of block y of the flow, over the rows of chunk z.
+struct Part {
+  std::int64_t k, layer = 0, first_tile, end_tile;
+  int in, out, first_output, first_input;
+  std::int64_t gradients_at, operands_at;  // in what a tile keeps
+
+  __device__ Part(const ResNetFlowBackward& a, const Chunks& chunks) : k(blockIdx.y) {
+    const ResNetFlowShape& s = a.shape;
+    const Kept kept{s};
+    int part = static_cast<int>(blockIdx.x);
+    for (; part >= parts_of(s, layer); ++layer) part -= parts_of(s, layer);
+    in = static_cast<int>(s.inputs(layer));
+    out = static_cast<int>(s.outputs(layer));
+    first_output = part / sides(in) * kSide;
+    first_input = part % sides(in) * kSide;
+    gradients_at = k * kept.block_size() + (layer == s.depth ? kept.phi() : kept.slope(layer));
+    operands_at = k * kept.block_size() + (layer == 0 ? kept.input() : kept.output(layer - 1));
+    first_tile = blockIdx.z * chunks.tiles_each;
+    end_tile = min(first_tile + chunks.tiles_each, resnet::tiles_of(a.dy.rows()));
+  }
+  __device__ float gradient(const float* tile, int f, int r) const {
+    return first_output + f < out ? tile[gradients_at + (first_output + f) * kRows + r] : 0.0f;
+  }
+  __device__ float operand(const float* tile, int f, int r) const {
+    return first_input + f < in ? tile[operands_at + (first_input + f) * kRows + r] : 0.0f;
+  }
+};
+
+/// A thread has 4 outputs and 2 inputs.
 __global__ void __launch_bounds__(kThreads) weight_gradient_kernel(ResNetFlowBackward a, Chunks chunks) {
   SHARED_ARRAY_2D(float, gradients, kSide, kRows + 1);
   SHARED_ARRAY_2D(float, operands, kSide, kRows + 1);
   const ResNetFlowShape& s = a.shape;
-  const Kept kept{s};
+  const Part part(a, chunks);
   const int thread = static_cast<int>(threadIdx.x), o = thread / 16 * 4, i = thread % 16 * 2;
-  const std::int64_t k = blockIdx.y, chunk = blockIdx.z, tiles = resnet::tiles_of(a.dy.rows());
-  std::int64_t l = 0;
-  int part = static_cast<int>(blockIdx.x);
-  for (; part >= parts_of(s, l); ++l) part -= parts_of(s, l);
-  const int in = static_cast<int>(s.inputs(l)), out = static_cast<int>(s.outputs(l));
-  const int first_output = part / sides(in) * kSide, first_input = part % sides(in) * kSide;
-  const std::int64_t gradients_at = k * kept.block_size() + (l == s.depth ? kept.phi() : kept.slope(l));
-  const std::int64_t operands_at = k * kept.block_size() + (l == 0 ? kept.input() : kept.output(l - 1));
-  const std::int64_t begin = chunk * chunks.tiles_each, end = min(begin + chunks.tiles_each, tiles);
   float total[4][2] = {}, bias = 0.0f;
-  for (std::int64_t tile = begin; tile < end; ++tile) {
-    const float* const from = reinterpret_cast<const float*>(a.kept.data) + tile * kept.tile_size();
+  for (std::int64_t tile = part.first_tile; tile < part.end_tile; ++tile) {
+    const float* const from = reinterpret_cast<const float*>(a.kept.data) + tile * Kept{s}.tile_size();
     __syncthreads();
     for (int e = thread; e < kSide * kRows; e += kThreads) {
       const int f = e / kRows, r = e % kRows;
-      gradients[f][r] = first_output + f < out ? from[gradients_at + (first_output + f) * kRows + r] : 0.0f;
-      operands[f][r] = first_input + f < in ? from[operands_at + (first_input + f) * kRows + r] : 0.0f;
+      gradients[f][r] = part.gradient(from, f, r);
+      operands[f][r] = part.operand(from, f, r);
     }
     __syncthreads();
     float sum[4][2] = {}, here = 0.0f;
@@ -132,7 +256,7 @@ __global__ void __launch_bounds__(kThreads) weight_gradient_kernel(ResNetFlowBac
         for (int q = 0; q < 2; ++q) sum[p][q] = fma_rn(gradients[o + p][r], operands[i + q][r], sum[p][q]);
       }
     }
-    if (first_input == 0 && thread < kSide) {
+    if (part.first_input == 0 && thread < kSide) {
       for (int r = 0; r < kRows; ++r) here += gradients[thread][r];
     }
 #pragma unroll
@@ -142,17 +266,76 @@ __global__ void __launch_bounds__(kThreads) weight_gradient_kernel(ResNetFlowBac
     }
     bias += here;
   }
-  float* const to = reinterpret_cast<float*>(a.scratch.data) + chunk * s.weight_count();
+  float* const to = reinterpret_cast<float*>(a.scratch.data) + blockIdx.z * s.weight_count();
 #pragma unroll
   for (int p = 0; p < 4; ++p) {
 #pragma unroll
     for (int q = 0; q < 2; ++q) {
-      const int output = first_output + o + p, input = first_input + i + q;
-      if (output < out && input < in) to[s.weight(k, l) + std::int64_t{output} * in + input] = total[p][q];
+      const int output = part.first_output + o + p, input = part.first_input + i + q;
+      if (output < part.out && input < part.in)
+        to[s.weight(part.k, part.layer) + std::int64_t{output} * part.in + input] = total[p][q];
     }
   }
-  if (first_input == 0 && thread < kSide && first_output + thread < out)
-    to[s.bias(k, l) + first_output + thread] = bias;
+  if (part.first_input == 0 && thread < kSide && part.first_output + thread < part.out)
+    to[s.bias(part.k, part.layer) + part.first_output + thread] = bias;
+}
+
+/// The same in bfloat16: a warp has 16 x 16. A tile's products are added up by the tensor cores, which truncate; the
+/// tiles are added up in float32.
+__global__ void __launch_bounds__(kThreads) weight_gradient_bfloat16_kernel(ResNetFlowBackward a, Chunks chunks) {
+  SHARED_ARRAY_2D(bfloat16, gradients, kSide, kRows + kSkew);
+  SHARED_ARRAY_2D(bfloat16, operands, kSide, kRows + kSkew);
+  const ResNetFlowShape& s = a.shape;
+  const Part part(a, chunks);
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize, warp = static_cast<int>(threadIdx.x) / kWarpSize;
+  const int g = lane / 4, q = 2 * (lane % 4), o = warp / 2 * 16 + g, i = warp % 2 * 16;
+  constexpr int kEach = kSide / (kThreads / kWarpSize);  // features that a warp stages
+  float total[2][4] = {}, bias = 0.0f;                   // of output warp * kEach + lane
+  for (std::int64_t tile = part.first_tile; tile < part.end_tile; ++tile) {
+    const float* const from = reinterpret_cast<const float*>(a.kept.data) + tile * Kept{s}.tile_size();
+    __syncthreads();
+    for (int here = 0; here < kEach; ++here) {
+      const int f = warp * kEach + here;
+      float sum = 0.0f;
+      for (int r = lane; r < kRows; r += kWarpSize) {
+        const float gradient = part.gradient(from, f, r);
+        sum += gradient;
+        gradients[f][r] = bfloat16(gradient);
+        operands[f][r] = bfloat16(part.operand(from, f, r));
+      }
+      sum = warp_sum(sum);
+      if (lane == here) bias += sum;
+    }
+    __syncthreads();
+    float c[2][4] = {};
+    for (int r = q; r < kRows; r += 16) {
+      const unsigned fragment_a[4] = {word(&gradients[o][r]), word(&gradients[o + 8][r]), word(&gradients[o][r + 8]),
+                                      word(&gradients[o + 8][r + 8])};
+#pragma unroll
+      for (int n = 0; n < 2; ++n) {
+        const bfloat16* const across = &operands[i + 8 * n + g][r];
+        const unsigned fragment_b[2] = {word(across), word(across + 8)};
+        multiply_16x8x16(c[n], fragment_a, fragment_b);
+      }
+    }
+#pragma unroll
+    for (int n = 0; n < 2; ++n) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) total[n][e] += c[n][e];
+    }
+  }
+  float* const to = reinterpret_cast<float*>(a.scratch.data) + blockIdx.z * s.weight_count();
+#pragma unroll
+  for (int n = 0; n < 2; ++n) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      const int output = part.first_output + o + e / 2 * 8, input = part.first_input + i + 8 * n + q + e % 2;
+      if (output < part.out && input < part.in)
+        to[s.weight(part.k, part.layer) + std::int64_t{output} * part.in + input] = total[n][e];
+    }
+  }
+  const int output = part.first_output + warp * kEach + lane;
+  if (part.first_input == 0 && lane < kEach && output < part.out) to[s.bias(part.k, part.layer) + output] = bias;
 }
 
 /// The sums over the chunks; phi's weights are not among them.
@@ -184,11 +367,17 @@ void resnet_flow_backward(Stream& stream, const ResNetFlowBackward& a) {
   const ResNetFlowShape& s = a.shape;
   const Chunks chunks(a.dy.rows());
   const std::size_t most = static_cast<std::size_t>(resnet::widest(s)), d = static_cast<std::size_t>(s.dimension);
-  launch(sum_gradient_kernel, Grid(resnet::tiles_of(a.dy.rows())), dim3(kThreads),
-         ((kInputsStaged + 2 * kRows) * most + d * kRows) * sizeof(float), stream.cuda(), a);
+  const std::size_t row_size = static_cast<std::size_t>(rounded_up(resnet::widest(s), 16) + kSkew);
+  const Grid tiles(resnet::tiles_of(a.dy.rows()));
+  if (a.bfloat16)
+    launch(sum_gradient_bfloat16_kernel, tiles, dim3(kThreads),
+           d * kRows * sizeof(float) + (kColumnsStaged + 2 * kRows) * row_size * sizeof(bfloat16), stream.cuda(), a);
+  else
+    launch(sum_gradient_kernel, tiles, dim3(kThreads), ((kInputsStaged + 2 * kRows) * most + d * kRows) * sizeof(float),
+           stream.cuda(), a);
   int parts = 0;
   for (std::int64_t l = 0; l <= s.depth; ++l) parts += parts_of(s, l);
-  launch(weight_gradient_kernel,
+  launch(a.bfloat16 ? weight_gradient_bfloat16_kernel : weight_gradient_kernel,
          dim3(static_cast<unsigned>(parts), static_cast<unsigned>(s.blocks), static_cast<unsigned>(chunks.count)),
          dim3(kThreads), 0, stream.cuda(), a, chunks);
   launch(add_up_kernel, grid_for(s.weight_count(), kThreads), kThreads, 0, stream.cuda(), a, chunks.count);

@@ -8,6 +8,7 @@
 // operands, and results agree as closely as without rounding.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -100,13 +101,14 @@ class ResNetFlowRow {
             for (std::int64_t i = 0; i < in; ++i) dweights[at + o * in + i] += gradient[o] * block.inputs[l][i];
           }
         std::vector<Bounded> dinput(static_cast<std::size_t>(in));
+        const std::int64_t terms = std::count_if(gradient.begin(), gradient.end(), [](double v) { return v != 0; });
         for (std::int64_t o = 0; o < out; ++o)
           for (std::int64_t i = 0; i < in; ++i) {
             const double term = gradient[o] * factors_[at + o * in + i];
             dinput[i].value += term;
             dinput[i].error += term * term;
           }
-        for (Bounded& v : dinput) v.error = error_of_sum(out, v.error);
+        for (Bounded& v : dinput) v.error = error_of_sum(terms, v.error);
         if (l == 0) {
           for (std::int64_t j = 0; j < d; ++j) {
             dx[j].error += dinput[j].error + kUnit * std::abs(dx[j].value);
@@ -148,8 +150,9 @@ class ResNetFlowRow {
     std::vector<Bounded> g;
   };
 
+  /// Of K terms that are not 0; one alone is exact.
   static double error_of_sum(std::int64_t K, double squares) {
-    return 1e-7 * (2 + std::sqrt(static_cast<double>(K))) * std::sqrt(squares);
+    return K <= 1 ? 0 : 1e-7 * (2 + std::sqrt(static_cast<double>(K))) * std::sqrt(squares);
   }
 
   static double rounding(double x) { return static_cast<double>(static_cast<float>(bfloat16(static_cast<float>(x)))); }
@@ -170,6 +173,7 @@ class ResNetFlowRow {
   std::vector<Bounded> multiply(std::int64_t k, std::int64_t l, const std::vector<double>& operands) const {
     const std::int64_t in = shape_.inputs(l), out = shape_.outputs(l);
     const double *const weight = factors_.data() + shape_.weight(k, l), *const bias = weights_ + shape_.bias(k, l);
+    const std::int64_t terms = std::count_if(operands.begin(), operands.end(), [](double v) { return v != 0; });
     std::vector<Bounded> z(static_cast<std::size_t>(out));
     for (std::int64_t o = 0; o < out; ++o) {
       double sum = bias[o], squares = bias[o] * bias[o];
@@ -178,7 +182,7 @@ class ResNetFlowRow {
         sum += term;
         squares += term * term;
       }
-      z[o] = {sum, error_of_sum(in, squares)};
+      z[o] = {sum, error_of_sum(terms + (bias[o] != 0), squares)};
     }
     return z;
   }
