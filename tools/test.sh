@@ -6,9 +6,9 @@
 #
 # checks: clang-format, the project's own rules, clang-tidy.   cpu: build/, tests on the CPU.
 # simt: build-simt/, the CUDA kernels on the host under AddressSanitizer and UBSan.   tsan: build-tsan/, a few of them under
-# ThreadSanitizer, and build-tsan-cpu/, what uses threads of the host.   cuda: build-cuda/, where there is nvcc: all CUDA
-# compiled and linked for one architecture, registers and spills against the committed table, and the program started.
-# tsan-all: build-tsan-cpu/, every test of the CPU under ThreadSanitizer.
+# ThreadSanitizer.   cuda: build-cuda/, where there is nvcc: all CUDA compiled and linked for one architecture, registers and
+# spills against the committed table, and the program started.   tsan-all: build-tsan-cpu/, every test of the CPU under
+# ThreadSanitizer.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -66,13 +66,6 @@ tsan() {
   run_stage "tsan: build" build build-tsan --target test_simt_tests test_kernels
   run_stage "tsan: tests of the shim" build-tsan/test_simt_tests --gtest_brief=1
   run_stage "tsan: kernels" build-tsan/test_kernels --gtest_brief=1 --gtest_filter="${filter#:}"
-  run_stage "tsan: configure for the CPU" configure tsan-cpu
-  run_stage "tsan: build for the CPU" build build-tsan-cpu --target test_embedding test_ot
-  local program
-  for program in test_embedding test_ot; do
-    run_stage "tsan: threads of $program" env TSAN_OPTIONS=ignore_noninstrumented_modules=1 OMP_WAIT_POLICY=passive OMP_NUM_THREADS=4 \
-      "build-tsan-cpu/$program" --gtest_brief=1 --gtest_filter='*Thread*:*Batch*'
-  done
 }
 
 tsan-all() {
