@@ -126,6 +126,7 @@ class ResNetFlowRow {
       }
     }
     std::vector<double> result;
+    result.reserve(dx.size());
     for (const Bounded& v : dx) result.push_back(v.value);
     return result;
   }

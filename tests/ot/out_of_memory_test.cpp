@@ -166,6 +166,7 @@ TEST_P(OutOfMemoryOf, ExactGoesOnAfterIt) {
 TEST_P(OutOfMemoryOf, ABatchNamesTheProblem) {
   const std::int64_t n = 200, d = 5;
   std::vector<Matrix<float>> points;
+  points.reserve(6);
   for (int k = 0; k < 6; ++k) points.push_back(normal_points<float>(random_, n, d));
   std::vector<Problem> problems;
   for (int k = 0; k < 6; k += 2) problems.push_back(Problem::from_points(points[k].view(), points[k + 1].view()));

@@ -128,6 +128,31 @@ void run(Prepared& p, std::byte* scratch, const void* a, const void* b, const fl
 
 }  // namespace
 
+namespace {
+
+/// oneDNN asks OpenMP how many threads there are, and knows nothing of OneThread.
+class LibraryThreads {
+ public:
+#if defined(_OPENMP)
+  LibraryThreads() : before_(OneThread::holds() && !omp_in_parallel() ? omp_get_max_threads() : 1) {
+    if (before_ > 1) omp_set_num_threads(1);
+  }
+  ~LibraryThreads() {
+    if (before_ > 1) omp_set_num_threads(before_);
+  }
+
+ private:
+  int before_;
+#else
+  LibraryThreads() {}
+#endif
+ public:
+  LibraryThreads(const LibraryThreads&) = delete;
+  LibraryThreads& operator=(const LibraryThreads&) = delete;
+};
+
+}  // namespace
+
 bool fuses(Activation activation) {
   return activation == Activation::identity || algorithm_of(activation) != dnnl::algorithm::undef;
 }
@@ -143,6 +168,7 @@ bool has_bfloat16() {
 
 void gemm(std::byte* scratch, const Gemm& g, const void* a, const void* b, const float* bias, float* c) {
   static thread_local std::unordered_map<Key, Prepared, Hash> shapes;
+  const LibraryThreads threads;
   try {
     const Key key{g, thread_count()};
     auto found = shapes.find(key);
