@@ -50,8 +50,8 @@ Tensor ResNetFlow::packed_weights(Tape& tape) {
 
 void ResNetFlow::fix_weights() {
   if (options_.invertible) norm_.fix(parameters_);
-  auto tape = std::make_unique<Tape>(parameters_.device(), Tape::Options{.training = false});
   if (fixed_ || !resnet_flow_fits(shape())) return;
+  auto tape = std::make_unique<Tape>(parameters_.device(), Tape::Options{.training = false});
   const Tensor packed = packed_weights(*tape);
   tape->keep(packed);
   tape->plan();

@@ -31,7 +31,7 @@ namespace {
 
 constexpr std::int64_t kHostPasses[] = {1, 2, 4, 8, 16, 64, 256};
 constexpr std::int64_t kDevicePasses[] = {1024, 4096, 16384, 65536};
-constexpr std::int64_t kMostRows = 65536;
+constexpr std::int64_t kMostRows = kDevicePasses[std::size(kDevicePasses) - 1];
 
 /// What a tape makes of its rows: x1 = F(1, x0) [rows, d], x0 = F(1, .)^-1(x1) [rows, d], log p(x1) [rows, 1].
 enum class Task { sample, inverse, log_prob };

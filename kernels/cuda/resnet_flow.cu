@@ -25,10 +25,6 @@ constexpr int kOutputsStaged = 32;  // of a weight matrix, in float32
 constexpr int kColumnsStaged = 64;  // in bfloat16
 constexpr int kSkew = 8;            // bfloat16 numbers between rows
 
-OTNFM_HD int rounded_up(std::int64_t n, int step) {
-  return static_cast<int>((n + step - 1) / step) * step;
-}
-
 /// phi_j(t) with w at the block's weights of phi.
 __device__ __forceinline__ float evaluate_phi(const ResNetFlowShape& s, const float* w, std::int64_t j, float t) {
   const std::int64_t d = s.dimension, K = s.phi_weights;
@@ -143,13 +139,12 @@ template <Activation activation, bool keeps>
 __global__ void __launch_bounds__(kThreads, 4) bfloat16_kernel(ResNetFlowForward a) {
   SHARED_DYNAMIC(float, memory);
   const ResNetFlowShape& s = a.shape;
-  const int d = static_cast<int>(s.dimension), row_size = rounded_up(resnet::widest(s), 16) + kSkew;
+  const int d = static_cast<int>(s.dimension), row_size = resnet::rounded_up(resnet::widest(s), 16) + kSkew;
   const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarpSize, g = lane / 4, q = 2 * (lane % 4);
   const int mine = thread / kWarpSize * 16;  // this warp's first row
   float *const state = memory, *const phi = state + (d + 1) * kRows;
   bfloat16* const staged = reinterpret_cast<bfloat16*>(phi + d * kRows);
   bfloat16 *operands = staged + kColumnsStaged * row_size, *results = operands + kRows * row_size;
-  const auto word = [](const bfloat16* from) { return *reinterpret_cast<const unsigned*>(from); };
   const std::int64_t first = blockIdx.x * std::int64_t{kRows};
   const resnet::Kept kept{s};
   float* keep = keeps ? reinterpret_cast<float*>(a.kept.data) + blockIdx.x * kept.tile_size() : nullptr;
@@ -157,7 +152,7 @@ __global__ void __launch_bounds__(kThreads, 4) bfloat16_kernel(ResNetFlowForward
   __syncthreads();
   for (std::int64_t k = 0; k < s.blocks; ++k) {
     __syncwarp();
-    for (int e = lane; e < 16 * rounded_up(d + 1, 16); e += kWarpSize) {
+    for (int e = lane; e < 16 * resnet::rounded_up(d + 1, 16); e += kWarpSize) {
       const int r = mine + e % 16, f = e / 16, at = f * kRows + r;
       operands[r * row_size + f] = bfloat16(f <= d ? state[at] : 0.0f);
       if (keeps && f <= d) keep[kept.input() + at] = state[at];
@@ -169,7 +164,7 @@ __global__ void __launch_bounds__(kThreads, 4) bfloat16_kernel(ResNetFlowForward
     }
     for (std::int64_t l = 0; l <= s.depth; ++l) {
       const int in = static_cast<int>(s.inputs(l)), out = static_cast<int>(s.outputs(l));
-      const int steps = rounded_up(in, 16), columns = rounded_up(out, 16);
+      const int steps = resnet::rounded_up(in, 16), columns = resnet::rounded_up(out, 16);
       const float *const weight = a.weights.data + s.weight(k, l), *const bias = a.weights.data + s.bias(k, l);
       const bfloat16* const from = operands + (mine + g) * row_size + q;
       bfloat16* const to = results + (mine + g) * row_size + q;
@@ -187,12 +182,7 @@ __global__ void __launch_bounds__(kThreads, 4) bfloat16_kernel(ResNetFlowForward
           const float left = column < out ? bias[column] : 0.0f, right = column + 1 < out ? bias[column + 1] : 0.0f;
           float c[4] = {left, right, left, right};
           const bfloat16* const across = staged + (n + g) * row_size + q;
-          for (int i = 0; i < steps; i += 16) {
-            const unsigned fragment_a[4] = {word(from + i), word(from + 8 * row_size + i), word(from + i + 8),
-                                            word(from + 8 * row_size + i + 8)};
-            const unsigned fragment_b[2] = {word(across + i), word(across + i + 8)};
-            multiply_16x8x16(c, fragment_a, fragment_b);
-          }
+          multiply_rows(c, from, across, row_size, steps);
           if (l < s.depth) {
 #pragma unroll
             for (int e = 0; e < 4; ++e) {
@@ -236,7 +226,7 @@ void resnet_flow_forward(Stream& stream, const ResNetFlowForward& a) {
   const std::int64_t blocks = (a.x.rows() + kRows - 1) / kRows;
   const std::size_t most = static_cast<std::size_t>(resnet::widest(s)),
                     inputs = static_cast<std::size_t>(s.dimension + 1);
-  const std::size_t row_size = static_cast<std::size_t>(rounded_up(resnet::widest(s), 16) + kSkew);
+  const std::size_t row_size = static_cast<std::size_t>(resnet::rounded_up(resnet::widest(s), 16) + kSkew);
   const std::size_t state_bytes = inputs * kRows * sizeof(float), phi_bytes = (inputs - 1) * kRows * sizeof(float);
   with_activation(s.activation, [&]<Activation activation>() {
     if (a.bfloat16)

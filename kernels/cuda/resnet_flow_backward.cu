@@ -98,20 +98,12 @@ __global__ void __launch_bounds__(kThreads, 4) sum_gradient_kernel(ResNetFlowBac
   }
 }
 
-OTNFM_HD int rounded_up(std::int64_t n, int step) {
-  return static_cast<int>((n + step - 1) / step * step);
-}
-
-__device__ __forceinline__ unsigned word(const bfloat16* from) {
-  return *reinterpret_cast<const unsigned*>(from);
-}
-
 /// The same in bfloat16: a warp has 16 rows of its own, as in the forward. Rows of operands are bfloat16[row_size];
 /// features beyond a layer's are 0 up to the next multiple of 16.
 __global__ void __launch_bounds__(kThreads, 4) sum_gradient_bfloat16_kernel(ResNetFlowBackward a) {
   SHARED_DYNAMIC(float, memory);
   const ResNetFlowShape& s = a.shape;
-  const int d = static_cast<int>(s.dimension), row_size = rounded_up(resnet::widest(s), 16) + kSkew;
+  const int d = static_cast<int>(s.dimension), row_size = resnet::rounded_up(resnet::widest(s), 16) + kSkew;
   const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarpSize, g = lane / 4, q = 2 * (lane % 4);
   const int mine = thread / kWarpSize * 16;  // this warp's first row
   float* const dx = memory;
@@ -128,7 +120,7 @@ __global__ void __launch_bounds__(kThreads, 4) sum_gradient_bfloat16_kernel(ResN
   for (std::int64_t k = s.blocks - 1; k >= 0; --k) {
     float* const block = tile + k * kept.block_size();
     __syncwarp();
-    for (int e = lane; e < 16 * rounded_up(d, 16); e += kWarpSize) {
+    for (int e = lane; e < 16 * resnet::rounded_up(d, 16); e += kWarpSize) {
       const int r = mine + e % 16, j = e / 16, at = j * kRows + r;
       float dg = 0.0f;
       if (j < d) {
@@ -140,8 +132,9 @@ __global__ void __launch_bounds__(kThreads, 4) sum_gradient_bfloat16_kernel(ResN
       gradients[r * row_size + j] = bfloat16(dg);
     }
     for (std::int64_t l = s.depth; l >= 0; --l) {
-      const int in = static_cast<int>(s.inputs(l)), out = static_cast<int>(s.outputs(l)), steps = rounded_up(out, 16);
-      const int wanted = l == 0 ? d : in, columns = rounded_up(wanted, 16);  // t has no gradient
+      const int in = static_cast<int>(s.inputs(l)), out = static_cast<int>(s.outputs(l)),
+                steps = resnet::rounded_up(out, 16);
+      const int wanted = l == 0 ? d : in, columns = resnet::rounded_up(wanted, 16);  // t has no gradient
       const float* const weight = a.weights.data + s.weight(k, l);
       const bfloat16* const from = gradients + (mine + g) * row_size + q;
       bfloat16* const to = results + (mine + g) * row_size + q;
@@ -158,12 +151,7 @@ __global__ void __launch_bounds__(kThreads, 4) sum_gradient_bfloat16_kernel(ResN
           const int column = begin + n + q;  // of c[0] and c[2]; the next is that of c[1] and c[3]
           float c[4] = {};
           const bfloat16* const across = staged + (n + g) * row_size + q;
-          for (int o = 0; o < steps; o += 16) {
-            const unsigned fragment_a[4] = {word(from + o), word(from + 8 * row_size + o), word(from + o + 8),
-                                            word(from + 8 * row_size + o + 8)};
-            const unsigned fragment_b[2] = {word(across + o), word(across + o + 8)};
-            multiply_16x8x16(c, fragment_a, fragment_b);
-          }
+          multiply_rows(c, from, across, row_size, steps);
 #pragma unroll
           for (int e = 0; e < 4; ++e) {
             const int i = column + e % 2, at = i * kRows + mine + g + e / 2 * 8;
@@ -309,12 +297,12 @@ __global__ void __launch_bounds__(kThreads) weight_gradient_bfloat16_kernel(ResN
     __syncthreads();
     float c[2][4] = {};
     for (int r = q; r < kRows; r += 16) {
-      const unsigned fragment_a[4] = {word(&gradients[o][r]), word(&gradients[o + 8][r]), word(&gradients[o][r + 8]),
-                                      word(&gradients[o + 8][r + 8])};
+      const unsigned fragment_a[4] = {pair_at(&gradients[o][r]), pair_at(&gradients[o + 8][r]),
+                                      pair_at(&gradients[o][r + 8]), pair_at(&gradients[o + 8][r + 8])};
 #pragma unroll
       for (int n = 0; n < 2; ++n) {
         const bfloat16* const across = &operands[i + 8 * n + g][r];
-        const unsigned fragment_b[2] = {word(across), word(across + 8)};
+        const unsigned fragment_b[2] = {pair_at(across), pair_at(across + 8)};
         multiply_16x8x16(c[n], fragment_a, fragment_b);
       }
     }
@@ -367,7 +355,7 @@ void resnet_flow_backward(Stream& stream, const ResNetFlowBackward& a) {
   const ResNetFlowShape& s = a.shape;
   const Chunks chunks(a.dy.rows());
   const std::size_t most = static_cast<std::size_t>(resnet::widest(s)), d = static_cast<std::size_t>(s.dimension);
-  const std::size_t row_size = static_cast<std::size_t>(rounded_up(resnet::widest(s), 16) + kSkew);
+  const std::size_t row_size = static_cast<std::size_t>(resnet::rounded_up(resnet::widest(s), 16) + kSkew);
   const Grid tiles(resnet::tiles_of(a.dy.rows()));
   if (a.bfloat16)
     launch(sum_gradient_bfloat16_kernel, tiles, dim3(kThreads),

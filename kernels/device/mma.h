@@ -13,6 +13,11 @@ __device__ __forceinline__ unsigned pack_bfloat16(float first, float second) {
   return static_cast<unsigned>(bfloat16(first).bits) | static_cast<unsigned>(bfloat16(second).bits) << 16;
 }
 
+/// Two neighbours, the first of an even index.
+__device__ __forceinline__ unsigned pair_at(const bfloat16* from) {
+  return *reinterpret_cast<const unsigned*>(from);
+}
+
 /// c += a b for a 16 x 16 row by row, b 16 x 8 column by column, both bfloat16, c 16 x 8 in float32. With g = lane / 4
 /// and q = 2 (lane % 4), a lane holds
 ///   a[0]: row g, columns q and q + 1;  a[1]: row g + 8;  a[2] and a[3]: the same rows, columns q + 8 and q + 9
@@ -40,6 +45,18 @@ __device__ __forceinline__ void multiply_16x8x16(float (&c)[4], const unsigned (
     }
   }
 #endif
+}
+
+/// c += a b^T over k features, a multiple of 16, of 16 rows of a and 8 of b, both row_size apart in shared memory. With
+/// g and q as above, `a` is where a lane's row g and feature q lie, `b` likewise.
+__device__ __forceinline__ void multiply_rows(float (&c)[4], const bfloat16* a, const bfloat16* b, int row_size,
+                                              int k) {
+  for (int i = 0; i < k; i += 16) {
+    const unsigned fragment_a[4] = {pair_at(a + i), pair_at(a + 8 * row_size + i), pair_at(a + i + 8),
+                                    pair_at(a + 8 * row_size + i + 8)};
+    const unsigned fragment_b[2] = {pair_at(b + i), pair_at(b + i + 8)};
+    multiply_16x8x16(c, fragment_a, fragment_b);
+  }
 }
 
 }  // namespace otnfm

@@ -22,6 +22,10 @@ OTNFM_HD int widest(const ResNetFlowShape& s) {
   return static_cast<int>(s.depth > 0 && s.width > s.dimension + 1 ? s.width : s.dimension + 1);
 }
 
+OTNFM_HD int rounded_up(std::int64_t n, int step) {
+  return static_cast<int>((n + step - 1) / step) * step;
+}
+
 /// What a tile keeps of a block, in floats: [x, t] (d + 1 features), phi (d), g (d), then of each hidden layer its
 /// output and its slope (width each).
 struct Kept {

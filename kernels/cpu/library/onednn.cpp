@@ -133,22 +133,23 @@ namespace {
 /// oneDNN asks OpenMP how many threads there are, and knows nothing of OneThread.
 class LibraryThreads {
  public:
+  LibraryThreads() {
 #if defined(_OPENMP)
-  LibraryThreads() : before_(OneThread::holds() && !omp_in_parallel() ? omp_get_max_threads() : 1) {
+    if (!OneThread::holds() || omp_in_parallel()) return;
+    before_ = omp_get_max_threads();
     if (before_ > 1) omp_set_num_threads(1);
+#endif
   }
   ~LibraryThreads() {
+#if defined(_OPENMP)
     if (before_ > 1) omp_set_num_threads(before_);
-  }
-
- private:
-  int before_;
-#else
-  LibraryThreads() {}
 #endif
- public:
+  }
   LibraryThreads(const LibraryThreads&) = delete;
   LibraryThreads& operator=(const LibraryThreads&) = delete;
+
+ private:
+  int before_ = 1;
 };
 
 }  // namespace

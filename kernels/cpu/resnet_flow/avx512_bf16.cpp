@@ -172,12 +172,7 @@ static void backward_tile_bfloat16(const ResNetFlowBackward& a, std::int64_t til
   for (std::int64_t k = s.blocks - 1; k >= 0; --k) {
     const float* const block = memory + k * kept.block_size();
     const float *const phi = block + kept.phi(), *const g = block + kept.g(), *const input = block + kept.input();
-    for (std::int64_t j = 0; j < d; ++j)
-      for (std::int64_t r = 0; r < columns; r += kLanes) {
-        const std::int64_t at = j * kTile + r;
-        store(dphi + at, load(dx + at) * load(g + at));
-        store(dz + at, load(dx + at) * load(phi + at));
-      }
+    residual_gradient(d, columns, dx, phi, g, dphi, dz);
     add_phi_gradient(s, input + d * kTile, a.weights.data + k * s.block_size(), dphi, columns,
                      gradients + partial.phi(k));
     round_rows(input, d + 1, columns, input_rows);

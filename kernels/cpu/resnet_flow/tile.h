@@ -123,6 +123,17 @@ static inline void backward_layer(const ResNetFlowShape& s, std::int64_t l, std:
   product<Start::zero>(in, out, columns, {weight, 1, in}, dz, kTile, dinput, kTile);
 }
 
+/// Of a block's residual phi g: dphi = dx g and the last sum's gradient dz = dx phi.
+static inline void residual_gradient(std::int64_t d, std::int64_t columns, const float* dx, const float* phi,
+                                     const float* g, float* dphi, float* dz) {
+  for (std::int64_t j = 0; j < d; ++j)
+    for (std::int64_t r = 0; r < columns; r += kLanes) {
+      const std::int64_t at = j * kTile + r;
+      store(dphi + at, load(dx + at) * load(g + at));
+      store(dz + at, load(dx + at) * load(phi + at));
+    }
+}
+
 static inline void backward_tile(const ResNetFlowBackward& a, std::int64_t tile, float* gradients) {
   constexpr std::int64_t kInputs = ResNetFlowShape::kMaxDimension + 1, kWidth = ResNetFlowShape::kMaxWidth;
   alignas(64) float dx[kInputs * kTile], dphi[kInputs * kTile], rounded[kInputs * kTile];
@@ -139,12 +150,7 @@ static inline void backward_tile(const ResNetFlowBackward& a, std::int64_t tile,
     const float* const block = memory + k * kept.block_size();
     const float *phi = block + kept.phi(), *g = block + kept.g(), *input = block + kept.input();
     float *dz = gradient[0], *dinput = gradient[1];
-    for (std::int64_t j = 0; j < d; ++j)
-      for (std::int64_t r = 0; r < columns; r += kLanes) {
-        const std::int64_t at = j * kTile + r;
-        store(dphi + at, load(dx + at) * load(g + at));
-        store(dz + at, load(dx + at) * load(phi + at));
-      }
+    residual_gradient(d, columns, dx, phi, g, dphi, dz);
     add_phi_gradient(s, input + d * kTile, a.weights.data + k * s.block_size(), dphi, columns,
                      gradients + partial.phi(k));
     if (a.bfloat16) {
