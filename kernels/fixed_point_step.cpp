@@ -1,6 +1,7 @@
 #include "kernels/fixed_point_step.h"
 
 #include "kernels/check.h"
+#include "kernels/dispatch.h"
 
 namespace otnfm {
 namespace {

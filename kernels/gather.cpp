@@ -1,6 +1,7 @@
 #include "kernels/gather.h"
 
 #include "kernels/check.h"
+#include "kernels/dispatch.h"
 
 namespace otnfm {
 namespace {

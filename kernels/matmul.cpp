@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/check.h"
+#include "kernels/dispatch.h"
 #include "kernels/gemm.h"
 
 namespace otnfm {

@@ -3,8 +3,10 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <string>
 
+#include "kernels/dispatch.h"
 #include "kernels/error.h"
 
 namespace otnfm {
@@ -69,6 +71,12 @@ void zero_bytes(Stream& stream, void* to, std::size_t bytes) {
   if constexpr (kHaveCuda)
     if (stream.on_cuda()) return cuda::zero_bytes(stream, to, bytes);
   std::memset(to, 0, bytes);
+}
+
+std::size_t free_bytes(Device device) {
+  if constexpr (kHaveCuda)
+    if (device == Device::cuda) return cuda::free_bytes();
+  return std::numeric_limits<std::size_t>::max();
 }
 
 std::size_t peak_bytes(Device device) {

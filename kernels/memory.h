@@ -40,6 +40,9 @@ void zero_bytes(Stream& stream, void* to, std::size_t bytes);
 
 }  // namespace cuda
 
+/// What is free on a device at this moment; of the host, which lends more than it has, the largest number there is.
+std::size_t free_bytes(Device device);
+
 /// The most bytes of a device that Memory has held at any moment so far, in the whole process.
 std::size_t peak_bytes(Device device);
 

@@ -1,7 +1,8 @@
 // What every op is made of. kernels/X.h holds its argument struct, a plain aggregate of views and numbers with
 //   static constexpr const char* kName = "x";
 // and OTNFM_DECLARE_OP(x, X). kernels/X.cpp holds `check(const X&)`, which throws InputError, and OTNFM_DISPATCH_OP(x,
-// X): the one place where a backend is chosen. kernels/cpu/X.cpp and kernels/cuda/X.cu hold the work.
+// X) of kernels/dispatch.h: the one place where a backend is chosen. kernels/cpu/X.cpp and kernels/cuda/X.cu hold the
+// work.
 #pragma once
 
 #include "kernels/stream.h"
@@ -15,14 +16,4 @@
   namespace cuda {                                   \
   void function(Stream& stream, const Arguments& a); \
   }                                                  \
-  static_assert(Arguments::kName != nullptr)
-
-// In a build without CUDA the discarded branch is not odr-used, so nothing of kernels/cuda has to exist.
-#define OTNFM_DISPATCH_OP(function, Arguments)                \
-  void function(Stream& stream, const Arguments& a) {         \
-    if (stream.checks_arguments()) check(a);                  \
-    if constexpr (kHaveCuda)                                  \
-      if (stream.on_cuda()) return cuda::function(stream, a); \
-    cpu::function(stream, a);                                 \
-  }                                                           \
   static_assert(Arguments::kName != nullptr)

@@ -1,6 +1,7 @@
 #include "kernels/power_iteration.h"
 
 #include "kernels/check.h"
+#include "kernels/dispatch.h"
 
 namespace otnfm {
 namespace {

@@ -1,6 +1,7 @@
 #include "kernels/residual.h"
 
 #include "kernels/check.h"
+#include "kernels/dispatch.h"
 #include "kernels/time_function.h"
 
 namespace otnfm {

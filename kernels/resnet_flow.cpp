@@ -2,6 +2,7 @@
 
 #include "kernels/check.h"
 #include "kernels/cpu/resnet_flow/layout.h"
+#include "kernels/dispatch.h"
 
 namespace otnfm {
 namespace {

@@ -1,6 +1,7 @@
 #include "kernels/sinkhorn_resident.h"
 
 #include "kernels/check.h"
+#include "kernels/dispatch.h"
 
 namespace otnfm {
 namespace {

@@ -1,6 +1,7 @@
 #include "kernels/soft_transform.h"
 
 #include "kernels/check.h"
+#include "kernels/dispatch.h"
 
 namespace otnfm {
 namespace {

@@ -1,6 +1,7 @@
 #include "kernels/squared_error.h"
 
 #include "kernels/check.h"
+#include "kernels/dispatch.h"
 
 namespace otnfm {
 namespace {

@@ -8,10 +8,15 @@
 #include <omp.h>
 #endif
 
+#include "kernels/dispatch.h"
 #include "kernels/error.h"
 #include "kernels/memory.h"
 
 namespace otnfm {
+
+bool cuda_built() {
+  return kHaveCuda;
+}
 
 bool cuda_available(std::string* reason) {
   if constexpr (kHaveCuda) return cuda::available(reason);

@@ -11,13 +11,14 @@ struct CUstream_st;
 
 namespace otnfm {
 
-inline constexpr bool kHaveCuda = OTNFM_HAVE_CUDA != 0;
-
 enum class Device : std::uint8_t { cpu, cuda };
 
 constexpr const char* name_of(Device device) {
   return device == Device::cpu ? "cpu" : "cuda";
 }
+
+/// The CUDA kernels are built in.
+bool cuda_built();
 
 /// A CUDA device is built in and one answers (under simt: always). `reason`, if given, receives why not.
 bool cuda_available(std::string* reason = nullptr);

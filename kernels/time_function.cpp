@@ -1,6 +1,7 @@
 #include "kernels/time_function.h"
 
 #include "kernels/check.h"
+#include "kernels/dispatch.h"
 
 namespace otnfm {
 namespace {

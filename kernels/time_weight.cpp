@@ -1,6 +1,7 @@
 #include "kernels/time_weight.h"
 
 #include "kernels/check.h"
+#include "kernels/dispatch.h"
 
 namespace otnfm {
 namespace {

@@ -331,9 +331,8 @@ void solve_plan(DeviceSinkhorn::State& state, const Problem& problem, const Sink
   if (n == 0 || m == 0) return;
   if (n > kMostSoftTargets || m > kMostSoftTargets)
     throw InputError(fmt::format("{}: at most {} rows and columns", describe(problem), kMostSoftTargets));
-  std::size_t room = static_cast<std::size_t>(options.most_bytes) * 2;
-  if constexpr (kHaveCuda)
-    if (state.stream.on_cuda()) room = std::min(room, cuda::free_bytes());
+  const std::size_t room =
+      std::min(static_cast<std::size_t>(options.most_bytes) * 2, free_bytes(state.stream.device()));
   state.regime = regime == SinkhornRegime::automatic ? plan_sinkhorn(problem, room) : regime;
   if (state.regime == SinkhornRegime::streaming && problem.has_matrix)
     throw InputError("streaming computes costs from points: a cost matrix must be stored");

@@ -29,7 +29,7 @@ def newest_first(files):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default=ROOT / "build", type=Path)
-    parser.add_argument("--seconds", default=600, type=float)
+    parser.add_argument("--seconds", default=300, type=float)
     arguments = parser.parse_args()
 
     commands = json.loads((arguments.build / "compile_commands.json").read_text())

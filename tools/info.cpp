@@ -19,7 +19,7 @@ nlohmann::json about_program() {
   std::string reason;
   const bool cuda = cuda_available(&reason);
   return {{"version", OTNFM_VERSION},
-          {"build", {{"cuda", kHaveCuda}, {"compiler", OTNFM_COMPILER}, {"type", OTNFM_BUILD_TYPE}}},
+          {"build", {{"cuda", cuda_built()}, {"compiler", OTNFM_COMPILER}, {"type", OTNFM_BUILD_TYPE}}},
           {"devices", {{"cpu", describe(Device::cpu)}, {"cuda", cuda ? describe(Device::cuda) : "none: " + reason}}},
           {"flows", names_of(flow_families())},
           {"couplings", names_of(couplings())}};

@@ -36,7 +36,7 @@ done
 work=$build/fuzz
 mkdir -p "$work/objects" "$work/found"
 compiler=(clang++ -std=c++20 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -I.
-          -isystem /usr/include/eigen3 -DOTNFM_HAVE_CUDA=0 -DOTNFM_SIMT=0 -DFMT_SHARED)
+          -isystem /usr/include/eigen3 -DFMT_SHARED)
 if command -v ccache >/dev/null; then compiler=(ccache "${compiler[@]}"); fi
 object_of() { echo "$work/objects/${1//\//_}.o"; }
 compile() {
