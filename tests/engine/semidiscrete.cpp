@@ -93,9 +93,11 @@ TEST(SemidiscreteCoupling, PairsEachNoiseWithItsBiasedNearestDatum) {
       cost += distance / (steps * B);
     }
   }
-  // Evenly: of 9,600 draws each of 97 data gets 99 give or take 10; potentials are right to some percent.
-  EXPECT_GE(*std::ranges::min_element(hits), 40);
-  EXPECT_LE(*std::ranges::max_element(hits), 180);
+  // Evenly: the solver stops where the squared relative error of the masses is 0.02 on average (of one mass, far from the
+  // others, it may then be large), and of 9,600 draws each of 97 data gets 99 give or take 10, which adds 0.01.
+  double chi_squared = 0;
+  for (const int hit : hits) chi_squared += std::pow(static_cast<double>(hit) * n / (steps * B) - 1, 2) / n;
+  EXPECT_LE(chi_squared, 0.05);
   EXPECT_NEAR(recorded.coupling->statistics().mean_cost, cost, 0.1 * cost);
 }
 
