@@ -57,6 +57,17 @@ simt() {
   run_stage "simt: tests" run_ctest build-simt
 }
 
+# A GoogleTest program in as many parts as there are processors.
+run_shards() {
+  local shard pid status=0 pids=()
+  for ((shard = 0; shard < jobs; ++shard)); do
+    GTEST_TOTAL_SHARDS=$jobs GTEST_SHARD_INDEX=$shard "$@" &
+    pids+=("$!")
+  done
+  for pid in "${pids[@]}"; do wait "$pid" || status=$?; done
+  return "$status"
+}
+
 # ThreadSanitizer costs 50 ms a block of threads: the shim's own tests, and of each kernel a shape or two of about a warp.
 tsan() {
   local patterns=(_31x1_ _2x32_ /adamw_33_ /gradient_norm_33_ /concat_columns_33x /split_columns_a_31x /sample_distribution_moons_33_
@@ -66,7 +77,7 @@ tsan() {
   run_stage "tsan: configure" configure tsan
   run_stage "tsan: build" build build-tsan --target test_simt_tests test_kernels
   run_stage "tsan: tests of the shim" build-tsan/test_simt_tests --gtest_brief=1
-  run_stage "tsan: kernels" build-tsan/test_kernels --gtest_brief=1 --gtest_filter="${filter#:}"
+  run_stage "tsan: kernels" run_shards build-tsan/test_kernels --gtest_brief=1 --gtest_filter="${filter#:}"
 }
 
 tsan-all() {
