@@ -61,8 +61,6 @@ void centre_points(const AnyMatrix& points, const HostVector<double>& mean, doub
 
 }  // namespace
 
-GibbsExponents::GibbsExponents() : stream_(Device::cpu) {}
-
 void GibbsExponents::reset(const Problem& problem, double epsilon, std::int64_t most_bytes) {
   problem_ = problem;
   n_ = problem.n();
@@ -76,6 +74,7 @@ void GibbsExponents::reset(const Problem& problem, double epsilon, std::int64_t 
   const std::int64_t row_bytes = stride_ * static_cast<std::int64_t>(sizeof(float));
   block_rows_ = n_ <= most_bytes / row_bytes ? n_ : std::min(n_, std::max<std::int64_t>(64, kBlockBytes / row_bytes));
   if (product_) {
+    if (!stream_) stream_.emplace(Device::cpu);
     centre();
   } else {
     costs_.reset(problem_, false);
@@ -165,10 +164,10 @@ void GibbsExponents::fill(std::int64_t first, std::int64_t count) {
     const std::int64_t d = problem_.dimension();
     View<float> k(values(), {count, m_});
     k.stride[0] = stride_;
-    matmul(stream_, {.a = View<const float>(source_.data() + first * d, {count, d}),
-                     .b = View<const float>(target_.data(), {m_, d}),
-                     .c = k,
-                     .transpose_b = true});
+    matmul(*stream_, {.a = View<const float>(source_.data() + first * d, {count, d}),
+                      .b = View<const float>(target_.data(), {m_, d}),
+                      .c = k,
+                      .transpose_b = true});
   } else {
     fill_from_rows(first, count);
   }

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "kernels/host_vector.h"
@@ -29,8 +30,6 @@ inline constexpr double kLog2E = 1.44269504088896340736;
 
 class GibbsExponents {
  public:
-  GibbsExponents();
-
   /// Takes the problem over at this epsilon; memory of an earlier one is reused. The views must stay valid.
   void reset(const Problem& problem, double epsilon, std::int64_t most_bytes);
 
@@ -78,7 +77,7 @@ class GibbsExponents {
   void fill_from_rows(std::int64_t first, std::int64_t count);
 
   Problem problem_;
-  Stream stream_;
+  std::optional<Stream> stream_;  // since the first product: its workspace is more than most small problems take
   std::int64_t n_ = 0, m_ = 0, stride_ = 0, block_rows_ = 0;
   double epsilon_ = 0, scale_ = 0;  // scale: log2(e) / epsilon
   bool product_ = false;            // K is a product of centred points
