@@ -32,7 +32,10 @@ def main():
     parser.add_argument("--seconds", default=300, type=float)
     arguments = parser.parse_args()
 
-    commands = json.loads((arguments.build / "compile_commands.json").read_text())
+    compile_commands = arguments.build / "compile_commands.json"
+    if not compile_commands.is_file():
+        sys.exit(f"check_tidy.py: error: there is no {compile_commands}: configure that build first")
+    commands = json.loads(compile_commands.read_text())
     files = newest_first({c["file"] for c in commands if c["file"].endswith(".cpp")})
     deadline = time.monotonic() + arguments.seconds
 

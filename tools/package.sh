@@ -13,7 +13,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 march=x86-64-v3 check=true by_apt=false
 while [[ $# -gt 0 ]]; do
   case $1 in
-    --march) march=${2:?--march takes an architecture}; shift ;;
+    --march) [[ $# -gt 1 ]] || fail "--march takes an architecture"; march=$2; shift ;;
     --no-check) check=false ;;
     --apt) by_apt=true ;;
     -h | --help) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
