@@ -27,13 +27,12 @@ AnyMatrix matrix_of(const NpyArray& array, std::int64_t index, const std::string
     case DType::int64:
       return matrix_at<std::int64_t>(array, index, rows, columns);
     default:
-      throw InputError(path + ": has element type " + std::string(name_of(array.dtype)) +
-                       ", wanted float32, float64, int32 or int64");
+      throw RunError(path + ": was read as " + name_of(array.dtype));
   }
 }
 
 NpyArray read(const std::string& path, bool batch) {
-  NpyArray array = read_npy(path);
+  NpyArray array = read_array(path);
   const std::size_t wanted = batch ? 3 : 2;
   if (array.shape.size() != wanted)
     throw InputError(fmt::format("{}: has shape [{}], wanted {}{}", path, fmt::join(array.shape, ", "),
@@ -44,20 +43,10 @@ NpyArray read(const std::string& path, bool batch) {
 
 std::vector<double> read_weights(const std::string& flag, const std::string& path, std::int64_t count) {
   if (path.empty()) return {};
-  const NpyArray array = read_npy(path);
-  if (array.shape.size() != 1 || array.shape[0] != count)
-    throw InputError(fmt::format("{} {}: has shape [{}], wanted [{}], a weight a point", flag, path,
-                                 fmt::join(array.shape, ", "), count));
-  std::vector<double> weights(static_cast<std::size_t>(count));
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    if (array.dtype == DType::float32)
-      weights[i] = reinterpret_cast<const float*>(array.bytes.data())[i];
-    else if (array.dtype == DType::float64)
-      weights[i] = reinterpret_cast<const double*>(array.bytes.data())[i];
-    else
-      throw InputError(
-          fmt::format("{} {}: has element type {}, wanted float32 or float64", flag, path, name_of(array.dtype)));
-  }
+  std::vector<double> weights = read_vector(path);
+  if (static_cast<std::int64_t>(weights.size()) != count)
+    throw InputError(
+        fmt::format("{} {}: has shape [{}], wanted [{}], a weight a point", flag, path, weights.size(), count));
   return weights;
 }
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/io/array_file.h"
 #include "engine/io/lap.h"
-#include "engine/io/npy.h"
 #include "ot/cost.h"
 
 namespace otnfm {

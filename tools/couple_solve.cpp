@@ -7,7 +7,7 @@
 #include <cmath>
 #include <memory>
 
-#include "engine/io/npy.h"
+#include "engine/io/array_file.h"
 #include "kernels/error.h"
 #include "ot/auction.h"
 #include "ot/costs/cost_rows.h"
@@ -35,12 +35,11 @@ void refuse_sinkhorn_flags(const OpenedProblems& opened, const SolveFlags& flags
 std::vector<double> read_warm_start(const std::string& path, const OpenedProblems& opened) {
   if (path.empty()) return {};
   const std::int64_t columns = opened.problems().front().m();
-  const NpyArray array = read_npy(path);
-  if (array.shape.size() != 1 || array.shape[0] != columns || array.dtype != DType::float64)
-    throw InputError(fmt::format("--warm-start {}: holds {} of shape [{}], wanted column potentials, float64 [{}]",
-                                 path, name_of(array.dtype), fmt::join(array.shape, ", "), columns));
-  const auto* values = reinterpret_cast<const double*>(array.bytes.data());
-  return {values, values + array.size()};
+  std::vector<double> potentials = read_vector(path);
+  if (static_cast<std::int64_t>(potentials.size()) != columns)
+    throw InputError(fmt::format("--warm-start {}: holds {} numbers, wanted {}, a potential a column", path,
+                                 potentials.size(), columns));
+  return potentials;
 }
 
 // The regime of a solver whose planner has these, by name; the first is what it does unless told.

@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "engine/data/sampler.h"
+#include "engine/io/array_file.h"
 #include "engine/io/cifar10.h"
 #include "engine/io/idx.h"
-#include "engine/io/npy.h"
 #include "kernels/check.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
@@ -48,10 +48,6 @@ bool take_prefix(const std::string& spec, const char* prefix, std::string& rest)
   return true;
 }
 
-bool ends_with(const std::string& text, const char* end) {
-  return std::string_view(text).ends_with(end);
-}
-
 Dataset open_mnist(const std::string& spec, const std::string& folder) {
   const Mnist train = load_mnist(folder, Split::train), test = load_mnist(folder, Split::test);
   if (train.images.rows != test.images.rows || train.images.columns != test.images.columns)
@@ -84,7 +80,7 @@ const std::string& dataset_names() {
   static const std::string names = [] {
     std::string list;
     for (const auto& [name, kind] : kDistributions) list += std::string(name) + ", ";
-    return list + "gaussian, gaussian:DIMENSION, mnist:DIR, cifar10:DIR, FILE.npy";
+    return list + "gaussian, gaussian:DIMENSION, mnist:DIR, cifar10:DIR, or [n, d] of " + array_file_names();
   }();
   return names;
 }
@@ -198,7 +194,7 @@ Dataset open_dataset(const std::string& spec) {
   if (take_prefix(spec, "gaussian:", rest)) return Dataset::gaussian(parse_dimension(spec, rest));
   if (take_prefix(spec, "mnist:", rest)) return open_mnist(spec, rest);
   if (take_prefix(spec, "cifar10:", rest)) return open_cifar10(spec, rest);
-  if (ends_with(spec, ".npy") || ends_with(spec, ".npz")) {
+  if (is_array_file(spec)) {
     FloatMatrix matrix = read_matrix_float(spec);
     return Dataset::points(spec, std::move(matrix.values), matrix.columns);
   }

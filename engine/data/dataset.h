@@ -78,7 +78,8 @@ class Dataset {
 };
 
 /// One of the distributions by name, `gaussian` (2-D) or `gaussian:DIMENSION`, `mnist:DIR`, `cifar10:DIR`, or a
-/// `FILE.npy` (or .npz) of shape [n, d]. InputError that names what is wrong, and the known names for an unknown one.
+/// file of shape [n, d] (engine/io/array_file.h). InputError that names what is wrong, and the known names for an
+/// unknown one.
 Dataset open_dataset(const std::string& spec);
 
 }  // namespace otnfm

@@ -41,33 +41,55 @@ std::string temporary_name() {
   return fmt::format(".otnfm-{}-{}.tmp", ::getpid(), counter.fetch_add(1));
 }
 
+// Where the links that `path` begins lead, be there a file yet or not.
+std::string end_of_links(std::filesystem::path path) {
+  constexpr int kMostLinks = 40;  // Linux's own limit
+  std::error_code error;
+  for (int links = 0; links < kMostLinks && std::filesystem::is_symlink(path, error); ++links) {
+    const std::filesystem::path next = std::filesystem::read_symlink(path, error);
+    if (error) break;
+    path = path.parent_path() / next;  // `next` alone where it is absolute
+  }
+  return path.string();
+}
+
+// Replacing a file must not open it to others. Only root may give a file away, so another owner is kept where that can
+// be; a mode that cannot be set is one of a file system without modes.
+void keep_owner_and_mode(int descriptor, const struct stat& old) {
+  const bool kept = ::fchown(descriptor, old.st_uid, old.st_gid) == 0 || ::fchown(descriptor, -1, old.st_gid) == 0;
+  // Another group: what the old one was allowed is not for this one.
+  const mode_t mode = kept ? old.st_mode & 0777 : old.st_mode & 0707;
+  if (::fchmod(descriptor, mode) != 0) return;
+}
+
 }  // namespace
 
-AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path.string()), target_(path_) {
+AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path.string()) {
   if (path_.empty()) throw InputError("cannot write to a file with an empty name");
-  struct stat status {};
-  if (::stat(path_.c_str(), &status) == 0) {
-    if (S_ISDIR(status.st_mode)) fail("cannot be written", EISDIR);
-    if (!S_ISREG(status.st_mode)) {
-      descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
-      if (descriptor_ < 0) fail("cannot be written", errno);
-      return;
-    }
-    std::error_code ignored;
-    const std::filesystem::path real = std::filesystem::canonical(path, ignored);
-    if (!real.empty()) target_ = real.string();
+  struct stat old {};
+  const bool exists = ::stat(path_.c_str(), &old) == 0;
+  if (!exists && errno != ENOENT) fail("cannot be written", errno);
+  if (exists && S_ISDIR(old.st_mode)) fail("cannot be written", EISDIR);
+  if (exists && !S_ISREG(old.st_mode)) {
+    descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+    if (descriptor_ < 0) fail("cannot be written", errno);
+    return;
   }
+  target_ = end_of_links(path);
   const std::filesystem::path folder = std::filesystem::path(target_).parent_path();
-  // A left-over of a killed process with our number may hold the name; the next one is free.
+  // Nobody may read of the new file what the old one would not have shown. A left-over of a killed process with our
+  // number may hold the name; the next one is free.
+  const mode_t mode = exists ? old.st_mode & 0777 : 0666;
   do {
     temporary_ = (folder / temporary_name()).string();
-    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
   } while (descriptor_ < 0 && (errno == EEXIST || errno == EINTR));
   if (descriptor_ < 0) {
     const int error = errno;
     temporary_.clear();
     fail("cannot be created in its folder", error);
   }
+  if (exists) keep_owner_and_mode(descriptor_, old);
 }
 
 AtomicFile::~AtomicFile() {
@@ -82,7 +104,8 @@ void AtomicFile::discard() noexcept {
 }
 
 void AtomicFile::fail(const char* what, int error) const {
-  const std::string message = fmt::format("{}: {}: {}", path_, what, std::strerror(error));
+  const std::string link = target_.empty() || target_ == path_ ? "" : fmt::format(" (a link to {})", target_);
+  const std::string message = fmt::format("{}{}: {}: {}", path_, link, what, std::strerror(error));
   if (is_callers(error)) throw InputError(message);
   throw RunError(message);
 }

@@ -1,6 +1,6 @@
 // Files that are either there whole or not at all: written under a temporary name in the same folder, flushed to the
 // disk, then renamed over the target. Whoever reads the target, and whatever kills the program, sees the old file or
-// the new one.
+// the new one. Every file that the program writes is written so.
 #pragma once
 
 #include <cstddef>
@@ -13,9 +13,10 @@ namespace otnfm {
 
 class AtomicFile {
  public:
-  /// Opens the temporary file. A link is followed, so that what it points to is replaced; a device or a pipe
-  /// (/dev/stdout) is written to directly. InputError that names `path` where the folder is missing or may not be
-  /// written to, or where `path` is a folder; RunError otherwise.
+  /// Opens the temporary file. A link is followed, so that what it points to is replaced, or made where it is not there
+  /// yet; a device or a pipe (/dev/stdout) is written to directly. A file that is replaced keeps its mode, a new one
+  /// has that of the umask. InputError that names `path` where the folder is missing or may not be written to, where
+  /// `path` is a folder, or where its links go round; RunError otherwise.
   explicit AtomicFile(const std::filesystem::path& path);
   /// Without commit(): removes the temporary file and leaves the target as it was.
   ~AtomicFile();
@@ -34,7 +35,7 @@ class AtomicFile {
   void discard() noexcept;
 
   std::string path_;       ///< as the caller named it
-  std::string target_;     ///< what is replaced
+  std::string target_;     ///< what is replaced: the end of its links
   std::string temporary_;  ///< empty for a device
   int descriptor_ = -1;
 };

@@ -3,14 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <limits>
-#include <new>
 
 #include "engine/io/atomic_file.h"
 #include "engine/io/npy_header.h"
 #include "engine/io/text.h"
+#include "kernels/device/bfloat16.h"
 #include "kernels/error.h"
 
 namespace otnfm {
@@ -29,37 +27,97 @@ std::vector<std::byte> row_major_from_fortran(const std::vector<std::byte>& sour
   }
   std::vector<std::byte> result = allocate_bytes(header.data_bytes, name);
   if (result.empty()) return result;
-  const std::size_t item = size_of(header.dtype);
+  const auto item = static_cast<std::size_t>(header.item_bytes);
   std::byte* to = result.data();
   for (std::int64_t i = 0; i < size[0]; ++i)
     for (std::int64_t j = 0; j < size[1]; ++j)
       for (std::int64_t k = 0; k < size[2]; ++k)
         for (std::int64_t l = 0; l < size[3]; ++l, to += item) {
           const std::int64_t from = i * stride[0] + j * stride[1] + k * stride[2] + l * stride[3];
-          std::memcpy(to, source.data() + from * static_cast<std::int64_t>(item), item);
+          std::memcpy(to, source.data() + from * header.item_bytes, item);
         }
   return result;
 }
 
-NpyArray finish(const NpyHeader& header, std::vector<std::byte> bytes, const std::string& name) {
-  if (header.fortran_order && header.shape.size() > 1) bytes = row_major_from_fortran(bytes, header, name);
-  if (header.is_bool)
-    for (std::byte& b : bytes) b = b == std::byte{0} ? std::byte{0} : std::byte{1};
-  return {header.dtype, header.shape, std::move(bytes)};
+void swap_bytes(std::vector<std::byte>& bytes, std::int64_t item) {
+  for (auto at = bytes.begin(); at != bytes.end(); at += item) std::reverse(at, at + item);
 }
 
-template <class T>
-void convert(const NpyArray& array, FloatMatrix& matrix, const std::string& name) {
-  for (std::size_t i = 0; i < matrix.values.size(); ++i) {
-    T value;
-    std::memcpy(&value, array.bytes.data() + i * sizeof(T), sizeof(T));
-    const double exact = static_cast<double>(value);
-    if (std::isfinite(exact) && std::abs(exact) > std::numeric_limits<float>::max())
-      fail_input(name, fmt::format("the number {} in row {}, column {} is too large for float32", exact,
-                                   static_cast<std::int64_t>(i) / matrix.columns,
-                                   static_cast<std::int64_t>(i) % matrix.columns));
-    matrix.values[i] = static_cast<float>(value);
+// IEEE 754's binary16: 1 sign, 5 exponent and 10 stored mantissa bits. Each is a float32.
+float float_of_half(std::uint16_t half) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16, exponent = half >> 10 & 31u;
+  const std::uint32_t mantissa = half & 1023u;
+  if (exponent == 0) {  // a multiple of 2^-24
+    const float size = static_cast<float>(mantissa) * 0x1p-24f;
+    return sign ? -size : size;
   }
+  const std::uint32_t wide = exponent == 31 ? 255u : exponent + 112;  // the biases are 15 and 127
+  return float_of_bits(sign | wide << 23 | mantissa << 13);
+}
+
+/// The elements of type From as numbers of type To, which holds each of them.
+template <class From, class To, class Convert>
+NpyArray widen(const NpyHeader& header, const std::vector<std::byte>& bytes, const std::string& name,
+               const Convert& convert) {
+  const std::size_t count = bytes.size() / sizeof(From);
+  NpyArray array{dtype_of<To>, header.shape, allocate_bytes(static_cast<std::int64_t>(count * sizeof(To)), name)};
+  for (std::size_t i = 0; i < count; ++i) {
+    From from;
+    std::memcpy(&from, bytes.data() + i * sizeof(From), sizeof(From));
+    const To to = convert(from);
+    std::memcpy(array.bytes.data() + i * sizeof(To), &to, sizeof(To));
+  }
+  return array;
+}
+
+template <class From, class To>
+NpyArray widen(const NpyHeader& header, const std::vector<std::byte>& bytes, const std::string& name) {
+  return widen<From, To>(header, bytes, name, [](From value) { return static_cast<To>(value); });
+}
+
+// int64 where each number is one; else float64, where that loses nothing.
+NpyArray widen_uint64(const NpyHeader& header, std::vector<std::byte> bytes, const std::string& name) {
+  bool fits = true;
+  for (std::size_t i = 0; i < bytes.size(); i += 8) fits = fits && (bytes[i + 7] & std::byte{0x80}) == std::byte{0};
+  if (fits) return {DType::int64, header.shape, std::move(bytes)};
+  return widen<std::uint64_t, double>(header, bytes, name, [&](std::uint64_t value) {
+    const auto near = static_cast<double>(value);
+    if (near >= 0x1p64 || static_cast<std::uint64_t>(near) != value)
+      fail_input(name, fmt::format("the number {} is neither an int64 nor a float64", value));
+    return near;
+  });
+}
+
+NpyArray finish(const NpyHeader& header, std::vector<std::byte> bytes, const std::string& name) {
+  if (header.fortran_order && header.shape.size() > 1) bytes = row_major_from_fortran(bytes, header, name);
+  if (header.big_endian) swap_bytes(bytes, header.item_bytes);
+  switch (header.type) {
+    case NpyType::float16:
+      return widen<std::uint16_t, float>(header, bytes, name, float_of_half);
+    case NpyType::float32:
+      return {DType::float32, header.shape, std::move(bytes)};
+    case NpyType::float64:
+      return {DType::float64, header.shape, std::move(bytes)};
+    case NpyType::int8:
+      return widen<std::int8_t, std::int32_t>(header, bytes, name);
+    case NpyType::int16:
+      return widen<std::int16_t, std::int32_t>(header, bytes, name);
+    case NpyType::int32:
+      return {DType::int32, header.shape, std::move(bytes)};
+    case NpyType::int64:
+      return {DType::int64, header.shape, std::move(bytes)};
+    case NpyType::uint8:
+      return widen<std::uint8_t, std::int32_t>(header, bytes, name);
+    case NpyType::uint16:
+      return widen<std::uint16_t, std::int32_t>(header, bytes, name);
+    case NpyType::uint32:
+      return widen<std::uint32_t, std::int64_t>(header, bytes, name);
+    case NpyType::uint64:
+      return widen_uint64(header, std::move(bytes), name);
+    case NpyType::boolean:
+      return widen<std::uint8_t, std::int32_t>(header, bytes, name, [](std::uint8_t value) { return value != 0; });
+  }
+  throw RunError(name + ": an element type without a reader");
 }
 
 }  // namespace
@@ -80,54 +138,6 @@ NpyArray read_npy(const std::filesystem::path& path, std::int64_t max_bytes) {
   std::vector<std::byte> data = allocate_bytes(header.data_bytes, file.path());
   file.read(header.data_offset, data);
   return finish(header, std::move(data), file.path());
-}
-
-FloatMatrix read_matrix_float(const std::filesystem::path& path, std::int64_t max_bytes) {
-  const std::string name = path.string();
-  NpyArray array;
-  if (path.extension() == ".npz") {
-    std::map<std::string, NpyArray> arrays = read_npz(path, max_bytes);
-    if (arrays.size() != 1) fail_input(name, fmt::format("holds {} arrays, wanted one", arrays.size()));
-    array = std::move(arrays.begin()->second);
-  } else {
-    array = read_npy(path, max_bytes);
-  }
-  // [n, 0] takes no bytes whatever n is, so that n could be any lie.
-  if (array.shape.size() != 2 || array.shape[1] == 0)
-    fail_input(name, fmt::format("its shape is {}, wanted [n, d]", shape_text(array.shape)));
-
-  FloatMatrix matrix;
-  matrix.rows = array.shape[0];
-  matrix.columns = array.shape[1];
-  try {
-    matrix.values.resize(static_cast<std::size_t>(array.size()));
-  } catch (const std::bad_alloc&) {
-    throw RunError(fmt::format("{}: not enough memory for its {} numbers", name, array.size()));
-  }
-  switch (array.dtype) {
-    case DType::float32:
-      convert<float>(array, matrix, name);
-      break;
-    case DType::float64:
-      convert<double>(array, matrix, name);
-      break;
-    case DType::int32:
-      convert<std::int32_t>(array, matrix, name);
-      break;
-    case DType::int64:
-      convert<std::int64_t>(array, matrix, name);
-      break;
-    case DType::uint8:
-      convert<std::uint8_t>(array, matrix, name);
-      break;
-    case DType::uint64:
-      convert<std::uint64_t>(array, matrix, name);
-      break;
-    case DType::bfloat16:
-    case DType::uint16:
-      fail_input(name, fmt::format("{} is not read from .npy", name_of(array.dtype)));
-  }
-  return matrix;
 }
 
 template <class T>

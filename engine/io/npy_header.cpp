@@ -17,6 +17,14 @@ namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
 
+// What stands behind the byte order: kind and bytes of an element.
+constexpr std::pair<std::string_view, NpyType> kTypes[] = {
+    {"f2", NpyType::float16}, {"f4", NpyType::float32}, {"f8", NpyType::float64}, {"i1", NpyType::int8},
+    {"i2", NpyType::int16},   {"i4", NpyType::int32},   {"i8", NpyType::int64},   {"u1", NpyType::uint8},
+    {"u2", NpyType::uint16},  {"u4", NpyType::uint32},  {"u8", NpyType::uint64},  {"b1", NpyType::boolean},
+};
+
+// What is written.
 constexpr std::pair<std::string_view, DType> kDescriptions[] = {
     {"<f4", DType::float32}, {"<f8", DType::float64}, {"<i4", DType::int32},
     {"<i8", DType::int64},   {"|u1", DType::uint8},   {"<u8", DType::uint64},
@@ -91,20 +99,18 @@ class DictionaryParser {
     skip_blanks();
     if (at_ < text_.size() && text_[at_] == '[') fail_input(name_, "structured dtypes are not supported");
     const std::string_view description = string();
-    if (description == "|b1") {
-      header.dtype = DType::uint8;
-      header.is_bool = true;
-      return;
+    for (const auto& [known, type] : kTypes) {
+      if (description.size() != 3 || description.substr(1) != known) continue;
+      header.item_bytes = known[1] - '0';
+      header.type = type;
+      header.big_endian = description[0] == '>';
+      // A single byte has no order, and is written as either.
+      if (std::string_view(header.item_bytes == 1 ? "<>|" : "<>").find(description[0]) != std::string_view::npos)
+        return;
     }
-    for (const auto& [known, dtype] : kDescriptions) {
-      if (description != known) continue;
-      header.dtype = dtype;
-      return;
-    }
-    fail_input(name_,
-               fmt::format("dtype {} is not supported, wanted float32, float64, int32, int64, uint8, uint64 or bool, "
-                           "little endian",
-                           quote(description)));
+    fail_input(name_, fmt::format("dtype {} is not read: wanted float16, float32, float64, a bool, or an integer of 8, "
+                                  "16, 32 or 64 bits",
+                                  quote(description)));
   }
   void parse_shape(NpyHeader& header) {
     expect('(');
@@ -157,11 +163,12 @@ NpyHeader parse_npy_header(std::span<const std::byte> prefix, std::int64_t file_
   NpyHeader header;
   DictionaryParser(text.substr(static_cast<std::size_t>(begin), static_cast<std::size_t>(length)), name).parse(header);
   header.data_offset = begin + length;
-  header.data_bytes = checked_bytes(header.shape, static_cast<std::int64_t>(size_of(header.dtype)));
+  header.data_bytes = checked_bytes(header.shape, header.item_bytes);
   const std::int64_t held = file_bytes - header.data_offset;
   if (header.data_bytes != held)
-    fail_input(name, fmt::format("its shape {} of {} does not fit the {} bytes of data that the file holds",
-                                 shape_text(header.shape), name_of(header.dtype), held));
+    fail_input(name,
+               fmt::format("its shape {} of {}-byte numbers does not fit the {} bytes of data that the file holds",
+                           shape_text(header.shape), header.item_bytes, held));
   return header;
 }
 

@@ -15,9 +15,26 @@ namespace otnfm {
 /// NumPy writes 64 to 128 bytes; longer than this is not an array that we read.
 inline constexpr std::int64_t kMaxNpyHeaderBytes = 65536;
 
+/// The element types that an .npy file may hold.
+enum class NpyType : std::uint8_t {
+  float16,
+  float32,
+  float64,
+  int8,
+  int16,
+  int32,
+  int64,
+  uint8,
+  uint16,
+  uint32,
+  uint64,
+  boolean,
+};
+
 struct NpyHeader {
-  DType dtype = DType::float32;
-  bool is_bool = false;
+  NpyType type = NpyType::float32;
+  std::int64_t item_bytes = 4;  ///< of one element in the file
+  bool big_endian = false;
   bool fortran_order = false;
   std::vector<std::int64_t> shape;
   std::int64_t data_offset = 0;

@@ -23,11 +23,16 @@ class ZipReader {
   ZipReader(const std::filesystem::path& path, std::int64_t max_bytes)
       : name_(path.string()), max_bytes_(max_bytes), bytes_(read_file(path, max_bytes)) {}
 
-  std::map<std::string, NpyArray> arrays() {
+  /// A member that may be an array: where its directory entry stands.
+  struct Entry {
+    std::string name;  ///< without .npy
+    std::int64_t at;
+  };
+
+  std::vector<Entry> entries() const {
     const std::int64_t end = find_end();
     const std::int64_t count = word(end + 10), directory = half_checked(end + 16, "directory offset");
-    std::map<std::string, NpyArray> result;
-    std::int64_t total = 0;
+    std::vector<Entry> result;
     std::int64_t at = directory;
     for (std::int64_t i = 0; i < count; ++i) {
       require(at, kEntryBytes, "directory");
@@ -36,13 +41,27 @@ class ZipReader {
       require(at + kEntryBytes, name_bytes, "directory");
       std::string member(reinterpret_cast<const char*>(bytes_.data() + at + kEntryBytes),
                          static_cast<std::size_t>(name_bytes));
-      NpyArray array = read_member(at, member, total);
       if (member.ends_with(".npy")) member.resize(member.size() - 4);
-      if (!result.emplace(member, std::move(array)).second)
-        fail_input(name_, "two of its members are named " + quote(member));
+      result.push_back({std::move(member), at});
       at += kEntryBytes + name_bytes + extra_bytes + comment_bytes;
     }
     return result;
+  }
+
+  NpyArray array(const std::optional<std::string>& wanted) const {
+    const std::vector<Entry> found = entries();
+    const Entry* chosen = nullptr;
+    for (const Entry& entry : found) {
+      if (wanted ? entry.name != *wanted : found.size() > 1) continue;
+      if (chosen != nullptr) fail_input(name_, "two of its arrays are named " + quote(*wanted));
+      chosen = &entry;
+    }
+    if (chosen != nullptr) return read_member(*chosen);
+    if (found.empty()) fail_input(name_, "holds no array");
+    std::string names;
+    for (const Entry& entry : found) names += (names.empty() ? "" : ", ") + quote(entry.name);
+    if (wanted) fail_input(name_, fmt::format("has no array {}; it holds {}", quote(*wanted), names));
+    fail_input(name_, fmt::format("holds {} arrays: name one of {}, as FILE.npz:NAME", found.size(), names));
   }
 
  private:
@@ -69,8 +88,9 @@ class ZipReader {
     fail_input(name_, "is not an .npz file (it has no zip directory)");
   }
 
-  NpyArray read_member(std::int64_t entry, const std::string& member, std::int64_t& total) const {
-    const std::string name = name_ + ": member " + quote(member);
+  NpyArray read_member(const Entry& member) const {
+    const std::int64_t entry = member.at;
+    const std::string name = name_ + ": array " + quote(member.name);
     const std::int64_t flags = word(entry + 8), method = word(entry + 10), checksum = half(entry + 16);
     const std::int64_t packed = half_checked(entry + 20, "member size"),
                        unpacked = half_checked(entry + 24, "member size");
@@ -85,9 +105,8 @@ class ZipReader {
     if (method == 0 ? unpacked != packed : unpacked > most_inflated(packed))
       fail_input(name,
                  fmt::format("declares {} bytes, more or less than its {} stored bytes can hold", unpacked, packed));
-    total += unpacked;
-    if (total > max_bytes_)
-      fail_input(name, fmt::format("brings the archive to {} bytes, more than the limit of {}", total, max_bytes_));
+    if (unpacked > max_bytes_)
+      fail_input(name, fmt::format("holds {} bytes, more than the limit of {}", unpacked, max_bytes_));
 
     const std::span<const std::byte> stored =
         std::span(bytes_).subspan(static_cast<std::size_t>(data), static_cast<std::size_t>(packed));
@@ -113,8 +132,14 @@ class ZipReader {
 
 }  // namespace
 
-std::map<std::string, NpyArray> read_npz(const std::filesystem::path& path, std::int64_t max_bytes) {
-  return ZipReader(path, max_bytes).arrays();
+std::vector<std::string> names_of_npz(const std::filesystem::path& path, std::int64_t max_bytes) {
+  std::vector<std::string> names;
+  for (ZipReader::Entry& entry : ZipReader(path, max_bytes).entries()) names.push_back(std::move(entry.name));
+  return names;
+}
+
+NpyArray read_npz(const std::filesystem::path& path, const std::optional<std::string>& member, std::int64_t max_bytes) {
+  return ZipReader(path, max_bytes).array(member);
 }
 
 }  // namespace otnfm

@@ -5,5 +5,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t count) {
   using namespace otnfm;
-  return fuzz::read_as_file(bytes, count, [](const std::string& path) { (void)read_npz(path); });
+  return fuzz::read_as_file(bytes, count, [](const std::string& path) {
+    for (const std::string& name : names_of_npz(path)) (void)read_npz(path, name);
+  });
 }

@@ -21,7 +21,7 @@ while [[ $# -gt 0 ]]; do
   esac
   shift
 done
-readers=(npy npz idx idx_labels cifar10 lap safetensors)
+readers=(npy npz csv idx idx_labels cifar10 lap safetensors)
 all=("${readers[@]}" configuration model)
 [[ ${#targets[@]} -gt 0 ]] || targets=("${all[@]}")
 for target in "${targets[@]}"; do
@@ -48,7 +48,7 @@ compile() {
 }
 reads_files() { [[ " ${readers[*]} " == *" $1 "* ]]; }
 sources_of() {
-  printf '%s\n' "tests/fuzz/$1.cpp" engine/io/{npy,npy_header,npz,idx,cifar10,lap,inflate,input_file,safetensors,text,atomic_file}.cpp kernels/check.cpp
+  printf '%s\n' "tests/fuzz/$1.cpp" engine/io/{npy,npy_header,npz,csv,array_file,idx,cifar10,lap,inflate,input_file,safetensors,text,atomic_file}.cpp kernels/check.cpp
   reads_files "$1" || printf '%s\n' layers/*.cpp engine/generate/model_file.cpp engine/train/options.cpp
 }
 archives() { local name; for name in "$@"; do find "$build" -name "libotnfm_$name.a" -not -path '*/package/*'; done; }

@@ -77,6 +77,54 @@ TEST(AtomicFile, WritesThroughALink) {
   EXPECT_EQ(get(folder / "real/a"), "new");
 }
 
+// What a user does whose disk is small: the link first, its target when there is one.
+TEST(AtomicFile, WritesThroughLinksToWhatIsNotThereYet) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "big");
+  std::filesystem::create_directory(folder / "links");
+  std::filesystem::create_symlink("big/a", folder / "relative");
+  std::filesystem::create_symlink(folder / "big/b", folder / "absolute");
+  std::filesystem::create_symlink("../relative", folder / "links/second");
+  write_file(folder / "links/second", "first");
+  write_file(folder / "absolute", "other");
+  EXPECT_EQ(get(folder / "big/a"), "first");
+  EXPECT_EQ(get(folder / "big/b"), "other");
+  for (const char* link : {"relative", "absolute", "links/second"})
+    EXPECT_TRUE(std::filesystem::is_symlink(folder / link)) << link;
+  write_file(folder / "relative", "second");
+  EXPECT_EQ(get(folder / "big/a"), "second");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder / "big"), {}), 2);
+
+  std::filesystem::create_symlink("nowhere/a", folder / "lost");
+  expect_input_error(folder / "lost", "nowhere/a", [&] { write_file(folder / "lost", "x"); });
+  std::filesystem::create_symlink("round", folder / "round");
+  expect_input_error(folder / "round", "symbolic links", [&] { write_file(folder / "round", "x"); });
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "round"));
+}
+
+TEST(AtomicFile, KeepsTheModeOfWhatItReplaces) {
+  const TemporaryFolder folder;
+  for (const mode_t mode : {0600u, 0640u, 0666u, 0755u, 0444u}) {
+    put(folder / "a", "old");
+    ASSERT_EQ(::chmod((folder / "a").c_str(), mode), 0);
+    write_file(folder / "a", "new");
+    struct stat status {};
+    ASSERT_EQ(::stat((folder / "a").c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777, mode);
+    EXPECT_EQ(get(folder / "a"), "new");
+  }
+}
+
+// While it is written, too.
+TEST(AtomicFile, ShowsNobodyWhatTheOldFileWouldNot) {
+  const TemporaryFolder folder;
+  put(folder / "a", "old");
+  ASSERT_EQ(::chmod((folder / "a").c_str(), 0600), 0);
+  const AtomicFile file(folder / "a");
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    EXPECT_EQ(entry.status().permissions(), std::filesystem::perms{0600}) << entry.path();
+}
+
 TEST(AtomicFile, WritesToADeviceAndLeavesItThere) {
   write_file("/dev/null", "x");
   EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
