@@ -1,6 +1,7 @@
 // otnfm info: this program and the machine, or what a model file holds.
 #include <fmt/format.h>
 
+#include "engine/embed/version.h"
 #include "engine/generate/model_file.h"
 #include "engine/train/coupling.h"
 #include "layers/flow.h"

@@ -11,6 +11,8 @@
 
 #include <stdint.h>
 
+#include "engine/embed/version.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -36,7 +38,7 @@ typedef struct otnfm_generator otnfm_generator;
 typedef struct otnfm_context otnfm_context;
 typedef struct otnfm_coupler otnfm_coupler;
 
-/* "0.1.0" */
+/* That of the library: OTNFM_VERSION is that of the header. */
 const char* otnfm_version(void);
 
 /* Reads model.safetensors onto a device. */

@@ -1,6 +1,7 @@
 // The transport solvers alone, which need nothing of models: link otnfm::ot.
 #pragma once
 
+#include "engine/embed/version.h"
 #include "kernels/error.h"
 #include "kernels/view.h"
 #include "ot/auction.h"

@@ -3,6 +3,7 @@
 // machine failed.
 #pragma once
 
+#include "engine/embed/version.h"
 #include "engine/generate/generator.h"
 #include "kernels/error.h"
 #include "kernels/memory.h"

@@ -13,7 +13,7 @@ elseif(NOT OTNFM_CUDA STREQUAL "OFF")
   include(CheckLanguage)
   # tools/setup.sh --cuda puts a toolkit into .cuda/ where the system has none.
   if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
-    find_program(NVCC nvcc PATHS /usr/local/cuda/bin ${CMAKE_SOURCE_DIR}/.cuda/toolkit/bin)
+    find_program(NVCC nvcc PATHS /usr/local/cuda/bin ${PROJECT_SOURCE_DIR}/.cuda/toolkit/bin)
     if(NVCC)
       set(CMAKE_CUDA_COMPILER ${NVCC})
     endif()
