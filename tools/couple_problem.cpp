@@ -68,6 +68,7 @@ OpenedProblems::OpenedProblems(const ProblemFlags& flags) {
   if (points) {
     first_ = read(flags.source, flags.batch);
     second_ = read(flags.target, flags.batch);
+    make_floats_of_one_type(first_, flags.source, second_, flags.target);
     const std::int64_t count = flags.batch ? first_.shape[0] : 1;
     if (flags.batch && second_.shape[0] != count)
       throw InputError(

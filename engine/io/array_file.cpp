@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <new>
 #include <optional>
+#include <type_traits>
+#include <utility>
 
 #include "engine/io/csv.h"
 #include "engine/io/text.h"
@@ -35,6 +38,15 @@ void visit(const NpyArray& array, const Use& use) {
   }
 }
 
+// Compared as integers: a conversion back of 2^63 would not be one.
+template <class To, class T>
+bool is_exact(T value) {
+  constexpr std::uint64_t kExact = std::uint64_t{1} << std::numeric_limits<To>::digits;
+  const auto size = value < 0 ? 0 - static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
+  return size <= kExact ||
+         (size & (~std::uint64_t{0} << (std::bit_width(size) - std::numeric_limits<To>::digits))) == size;
+}
+
 template <class T>
 std::vector<T> allocate(std::int64_t count, const std::string& name) {
   try {
@@ -42,6 +54,29 @@ std::vector<T> allocate(std::int64_t count, const std::string& name) {
   } catch (const std::bad_alloc&) {
     throw RunError(fmt::format("{}: not enough memory for its {} numbers", name, count));
   }
+}
+
+template <class To>
+bool holds(const NpyArray& array) {
+  bool all = true;
+  visit(array, [&]<class T>(const T* from) {
+    if constexpr (std::is_floating_point_v<T>)
+      all = sizeof(T) <= sizeof(To);  // by its type: float64 stays float64
+    else
+      for (std::int64_t i = 0; i < array.size() && all; ++i) all = is_exact<To>(from[i]);
+  });
+  return all;
+}
+
+template <class To>
+void convert_to(NpyArray& array, const std::string& name) {
+  if (array.dtype == dtype_of<To>) return;
+  NpyArray result{dtype_of<To>, array.shape, allocate_bytes(array.size() * std::int64_t{sizeof(To)}, name)};
+  To* to = reinterpret_cast<To*>(result.bytes.data());
+  visit(array, [&](const auto* from) {
+    for (std::int64_t i = 0; i < array.size(); ++i) to[i] = static_cast<To>(from[i]);
+  });
+  array = std::move(result);
 }
 
 }  // namespace
@@ -64,6 +99,23 @@ NpyArray read_array(const std::string& spec, std::int64_t max_bytes) {
   if (member == std::string::npos) fail_input(spec, "is of no kind that is read: wanted " + array_file_names());
   const std::size_t end = member + kMember.size();
   return read_npz(spec.substr(0, end - 1), spec.substr(end), max_bytes);
+}
+
+void make_floats_of_one_type(NpyArray& first, const std::string& first_name, NpyArray& second,
+                             const std::string& second_name) {
+  if (holds<float>(first) && holds<float>(second)) {
+    convert_to<float>(first, first_name);
+    convert_to<float>(second, second_name);
+    return;
+  }
+  for (const auto& [array, name] : {std::pair{&first, &first_name}, {&second, &second_name}}) {
+    visit(*array, [&, name = name, array = array]<class T>(const T* from) {
+      if constexpr (!std::is_floating_point_v<T>)
+        for (std::int64_t i = 0; i < array->size(); ++i)
+          if (!is_exact<double>(from[i])) fail_input(*name, fmt::format("the number {} is no float64", from[i]));
+    });
+    convert_to<double>(*array, *name);
+  }
 }
 
 std::vector<double> read_vector(const std::string& spec, std::int64_t max_bytes) {

@@ -24,6 +24,11 @@ bool is_array_file(std::string_view spec);
 /// what is wrong with it, and array_file_names() where it ends otherwise.
 NpyArray read_array(const std::string& spec, std::int64_t max_bytes = kMaxFileBytes);
 
+/// Both as float32 where that holds each of their numbers exactly, else as float64; what already is a floating type is
+/// widened only. InputError that names the number where neither holds it (an integer above 2^53).
+void make_floats_of_one_type(NpyArray& first, const std::string& first_name, NpyArray& second,
+                             const std::string& second_name);
+
 /// A vector [n], as float64; of a .csv file one line or one column. InputError for another shape.
 std::vector<double> read_vector(const std::string& spec, std::int64_t max_bytes = kMaxFileBytes);
 

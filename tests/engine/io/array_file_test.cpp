@@ -1,6 +1,7 @@
 #include "engine/io/array_file.h"
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "tests/engine/io/files.h"
@@ -36,6 +37,46 @@ TEST(ArrayFile, KindsAreToldApartByTheEndOfTheName) {
   write_array("/dev/null", View<const double>(values.data(), {2, 2}));
   // One array of an archive: the reader of archives is told its name.
   expect_input_error(folder / "none.npz", "No such file", [&] { read_array((folder / "none.npz:x").string()); });
+}
+
+template <class T>
+NpyArray array_of(const std::vector<T>& values) {
+  NpyArray array{dtype_of<T>, {static_cast<std::int64_t>(values.size())}, {}};
+  array.bytes.resize(values.size() * sizeof(T));
+  std::memcpy(array.bytes.data(), values.data(), array.bytes.size());
+  return array;
+}
+
+template <class T>
+void expect_numbers(const NpyArray& array, const std::vector<T>& wanted) {
+  ASSERT_EQ(array.dtype, dtype_of<T>);
+  ASSERT_EQ(array.bytes.size(), wanted.size() * sizeof(T));
+  EXPECT_EQ(std::memcmp(array.bytes.data(), wanted.data(), array.bytes.size()), 0);
+}
+
+TEST(ArrayFile, MakesFloatsOfOneTypeWithoutLoss) {
+  using Int32 = std::vector<std::int32_t>;
+  using Int64 = std::vector<std::int64_t>;
+  using Floats = std::vector<float>;
+  using Doubles = std::vector<double>;
+  const auto make = [](NpyArray first, NpyArray second, const auto& wanted_first, const auto& wanted_second) {
+    make_floats_of_one_type(first, "a", second, "b");
+    expect_numbers(first, wanted_first);
+    expect_numbers(second, wanted_second);
+  };
+  const std::int64_t lowest = std::numeric_limits<std::int64_t>::min();
+  make(array_of(Floats{0.5f}), array_of(Floats{2}), Floats{0.5f}, Floats{2});
+  make(array_of(Floats{0.5f}), array_of(Doubles{0.1}), Doubles{0.5}, Doubles{0.1});
+  make(array_of(Doubles{2}), array_of(Int32{-7}), Doubles{2}, Doubles{-7});
+  make(array_of(Int32{0, -255, 1 << 24}), array_of(Int64{-(1 << 24), std::int64_t{1} << 40}), Floats{0, -255, 1 << 24},
+       Floats{-(1 << 24), 0x1p40f});
+  make(array_of(Int32{(1 << 24) + 1}), array_of(Floats{0.1f}), Doubles{(1 << 24) + 1}, Doubles{0.1f});
+  make(array_of(Int64{(std::int64_t{1} << 53) + 2, lowest}), array_of(Int32{}), Doubles{0x1p53 + 2, -0x1p63},
+       Doubles{});
+  NpyArray first = array_of(Floats{1}), second = array_of(Int64{(std::int64_t{1} << 53) + 1});
+  expect_input_error("b", "9007199254740993", [&] { make_floats_of_one_type(first, "a", second, "b"); });
+  second = array_of(Int64{std::numeric_limits<std::int64_t>::max()});
+  expect_input_error("b", "9223372036854775807", [&] { make_floats_of_one_type(first, "a", second, "b"); });
 }
 
 TEST(ArrayFile, ReadsVectors) {
