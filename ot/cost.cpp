@@ -20,8 +20,10 @@ double to_double(bfloat16 value) {
   return static_cast<float>(value);
 }
 
+// True where there is an entry of +infinity, which `forbidding` lets pass.
 template <class T>
-void check_entries(const AnyMatrix& matrix, const char* name) {
+bool check_entries(const AnyMatrix& matrix, const char* name, bool forbidding) {
+  bool forbids = false;
   const T* data = static_cast<const T*>(matrix.data);
   for (std::int64_t i = 0; i < matrix.rows; ++i) {
     const T* row = data + i * matrix.row_stride;
@@ -29,23 +31,28 @@ void check_entries(const AnyMatrix& matrix, const char* name) {
     double residue = 0;
     for (std::int64_t j = 0; j < matrix.columns; ++j) residue += to_double(row[j]) - to_double(row[j]);
     if (residue == 0) continue;
-    for (std::int64_t j = 0; j < matrix.columns; ++j)
-      if (!std::isfinite(to_double(row[j])))
-        throw InputError(
-            fmt::format("{} holds {} at [{}, {}]; every entry must be finite", name, to_double(row[j]), i, j));
+    for (std::int64_t j = 0; j < matrix.columns; ++j) {
+      const double value = to_double(row[j]);
+      if (std::isfinite(value)) continue;
+      if (!(forbidding && value > 0))
+        throw InputError(fmt::format("{} holds {} at [{}, {}]; every entry must be finite{}", name, value, i, j,
+                                     forbidding ? ", or inf where a pair is forbidden" : ""));
+      forbids = true;
+    }
   }
+  return forbids;
 }
 
-void check_matrix(const AnyMatrix& matrix, const char* name) {
+bool check_matrix(const AnyMatrix& matrix, const char* name, bool forbidding = false) {
   switch (matrix.dtype) {
     case DType::float32:
-      return check_entries<float>(matrix, name);
+      return check_entries<float>(matrix, name, forbidding);
     case DType::float64:
-      return check_entries<double>(matrix, name);
+      return check_entries<double>(matrix, name, forbidding);
     case DType::bfloat16:
-      return check_entries<bfloat16>(matrix, name);
+      return check_entries<bfloat16>(matrix, name, forbidding);
     default:
-      return;  // integers are always finite
+      return false;  // integers are always finite
   }
 }
 
@@ -115,6 +122,12 @@ void check_finite(const Problem& problem) {
     check_matrix(problem.source, "source");
     check_matrix(problem.target, "target");
   }
+}
+
+bool check_entries(const Problem& problem) {
+  if (problem.has_matrix) return check_matrix(problem.costs, "costs", true);
+  check_finite(problem);
+  return false;
 }
 
 }  // namespace otnfm

@@ -66,4 +66,8 @@ std::string describe(const Problem& problem);
 /// Throws InputError that names the first NaN or infinite entry, where there is one.
 void check_finite(const Problem& problem);
 
+/// The same for a solver that takes forbidden pairs: costs of +infinity in a matrix. True where there are any. Throws
+/// InputError for every other entry that is not finite.
+bool check_entries(const Problem& problem);
+
 }  // namespace otnfm

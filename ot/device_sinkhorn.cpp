@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "kernels/error.h"
@@ -85,10 +86,13 @@ struct DeviceSinkhorn::State {
   Side rows, columns;
   DeviceVector<double> history, step_state;
   HostVector<double> a, b, f, g, u, v;
+  ScaledProblem scaled;
 
   // Of the solve under way.
   const SinkhornOptions* options = nullptr;
   SinkhornResult* result = nullptr;
+  const SolveLimits* limits = nullptr;
+  double price = 0, mass = 1;  // of the marginals, in the units of the scaled problem, and that of the columns
   double epsilon = 0, ratio = 1, scale = 1;
 
   void enter(double at);
@@ -96,7 +100,7 @@ struct DeviceSinkhorn::State {
   void settle_for_the_best(double damping);
   void leave();
   void iterate(double damping, double tolerance);
-  bool stage(double at, bool last, const SolveLimits& limits);
+  bool stage(double at, bool last);
   void run_resident(double first);
   void report();
 };
@@ -135,7 +139,7 @@ void DeviceSinkhorn::State::enter(double at) {
   const auto alpha = plan.alpha(), beta = plan.beta();
   for (std::size_t j = 0; j < v.size(); ++j) v[j] = (g[j] - beta[j]) * scale;
   write_columns();
-  if (!std::isinf(options->marginal_penalty)) {
+  if (!std::isinf(price)) {
     HostVector<double> offset(a.size());
     for (std::size_t i = 0; i < offset.size(); ++i) offset[i] = alpha[i] * scale;
     rows.offset.write(stream, offset);
@@ -192,15 +196,16 @@ void DeviceSinkhorn::State::iterate(double damping, double tolerance) {
 }
 
 // False where the solve ends here, whatever stages would follow.
-bool DeviceSinkhorn::State::stage(double at, bool last, const SolveLimits& limits) {
+bool DeviceSinkhorn::State::stage(double at, bool last) {
   ++result->stages;
   enter(at);
-  const double rho = options->marginal_penalty, damping = std::isinf(rho) ? 1 : rho / (rho + at);
-  const double tolerance = last ? options->tolerance : std::max(options->tolerance, kStageTolerance);
+  const double damping = std::isinf(price) ? 1 : price / (price + at);
+  const double tolerance = mass * (last ? options->tolerance : std::max(options->tolerance, kStageTolerance));
   const std::int64_t before = result->iterations;
   double found[2] = {};  // the error and the steps taken, see FixedPointStep
   Graph graph;
   for (std::int64_t launched = 0;;) {
+    const double start = limits->seconds();
     const std::int64_t left = std::max<std::int64_t>(1, options->max_iterations - before - launched);
     const std::int64_t count = std::min({kLookEvery, left, last ? kLookEvery : kStageIterations - launched});
     if (stream.on_cuda() && count == kLookEvery) {
@@ -217,11 +222,12 @@ bool DeviceSinkhorn::State::stage(double at, bool last, const SolveLimits& limit
     const bool done = found[0] <= tolerance;
     result->iterations = before + static_cast<std::int64_t>(found[1]) + (done ? 1 : 0);
     if ((done && last) || !std::isfinite(found[0])) break;
-    if (limits.reached(result->iterations)) {
+    const double pass = limits->seconds() - start;  // of so many launched
+    if (limits->reached(result->iterations) || limits->seconds_left() < pass) {
       if (!done) settle_for_the_best(damping);
       result->status = SolveStatus::iteration_limit;
       result->message = fmt::format("stopped after {} iterations, {:.3g} s, at an L1 error of {:.3g}",
-                                    result->iterations, limits.seconds(), found[0]);
+                                    result->iterations, limits->seconds(), found[0] / mass);
       break;
     }
     if (done || (!last && launched >= kStageIterations)) break;
@@ -309,7 +315,7 @@ void DeviceSinkhorn::State::report() {
                .column_sums = column_sums,
                .row_exponents = exponents,
                .unit = epsilon / kLog2E},
-              options->marginal_penalty, *result);
+              price, *result);
 }
 
 DeviceSinkhorn::DeviceSinkhorn(Stream& stream) : state_(std::make_unique<State>(stream)) {}
@@ -321,11 +327,38 @@ SinkhornRegime DeviceSinkhorn::regime() const {
 
 namespace {
 
-void solve_plan(DeviceSinkhorn::State& state, const Problem& problem, const SinkhornOptions& options,
-                SinkhornResult& result, SinkhornRegime regime) {
+// The plan of the scaled problem.
+void solve_plan(DeviceSinkhorn::State& state, const SinkhornOptions& options, SinkhornResult& result) {
+  const Problem& problem = state.scaled.problem();
+  const CostSpread spread = cost_spread(problem);
+  if (!choose_epsilon(options, state.scaled, spread, result)) return;
+  state.epsilon = result.epsilon;
+  state.plan.reset(problem, result.epsilon, state.regime, state.limits);
+  state.rows.reset(state.stream, state.a);
+  state.columns.reset(state.stream, state.b);
+  state.history.reset(state.stream, FixedPointStep::kHistoryRows * problem.m());
+  state.step_state.reset(state.stream, FixedPointStep::kStateSize);
+  state.u.assign(state.a.size(), 0.0);
+  state.v.assign(state.b.size(), 0.0);
+  const bool warm = !options.initial_g.empty();
+  for (std::size_t j = 0; j < options.initial_g.size(); ++j) state.g[j] = state.scaled.forth(options.initial_g[j]);
+  if (state.regime == SinkhornRegime::resident)
+    state.run_resident(first_epsilon(spread));
+  else
+    anneal(options.annealing && !warm ? first_epsilon(spread) : result.epsilon, result.epsilon,
+           options.annealing_factor, state.g, [&](double epsilon, bool last) { return state.stage(epsilon, last); });
+  result.epsilon /= state.ratio;
+  assign_result(result.f, state.f);
+  assign_result(result.g, state.g);
+  if (result.status != SolveStatus::numerical_failure) state.report();
+}
+
+void solve_problem(DeviceSinkhorn::State& state, const Problem& problem, const SinkhornOptions& options,
+                   SinkhornResult& result, SinkhornRegime regime) {
   const std::int64_t n = problem.n(), m = problem.m();
-  const SolveLimits limits(options.max_iterations, options.max_seconds);
+  const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
   result = {};
+  const bool forbids = options.check_input && check_entries(problem);
   assign_result(result.f, n, 0.0);
   assign_result(result.g, m, 0.0);
   if (n == 0 || m == 0) return;
@@ -336,45 +369,37 @@ void solve_plan(DeviceSinkhorn::State& state, const Problem& problem, const Sink
   state.regime = regime == SinkhornRegime::automatic ? plan_sinkhorn(problem, room) : regime;
   if (state.regime == SinkhornRegime::streaming && problem.has_matrix)
     throw InputError("streaming computes costs from points: a cost matrix must be stored");
+  if (state.regime == SinkhornRegime::stored_16 && forbids)
+    throw InputError("stored_16 has one range for all costs, and these are infinite where a pair is forbidden");
+  const bool free = !std::isinf(options.marginal_penalty);
   const bool plain = options.source_weights.empty() && options.target_weights.empty() && options.initial_g.empty() &&
-                     std::isinf(options.marginal_penalty) && !problem.has_matrix &&
-                     problem.cost == Cost::squared_euclidean;
+                     !free && !problem.has_matrix && problem.cost == Cost::squared_euclidean;
   if (state.regime == SinkhornRegime::resident && !(plain && fits_resident(n, m)))
     throw InputError(
         fmt::format("a resident problem has squared Euclidean costs that fit in shared memory (n = m: up to "
                     "237), uniform marginals and no warm start, unlike these {}",
                     describe(problem)));
-  state.a = marginal_of(options.source_weights, n, "source_weights");
-  state.b = marginal_of(options.target_weights, m, "target_weights");
-  const CostSpread spread = cost_spread(problem);
-  if (!choose_epsilon(options, spread, result)) return;
-
+  state.scaled.reset(problem);
+  state.a = marginal_of(options.source_weights, n, free, "source_weights");
+  state.b = marginal_of(options.target_weights, m, free, "target_weights");
+  if (forbids) check_allowed(problem, state.a, state.b);
   state.options = &options;
   state.result = &result;
-  state.epsilon = result.epsilon;
-  state.plan.reset(problem, result.epsilon, state.regime);
-  state.rows.reset(state.stream, state.a);
-  state.columns.reset(state.stream, state.b);
-  state.history.reset(state.stream, FixedPointStep::kHistoryRows * m);
-  state.step_state.reset(state.stream, FixedPointStep::kStateSize);
-  state.u.assign(state.a.size(), 0.0);
-  state.v.assign(state.b.size(), 0.0);
+  state.limits = &limits;
+  state.price = state.scaled.forth(options.marginal_penalty);
+  state.mass = std::accumulate(state.b.begin(), state.b.end(), 0.0);
   state.f.assign(state.a.size(), 0.0);
   state.g.assign(state.b.size(), 0.0);
-  const bool warm = !options.initial_g.empty();
-  if (warm) state.g.assign(options.initial_g.begin(), options.initial_g.end());
-  if (state.regime == SinkhornRegime::resident)
-    state.run_resident(first_epsilon(spread));
-  else
-    anneal(options.annealing && !warm ? first_epsilon(spread) : result.epsilon, result.epsilon,
-           options.annealing_factor, state.g,
-           [&](double epsilon, bool last) { return state.stage(epsilon, last, limits); });
-  result.epsilon /= state.ratio;
-  assign_result(result.f, state.f);
-  assign_result(result.g, state.g);
-  result.seconds = limits.seconds();
-  if (result.status == SolveStatus::numerical_failure) return;
-  state.report();
+  bool stopped = false;
+  try {
+    solve_plan(state, options, result);
+  } catch (const SolveStopped&) {
+    stopped = true;
+    assign_result(result.f, state.f);
+    assign_result(result.g, state.g);
+  }
+  if (stopped || result.status == SolveStatus::numerical_failure) report_no_plan(limits, result);
+  scale_back(state.scaled, result);
   result.seconds = limits.seconds();
 }
 
@@ -384,9 +409,8 @@ void DeviceSinkhorn::solve(const Problem& problem, const SinkhornOptions& option
                            SinkhornRegime regime) {
   check_options(options, problem.m());
   const ThreadLimit thread_limit(options.threads);
-  if (options.check_input) check_finite(problem);
   naming_memory([&] { return "the Sinkhorn plan of " + describe(problem); },
-                [&] { solve_plan(*state_, problem, options, result, regime); });
+                [&] { solve_problem(*state_, problem, options, result, regime); });
 }
 
 }  // namespace otnfm

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numeric>
 
 #include "kernels/fixed_point_step.h"
 #include "kernels/host_vector.h"
@@ -16,6 +18,7 @@
 namespace otnfm {
 namespace {
 
+constexpr double kMostExponent = 1e20;
 constexpr double kAbsorbAbove = 2e-4;  // rounding of an exponent that makes the costs be taken relative to f and g
 
 }  // namespace
@@ -40,7 +43,9 @@ class SinkhornRun {
     marginal_.assign(state.b.begin(), state.b.end());
     history_.resize(FixedPointStep::kHistoryRows * m);
     step_state_.resize(FixedPointStep::kStateSize);
-    if (!options.initial_g.empty()) state.g.assign(options.initial_g.begin(), options.initial_g.end());
+    for (std::size_t j = 0; j < options.initial_g.size(); ++j) state.g[j] = state.scaled.forth(options.initial_g[j]);
+    price_ = state.scaled.forth(options.marginal_penalty);
+    mass_ = std::accumulate(state.b.begin(), state.b.end(), 0.0);
   }
 
   void stages(double spread) {
@@ -56,9 +61,7 @@ class SinkhornRun {
     const auto alpha = state_.exponents.alpha(), beta = state_.exponents.beta();
     for (std::size_t i = 0; i < state_.u.size(); ++i) state_.u[i] = (state_.f[i] - alpha[i]) * scale_;
     for (std::size_t j = 0; j < state_.v.size(); ++j) state_.v[j] = (state_.g[j] - beta[j]) * scale_;
-    damping_ = options_.marginal_penalty < std::numeric_limits<double>::infinity()
-                   ? options_.marginal_penalty / (options_.marginal_penalty + epsilon)
-                   : 1;
+    damping_ = price_ < std::numeric_limits<double>::infinity() ? price_ / (price_ + epsilon) : 1;
     if (damping_ < 1) {
       row_offset_.resize(alpha.size());
       column_offset_.resize(beta.size());
@@ -75,9 +78,16 @@ class SinkhornRun {
     state_.ratio = ratio_;
   }
 
+  // Of the exponents that have mass.
   double rounding() const {
-    return kLog2 * std::ldexp(largest_size(state_.u) + largest_size(state_.v), -24) +
-           std::ldexp(largest_size(state_.f) + largest_size(state_.g), -53) * scale_ * kLog2;
+    const auto largest = [](const HostVector<double>& values, const HostVector<double>& mass) {
+      double size = 0;
+      for (std::size_t k = 0; k < values.size(); ++k)
+        if (mass[k] > 0) size = std::max(size, std::fabs(values[k]));
+      return size;
+    };
+    return kLog2 * std::ldexp(largest(state_.u, state_.a) + largest(state_.v, state_.b), -24) +
+           std::ldexp(largest(state_.f, state_.a) + largest(state_.g, state_.b), -53) * scale_ * kLog2;
   }
 
   // False where the solve ends here, whatever stages would follow.
@@ -89,13 +99,16 @@ class SinkhornRun {
     const double tolerance = last ? options_.tolerance : std::max(options_.tolerance, kStageTolerance);
     const std::int64_t first = result_.iterations;
     for (bool done = false; !done;) {
+      const double start = limits_.seconds();
       const bool answered = iterate(tolerance);
       ++result_.iterations;
-      if (!(answered && last) && limits_.reached(result_.iterations)) {
-        if (!answered) settle_for_the_best();
+      longest_ = std::max(longest_, limits_.seconds() - start);
+      // What follows a stop takes the time of two iterations more.
+      if (!(answered && last) && (limits_.reached(result_.iterations) || limits_.seconds_left() < 3 * longest_)) {
         result_.status = SolveStatus::iteration_limit;
         result_.message = fmt::format("stopped after {} iterations, {:.3g} s, at an L1 error of {:.3g}",
                                       result_.iterations, limits_.seconds(), error_);
+        if (!answered) settle_for_the_best();
         leave();
         return false;
       }
@@ -105,7 +118,7 @@ class SinkhornRun {
       const bool time_to_absorb = !absorbed ? result_.iterations > first : done && last;
       if (!time_to_absorb || rounding() <= kAbsorbAbove || absorptions_ >= kMostAbsorptions) continue;
       leave();
-      state_.exponents.absorb(state_.f, state_.g);
+      state_.exponents.absorb(state_.f, state_.g, &limits_);
       ++absorptions_;
       absorbed = true;
       enter(epsilon);
@@ -123,15 +136,18 @@ class SinkhornRun {
   // An update of u, and what v would be by it. True where (u, v) is an answer.
   bool iterate(double tolerance) {
     state_.pass.run(state_.exponents, {.ratio = ratio_, .damping = damping_, .offset = row_offset_}, state_.u, state_.v,
-                    log_sums_);
+                    log_sums_, &limits_);
     error_ = 0;
     for (std::size_t j = 0; j < target_.size(); ++j) {
-      double target = state_.v[j] - log_sums_[j];
+      // A column without mass may have none that reaches it, and goes nowhere then.
+      const bool reached = state_.b[j] > 0 || std::fabs(log_sums_[j]) < kMostExponent;
+      double target = reached ? state_.v[j] - log_sums_[j] : state_.v[j];
       if (damping_ < 1) target = damping_ * (target + column_offset_[j]) - column_offset_[j];
       residual_[j] = state_.b[j] * std::fabs(std::exp2(std::min(60.0, state_.v[j] - target)) - 1);
       error_ += residual_[j];
       target_[j] = target;
     }
+    error_ /= mass_;
     return error_ <= tolerance;
   }
 
@@ -168,7 +184,9 @@ class SinkhornRun {
   HostVector<double> log_sums_, target_, residual_, row_offset_, column_offset_;
   HostVector<double> history_, step_state_;        // of fixed_point_step
   HostVector<float> marginal_, rounded_, weight_;  // the last two: what it says of v for other sums than this
-  double error_ = 0;                               // of the columns' marginal (or fixed point)
+  double error_ = 0;                               // of the columns' marginal (or fixed point), of their mass
+  double price_ = 0, mass_ = 1;                    // of the marginals, and that of the columns
+  double longest_ = 0;                             // iteration, in seconds
   int absorptions_ = 0;
 };
 
@@ -179,16 +197,52 @@ SinkhornSolver& SinkhornSolver::operator=(SinkhornSolver&&) noexcept = default;
 
 namespace {
 
-void solve_plan(SinkhornSolver::State& state, const Problem& problem, const SinkhornOptions& options,
+// The plan of the scaled problem.
+void solve_plan(SinkhornSolver::State& state, const SinkhornOptions& options, const SolveLimits& limits,
                 SinkhornResult& result) {
+  const CostSpread spread = cost_spread(state.problem);
+  if (!choose_epsilon(options, state.scaled, spread, result)) return;
+  state.exponents.reset(state.problem, result.epsilon, options.most_bytes, &limits);
+  state.pass.reset(state.a, state.b);
+  state.spread = first_epsilon(spread);
+  SinkhornRun(state, options, result, limits, result.epsilon).stages(state.spread);
+  state.epsilon = result.epsilon;
+  result.epsilon /= state.ratio;
+  for (std::size_t i = 0; i < state.a.size(); ++i)  // as far as the costs that forbid its pairs
+    if (state.a[i] == 0 && !(std::fabs(state.u[i]) < kMostExponent)) state.f[i] = 0;
+  assign_result(result.f, state.f);
+  assign_result(result.g, state.g);
+  if (result.status == SolveStatus::numerical_failure) return;
+  HostVector<double> rows(state.a.size()), columns(state.b.size()), exponents(state.a.size());
+  state.argmax.resize(state.a.size());
+  state.pass.read_plan(state.exponents, state.ratio, state.u, state.v,
+                       {.row_sums = rows, .column_sums = columns, .row_exponents = exponents, .argmax = state.argmax},
+                       &limits);
+  report_plan({.a = state.a,
+               .b = state.b,
+               .alpha = state.exponents.alpha(),
+               .beta = state.exponents.beta(),
+               .row_sums = rows,
+               .column_sums = columns,
+               .row_exponents = exponents,
+               .unit = state.epsilon / kLog2E},
+              state.scaled.forth(options.marginal_penalty), result);
+  state.transport_cost = result.transport_cost;
+  state.solved = result.status != SolveStatus::numerical_failure;
+}
+
+void solve_problem(SinkhornSolver::State& state, const Problem& problem, const SinkhornOptions& options,
+                   SinkhornResult& result) {
   const std::int64_t n = problem.n(), m = problem.m();
   const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
   result = {};
-  state.problem = problem;
+  state.solved = state.stopped = false;
+  state.forbids = options.check_input && check_entries(problem);
+  state.scaled.reset(problem);
+  state.problem = state.scaled.problem();
   state.threads = options.threads;
-  state.solved = false;
-  state.uniform =
-      options.source_weights.empty() && options.target_weights.empty() && std::isinf(options.marginal_penalty);
+  const bool free = !std::isinf(options.marginal_penalty);
+  state.uniform = options.source_weights.empty() && options.target_weights.empty() && !free;
   assign_result(result.f, n, 0.0);
   assign_result(result.g, m, 0.0);
   if (n == 0 || m == 0) {
@@ -199,34 +253,20 @@ void solve_plan(SinkhornSolver::State& state, const Problem& problem, const Sink
     state.g.assign(result.g.begin(), result.g.end());
     return;
   }
-  state.a = marginal_of(options.source_weights, n, "source_weights");
-  state.b = marginal_of(options.target_weights, m, "target_weights");
-  const CostSpread spread = cost_spread(problem);
-  if (!choose_epsilon(options, spread, result)) return;
-  state.exponents.reset(problem, result.epsilon, options.most_bytes);
-  state.pass.reset(state.a, state.b);
-  SinkhornRun(state, options, result, limits, result.epsilon).stages(first_epsilon(spread));
-  state.epsilon = result.epsilon;
-  result.epsilon /= state.ratio;
-  assign_result(result.f, state.f);
-  assign_result(result.g, state.g);
-  result.seconds = limits.seconds();
-  if (result.status == SolveStatus::numerical_failure) return;
-  state.solved = true;
-  HostVector<double> rows(state.a.size()), columns(state.b.size()), exponents(state.a.size());
-  state.argmax.resize(state.a.size());
-  state.pass.read_plan(state.exponents, state.ratio, state.u, state.v,
-                       {.row_sums = rows, .column_sums = columns, .row_exponents = exponents, .argmax = state.argmax});
-  report_plan({.a = state.a,
-               .b = state.b,
-               .alpha = state.exponents.alpha(),
-               .beta = state.exponents.beta(),
-               .row_sums = rows,
-               .column_sums = columns,
-               .row_exponents = exponents,
-               .unit = state.epsilon / kLog2E},
-              options.marginal_penalty, result);
-  state.transport_cost = result.transport_cost;
+  state.a = marginal_of(options.source_weights, n, free, "source_weights");
+  state.b = marginal_of(options.target_weights, m, free, "target_weights");
+  if (state.forbids) check_allowed(state.problem, state.a, state.b);
+  state.f.assign(state.a.size(), 0.0);
+  state.g.assign(state.b.size(), 0.0);
+  try {
+    solve_plan(state, options, limits, result);
+  } catch (const SolveStopped&) {
+    state.stopped = true;
+    assign_result(result.f, state.f);
+    assign_result(result.g, state.g);
+  }
+  if (!state.solved) report_no_plan(limits, result);
+  scale_back(state.scaled, result);
   result.seconds = limits.seconds();
 }
 
@@ -235,9 +275,8 @@ void solve_plan(SinkhornSolver::State& state, const Problem& problem, const Sink
 void SinkhornSolver::solve(const Problem& problem, const SinkhornOptions& options, SinkhornResult& result) {
   check_options(options, problem.m());
   const ThreadLimit thread_limit(options.threads);
-  if (options.check_input) check_finite(problem);
   naming_memory([&] { return "the Sinkhorn plan of " + describe(problem); },
-                [&] { solve_plan(*state_, problem, options, result); });
+                [&] { solve_problem(*state_, problem, options, result); });
 }
 
 SinkhornResult solve_sinkhorn(const Problem& problem, const SinkhornOptions& options) {

@@ -35,8 +35,10 @@ struct SinkhornOptions {
   EpsilonUnit unit = EpsilonUnit::standard_deviation;
   double tolerance =
       1e-3;  ///< on the L1 error of the marginals (rows plus columns); unbalanced: on that of the fixed point
-  std::span<const double> source_weights = {};  ///< [n], not negative, scaled to sum 1; empty: uniform
-  std::span<const double> target_weights = {};  ///< [m]
+  /// [n], not negative; empty: uniform of sum 1. Scaled to sum 1, unless the marginals are free: then they are the
+  /// masses that the price is for.
+  std::span<const double> source_weights = {};
+  std::span<const double> target_weights = {};                        ///< [m]
   double marginal_penalty = std::numeric_limits<double>::infinity();  ///< rho, in the units of the cost
   std::span<const double> initial_g = {};  ///< [m] a warm start; solves at the last epsilon alone
   bool annealing = true;
@@ -52,6 +54,7 @@ struct SinkhornOptions {
   bool check_input = true;  ///< refuse NaN and infinite entries; without it they are undefined behaviour
 };
 
+/// Where a limit ended the solve before there was a plan, the figures from transport_cost to rounding are NaN.
 struct SinkhornResult {
   std::vector<double> f;        ///< [n] and
   std::vector<double> g;        ///< [m] of P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon)
@@ -80,9 +83,11 @@ CostSpread cost_spread(const Problem& problem);
 /// f_i = min_j (C_ij - g_j) in double: with it (f, g) is feasible for unregularised transport.
 std::vector<double> c_transform(const Problem& problem, std::span<const double> g);
 
-/// sum_i a_i min_j (C_ij - g_j) + sum_j b_j g_j: no plan with these marginals has a lower cost. Empty weights: uniform.
+/// sum_i a_i min_j (C_ij - g_j) + sum_j b_j g_j, over columns with b_j > 0 and with a and b scaled to sum 1: no plan
+/// with these marginals has a lower cost. Empty weights: uniform. NaN where `limits` (null: none) end it.
 double transport_dual_bound(const Problem& problem, std::span<const double> g,
-                            std::span<const double> source_weights = {}, std::span<const double> target_weights = {});
+                            std::span<const double> source_weights = {}, std::span<const double> target_weights = {},
+                            const SolveLimits* limits = nullptr);
 
 /// Solves, and keeps the last problem's costs for the plan's pairs. Its memory is reused from solve to solve. One
 /// thread at a time.
@@ -93,22 +98,31 @@ class SinkhornSolver {
   SinkhornSolver(SinkhornSolver&&) noexcept;
   SinkhornSolver& operator=(SinkhornSolver&&) noexcept;
 
-  /// Throws InputError for NaN or infinite entries, weights or potentials of the wrong length or not usable, and
-  /// options out of range; RunError where memory does not suffice, with the bytes and what they were for, as all of the
-  /// functions here do. The problem's memory must stay valid for the calls below. Empty problems (n = 0 or m = 0) are
-  /// converged with cost 0.
+  /// Costs of any size that double holds; those of +infinity in a matrix forbid their pair, which gets no mass. Throws
+  /// InputError for other entries that are not finite, a row or column whose pairs are all forbidden, weights or
+  /// potentials of the wrong length or not usable, and options out of range; RunError where memory does not suffice,
+  /// with the bytes and what they were for, as all of the functions here do. The problem's memory must stay valid for
+  /// the calls below. Empty problems (n = 0 or m = 0) are converged with cost 0.
+  ///
+  /// A limit or the watch ends it from every phase: at max_seconds, or within half a second with what there is.
   void solve(const Problem& problem, const SinkhornOptions& options, SinkhornResult& result);
 
   /// Whether the last solve kept its costs, or computed them anew in every iteration.
   bool stored() const;
 
-  // Of the last solve's plan. sigma_i is a column for every row, several rows may have the same one.
+  /// Whether the last solve came to a plan: not where it failed, or a limit ended it too early.
+  bool has_plan() const;
+
+  // Of the last solve's plan. sigma_i is a column for every row, several rows may have the same one. Where a limit
+  // ended the solve before there was a plan, or `limits` (null: none) end these, the status is iteration_limit and what
+  // was not done -1, or in the certificate a bound of -infinity. They throw InputError after a failure.
 
   /// The column of the largest P_ij of each row.
-  Assignment argmax_pairs(bool certify = true);
+  Assignment argmax_pairs(bool certify = true, const SolveLimits* limits = nullptr);
 
   /// A column for each row, drawn from P_i. / sum_j P_ij. The numbers depend on (seed, step, i) alone.
-  Assignment sample_pairs(std::uint64_t seed, std::uint64_t step = 0, bool certify = true);
+  Assignment sample_pairs(std::uint64_t seed, std::uint64_t step = 0, bool certify = true,
+                          const SolveLimits* limits = nullptr);
 
   /// A permutation, from the potentials by an auction over short lists: its cost is at most max_gap |cost| above the
   /// optimum, or optimal where max_gap is 0 (shortest augmenting paths then match the rest). Needs n = m and uniform

@@ -61,7 +61,7 @@ void centre_points(const AnyMatrix& points, const HostVector<double>& mean, doub
 
 }  // namespace
 
-void GibbsExponents::reset(const Problem& problem, double epsilon, std::int64_t most_bytes) {
+void GibbsExponents::reset(const Problem& problem, double epsilon, std::int64_t most_bytes, const SolveLimits* limits) {
   problem_ = problem;
   n_ = problem.n();
   m_ = problem.m();
@@ -79,26 +79,30 @@ void GibbsExponents::reset(const Problem& problem, double epsilon, std::int64_t 
   } else {
     costs_.reset(problem_, false);
     // A row's least cost is where its mass is, and rounds least if it is 0.
+    SharedLimits shared(limits);
     cpu::parallel_rows(n_, m_, [&](std::int64_t begin, std::int64_t end) {
       HostVector<double> row(static_cast<std::size_t>(m_));
+      std::int64_t unchecked = 0;
       for (std::int64_t i = begin; i < end; ++i) {
+        shared.check(m_ * (1 + problem_.dimension()), unchecked);
         costs_.tile(i, 1, row.data(), m_);
-        alpha_[static_cast<std::size_t>(i)] = *std::min_element(row.begin(), row.end());
+        const double least = *std::min_element(row.begin(), row.end());
+        alpha_[static_cast<std::size_t>(i)] = std::isfinite(least) ? least : 0;  // a row may forbid all its pairs
       }
     });
   }
   if (stored()) {
     reserve(n_);
-    fill(0, n_);
+    fill(0, n_, limits);
   }
 }
 
-void GibbsExponents::absorb(std::span<const double> f, std::span<const double> g) {
+void GibbsExponents::absorb(std::span<const double> f, std::span<const double> g, const SolveLimits* limits) {
   alpha_.assign(f.begin(), f.end());
   beta_.assign(g.begin(), g.end());
   if (product_) costs_.reset(problem_, false);
   product_ = false;
-  if (stored()) fill(0, n_);
+  if (stored()) fill(0, n_, limits);
 }
 
 void GibbsExponents::reserve(std::int64_t rows) {
@@ -159,29 +163,44 @@ double GibbsExponents::error(std::int64_t i) const {
   return 1.1 * kUnit * (product + points);
 }
 
-void GibbsExponents::fill(std::int64_t first, std::int64_t count) {
-  if (product_) {
-    const std::int64_t d = problem_.dimension();
-    View<float> k(values(), {count, m_});
-    k.stride[0] = stride_;
-    matmul(*stream_, {.a = View<const float>(source_.data() + first * d, {count, d}),
-                      .b = View<const float>(target_.data(), {m_, d}),
-                      .c = k,
-                      .transpose_b = true});
-  } else {
-    fill_from_rows(first, count);
-  }
+void GibbsExponents::fill(std::int64_t first, std::int64_t count, const SolveLimits* limits) {
+  if (product_)
+    multiply(first, count, limits);
+  else
+    fill_from_rows(first, count, limits);
   for (std::int64_t i = 0; i < count && m_ < stride_; ++i)
     std::fill(values() + i * stride_ + m_, values() + (i + 1) * stride_, 0.0f);
 }
 
-void GibbsExponents::fill_from_rows(std::int64_t first, std::int64_t count) {
+// In parts of some tenths of a second, so that a solve can be stopped.
+void GibbsExponents::multiply(std::int64_t first, std::int64_t count, const SolveLimits* limits) {
+  constexpr std::int64_t kPartRows = 256, kPartProducts = std::int64_t{1} << 32;
+  const std::int64_t d = problem_.dimension();
+  const std::int64_t rows =
+      std::max(kPartRows, kPartProducts / std::max<std::int64_t>(1, m_ * d) / kPartRows * kPartRows);
+  SharedLimits shared(limits);
+  for (std::int64_t begin = 0; begin < count; begin += rows) {
+    shared.check();
+    const std::int64_t height = std::min(rows, count - begin);
+    View<float> k(values() + begin * stride_, {height, m_});
+    k.stride[0] = stride_;
+    matmul(*stream_, {.a = View<const float>(source_.data() + (first + begin) * d, {height, d}),
+                      .b = View<const float>(target_.data(), {m_, d}),
+                      .c = k,
+                      .transpose_b = true});
+  }
+}
+
+void GibbsExponents::fill_from_rows(std::int64_t first, std::int64_t count, const SolveLimits* limits) {
   constexpr std::int64_t kTile = 16;
   constexpr double kMost = 1e30;  // an exponent that is infinite for every purpose
+  SharedLimits shared(limits);
   cpu::parallel_ranges((count + kTile - 1) / kTile, 1, [&](std::int64_t begin, std::int64_t end) {
     HostVector<double> tile(static_cast<std::size_t>(kTile * m_));
+    std::int64_t unchecked = 0;
     for (std::int64_t i = begin * kTile; i < std::min(count, end * kTile); i += kTile) {
       const std::int64_t height = std::min(kTile, count - i);
+      shared.check(height * m_ * (1 + problem_.dimension()), unchecked);
       costs_.tile(first + i, height, tile.data(), m_);
       for (std::int64_t r = 0; r < height; ++r) {
         const double alpha = alpha_[static_cast<std::size_t>(first + i + r)];

@@ -23,6 +23,7 @@
 #include "kernels/stream.h"
 #include "ot/cost.h"
 #include "ot/costs/cost_rows.h"
+#include "ot/solve_limits.h"
 
 namespace otnfm {
 
@@ -30,11 +31,13 @@ inline constexpr double kLog2E = 1.44269504088896340736;
 
 class GibbsExponents {
  public:
-  /// Takes the problem over at this epsilon; memory of an earlier one is reused. The views must stay valid.
-  void reset(const Problem& problem, double epsilon, std::int64_t most_bytes);
+  /// Takes the problem over at this epsilon; memory of an earlier one is reused. The views must stay valid. Where
+  /// `limits` are given and overdue, it throws SolveStopped, as all that computes exponents here does: then only
+  /// reset() may follow.
+  void reset(const Problem& problem, double epsilon, std::int64_t most_bytes, const SolveLimits* limits = nullptr);
 
   /// alpha = f, beta = g from here on.
-  void absorb(std::span<const double> f, std::span<const double> g);
+  void absorb(std::span<const double> f, std::span<const double> g, const SolveLimits* limits = nullptr);
 
   std::int64_t rows() const { return n_; }
   std::int64_t columns() const { return m_; }
@@ -58,13 +61,13 @@ class GibbsExponents {
   /// body(first_row, count, K) over blocks of rows in order; K has the rows first_row .. first_row + count. All blocks
   /// but the last have a multiple of `multiple` rows.
   template <class Body>
-  void for_blocks(std::int64_t multiple, const Body& body) {
+  void for_blocks(std::int64_t multiple, const Body& body, const SolveLimits* limits = nullptr) {
     if (stored()) return body(std::int64_t{0}, n_, static_cast<const float*>(values()));
     const std::int64_t step = (block_rows_ + multiple - 1) / multiple * multiple;
     reserve(step);
     for (std::int64_t first = 0; first < n_; first += step) {
       const std::int64_t count = step < n_ - first ? step : n_ - first;
-      fill(first, count);
+      fill(first, count, limits);
       body(first, count, static_cast<const float*>(values()));
     }
   }
@@ -73,8 +76,9 @@ class GibbsExponents {
   float* values() const { return reinterpret_cast<float*>(memory_.data()); }
   void reserve(std::int64_t rows);
   void centre();
-  void fill(std::int64_t first, std::int64_t count);
-  void fill_from_rows(std::int64_t first, std::int64_t count);
+  void fill(std::int64_t first, std::int64_t count, const SolveLimits* limits);
+  void multiply(std::int64_t first, std::int64_t count, const SolveLimits* limits);
+  void fill_from_rows(std::int64_t first, std::int64_t count, const SolveLimits* limits);
 
   Problem problem_;
   std::optional<Stream> stream_;  // since the first product: its workspace is more than most small problems take

@@ -40,7 +40,7 @@ double coordinate(const AnyMatrix& points, std::int64_t i, std::int64_t k) {
 
 }  // namespace
 
-void DevicePlan::reset(const Problem& problem, double epsilon, SinkhornRegime regime) {
+void DevicePlan::reset(const Problem& problem, double epsilon, SinkhornRegime regime, const SolveLimits* limits) {
   regime_ = regime;
   n_ = problem.n();
   m_ = problem.m();
@@ -52,12 +52,12 @@ void DevicePlan::reset(const Problem& problem, double epsilon, SinkhornRegime re
   const bool direct = problem.cost == Cost::euclidean || (square && d_ <= kDirectDimension);
   if (regime == SinkhornRegime::resident || (regime == SinkhornRegime::streaming && direct))
     return direct_points(problem, epsilon);
-  host_.reset(problem, epsilon, 0);
+  host_.reset(problem, epsilon, 0, limits);
   alpha_.assign(host_.alpha().begin(), host_.alpha().end());
   beta_.assign(host_.beta().begin(), host_.beta().end());
-  if (regime == SinkhornRegime::stored_16) return store_fixed();
+  if (regime == SinkhornRegime::stored_16) return store_fixed(limits);
   if (host_.is_product()) upload_points(host_.centred_source(), host_.centred_target(), d_);
-  if (regime == SinkhornRegime::stored) store();
+  if (regime == SinkhornRegime::stored) store(limits);
 }
 
 void DevicePlan::upload_points(std::span<const float> source, std::span<const float> target, std::int64_t d) {
@@ -91,27 +91,33 @@ void DevicePlan::direct_points(const Problem& problem, double epsilon) {
   beta_.assign(static_cast<std::size_t>(m_), 0.0);
 }
 
-void DevicePlan::store() {
+void DevicePlan::store(const SolveLimits* limits) {
   reserve(stream_, exponents_, static_cast<std::size_t>(n_ * m_) * sizeof(float), "Sinkhorn's exponents");
   if (host_.is_product()) {
     matmul(stream_, {.a = x(), .b = y(), .c = View<float>(device_floats(), {n_, m_}), .transpose_b = true});
     return;
   }
-  host_.for_blocks(1, [&](std::int64_t first, std::int64_t count, const float* k) {
-    for (std::int64_t i = 0; i < count; ++i)
-      copy_bytes(stream_, device_floats() + (first + i) * m_, k + i * host_.stride(),
-                 static_cast<std::size_t>(m_) * sizeof(float));
-    stream_.synchronize();  // the block is filled anew
-  });
+  host_.for_blocks(
+      1,
+      [&](std::int64_t first, std::int64_t count, const float* k) {
+        for (std::int64_t i = 0; i < count; ++i)
+          copy_bytes(stream_, device_floats() + (first + i) * m_, k + i * host_.stride(),
+                     static_cast<std::size_t>(m_) * sizeof(float));
+        stream_.synchronize();  // the block is filled anew
+      },
+      limits);
 }
 
 // K = highest - step q, q in 0 .. 65535; the highest goes into alpha.
-void DevicePlan::store_fixed() {
+void DevicePlan::store_fixed(const SolveLimits* limits) {
   float lowest = std::numeric_limits<float>::infinity(), highest = -lowest;
   const auto each_row = [&](const auto& body) {
-    host_.for_blocks(1, [&](std::int64_t first, std::int64_t count, const float* k) {
-      for (std::int64_t i = 0; i < count; ++i) body(first + i, k + i * host_.stride());
-    });
+    host_.for_blocks(
+        1,
+        [&](std::int64_t first, std::int64_t count, const float* k) {
+          for (std::int64_t i = 0; i < count; ++i) body(first + i, k + i * host_.stride());
+        },
+        limits);
   };
   each_row([&](std::int64_t, const float* k) {
     const auto [low, high] = std::minmax_element(k, k + m_);

@@ -16,8 +16,8 @@ class DevicePlan {
   explicit DevicePlan(Stream& stream) : stream_(stream) {}
 
   /// Takes the problem over, at this epsilon; `regime` is not automatic. Resident: points by differences, s = -|x -
-  /// y|^2.
-  void reset(const Problem& problem, double epsilon, SinkhornRegime regime);
+  /// y|^2. Throws SolveStopped where `limits` (null: none) are overdue.
+  void reset(const Problem& problem, double epsilon, SinkhornRegime regime, const SolveLimits* limits = nullptr);
 
   // C_ij = alpha_i + beta_j - K_ij epsilon / log2(e), and K_ij = unit() s_ij with s of kernels/soft_transform.h.
   std::span<const double> alpha() const { return alpha_; }
@@ -36,8 +36,8 @@ class DevicePlan {
   float* device_floats() const { return reinterpret_cast<float*>(exponents_.data()); }
   void upload_points(std::span<const float> source, std::span<const float> target, std::int64_t d);
   void direct_points(const Problem& problem, double epsilon);
-  void store();
-  void store_fixed();
+  void store(const SolveLimits* limits);
+  void store_fixed(const SolveLimits* limits);
 
   Stream& stream_;
   GibbsExponents host_;

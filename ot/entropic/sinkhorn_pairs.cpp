@@ -15,6 +15,7 @@
 #include "ot/costs/cost_rows.h"
 #include "ot/costs/pair_cost.h"
 #include "ot/costs/screened_columns.h"
+#include "ot/costs/widen.h"
 #include "ot/entropic/sinkhorn_state.h"
 #include "ot/entropic/thread_limit.h"
 #include "ot/matching/short_list_assignment.h"
@@ -30,16 +31,21 @@ constexpr std::int64_t kListLength = 24;
 // Auction phases before augmenting paths, from this part of Sinkhorn's epsilon down.
 constexpr double kFirstPhase = 0.5, kPhaseRatio = 0.2;
 constexpr int kPhases = 3;
+constexpr double kRoundingGap = 1e-9;  // what an optimal pairing may be off by the rounding of its potentials
 
-// body(first_row, count, costs [count, m]) over tiles of rows, in parallel.
+// body(first_row, count, costs [count, m]) over tiles of rows, in parallel. Throws SolveStopped where `limits` (or
+// null) are overdue.
 template <class Body>
-void for_tiles(const CostRows& costs, const Body& body) {
+void for_tiles(const CostRows& costs, std::int64_t dimension, const SolveLimits* limits, const Body& body) {
+  SharedLimits shared(limits);
   const std::int64_t n = costs.rows(), m = costs.columns(), tiles = (n + kTile - 1) / kTile;
   cpu::parallel_ranges(tiles, std::max<std::int64_t>(1, cpu::kElementGrain / (kTile * std::max<std::int64_t>(1, m))),
                        [&](std::int64_t begin, std::int64_t end) {
                          HostVector<double> tile(static_cast<std::size_t>(kTile * m));
+                         std::int64_t unchecked = 0;
                          for (std::int64_t i = begin * kTile; i < std::min(n, end * kTile); i += kTile) {
                            const std::int64_t count = std::min(kTile, n - i);
+                           shared.check(count * m * (1 + dimension), unchecked);
                            costs.tile(i, count, tile.data(), m);
                            body(i, count, static_cast<const double*>(tile.data()));
                          }
@@ -52,7 +58,8 @@ void check_length(std::span<const double> g, std::int64_t m) {
 }
 
 SinkhornSolver::State& solved(SinkhornSolver::State& state) {
-  if (!state.solved) throw InputError("no plan: solve() has not been called, or ended in a numerical failure");
+  if (!state.solved && !state.stopped)
+    throw InputError("no plan: solve() has not been called, or ended in a numerical failure");
   return state;
 }
 
@@ -60,20 +67,64 @@ std::string pairs_of_plan(const SinkhornSolver::State& state) {
   return "the pairs of the Sinkhorn plan of " + describe(state.problem);
 }
 
-// With every row unmatched.
+// With every row unmatched, and the scaled problem's potentials.
 Assignment no_pairs(const SinkhornSolver::State& state, const char* algorithm) {
   Assignment result;
   assign_result(result.sigma, state.problem.n(), std::int64_t{-1});
+  assign_result(result.f, state.f);
   assign_result(result.g, state.g);
   result.algorithm = algorithm;
+  if (!state.solved) result.status = SolveStatus::iteration_limit;
   return result;
 }
 
-void finish_pairs(const SinkhornSolver::State& state, bool with_certificate, Assignment& result) {
-  if (with_certificate) {
-    result.f = c_transform(state.problem, result.g);
-    result.certificate = certify(state.problem, result.sigma, result.g);
+std::vector<double> row_minima(const Problem& problem, std::span<const double> g, const SolveLimits* limits) {
+  const std::int64_t n = problem.n(), m = problem.m();
+  std::vector<double> f;
+  assign_result(f, n, 0.0);
+  if (n == 0 || m == 0) return f;
+  CostRows costs;
+  costs.reset(problem, false);
+  for_tiles(costs, problem.dimension(), limits, [&](std::int64_t first, std::int64_t count, const double* tile) {
+    for (std::int64_t r = 0; r < count; ++r) {
+      const double* row = tile + r * m;
+      double least = std::numeric_limits<double>::infinity();
+#pragma omp simd reduction(min : least)
+      for (std::int64_t j = 0; j < m; ++j) {
+        const double reduced = row[j] - g[static_cast<std::size_t>(j)];
+        least = reduced < least ? reduced : least;
+      }
+      f[static_cast<std::size_t>(first + r)] = least;
+    }
+  });
+  return f;
+}
+
+// f of the scaled problem, feasible for result.g.
+void transform(const Problem& problem, const SolveLimits* limits, Assignment& result) {
+  try {
+    assign_result(result.f, row_minima(problem, result.g, limits));
+  } catch (const SolveStopped&) {
+    result.status = SolveStatus::iteration_limit;
   }
+}
+
+// The certificate where it is asked for, and everything in the units of the problem given.
+void finish_pairs(const SinkhornSolver::State& state, bool with_certificate, const SolveLimits* limits,
+                  Assignment& result) {
+  if (with_certificate) {
+    if (limits != nullptr && limits->overdue()) {
+      result.certificate = {.dual_bound = -std::numeric_limits<double>::infinity(),
+                            .gap = std::numeric_limits<double>::infinity()};
+      result.status = SolveStatus::iteration_limit;
+    } else {
+      result.certificate = certify(state.problem, result.sigma, result.g, state.threads);
+    }
+    result.certificate.primal_cost = state.scaled.back(result.certificate.primal_cost);
+    result.certificate.dual_bound = state.scaled.back(result.certificate.dual_bound);
+  }
+  state.scaled.back(result.f);
+  state.scaled.back(result.g);
 }
 
 CostSpread spread_of_costs(const Problem& problem) {
@@ -94,8 +145,10 @@ CostSpread spread_of_costs(const Problem& problem) {
       values[static_cast<std::size_t>(pair)] = pair_cost(problem, i, j);
     }
   });
+  std::erase_if(values, [](double value) { return !std::isfinite(value); });  // forbidden pairs
+  if (values.empty()) return spread;
   double mean = 0, largest = 0;
-  const double part = 1 / static_cast<double>(count);
+  const double part = 1 / static_cast<double>(values.size());
   for (const double value : values) {
     mean += value * part;
     spread.mean_size += std::fabs(value) * part;
@@ -103,7 +156,7 @@ CostSpread spread_of_costs(const Problem& problem) {
   }
   if (largest == 0) return spread;
   const auto median = [&] {
-    const auto middle = values.begin() + count / 2;
+    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
     std::nth_element(values.begin(), middle, values.end());
     return *middle;
   };
@@ -127,128 +180,156 @@ CostSpread cost_spread(const Problem& problem) {
   return naming_memory([&] { return "the spread of " + describe(problem); }, [&] { return spread_of_costs(problem); });
 }
 
-namespace {
-
-std::vector<double> row_minima(const Problem& problem, std::span<const double> g) {
-  const std::int64_t n = problem.n(), m = problem.m();
-  std::vector<double> f;
-  assign_result(f, n, 0.0);
-  if (n == 0 || m == 0) return f;
-  CostRows costs;
-  costs.reset(problem, false);
-  for_tiles(costs, [&](std::int64_t first, std::int64_t count, const double* tile) {
-    for (std::int64_t r = 0; r < count; ++r) {
-      const double* row = tile + r * m;
-      double least = std::numeric_limits<double>::infinity();
-#pragma omp simd reduction(min : least)
-      for (std::int64_t j = 0; j < m; ++j) {
-        const double reduced = row[j] - g[static_cast<std::size_t>(j)];
-        least = reduced < least ? reduced : least;
-      }
-      f[static_cast<std::size_t>(first + r)] = least;
-    }
-  });
-  return f;
-}
-
-}  // namespace
-
 std::vector<double> c_transform(const Problem& problem, std::span<const double> g) {
   check_length(g, problem.m());
   return naming_memory([&] { return "the c-transform of " + describe(problem); },
-                       [&] { return row_minima(problem, g); });
+                       [&] { return row_minima(problem, g, nullptr); });
 }
 
 double transport_dual_bound(const Problem& problem, std::span<const double> g, std::span<const double> source_weights,
-                            std::span<const double> target_weights) {
-  const auto mean = [](std::span<const double> values, std::span<const double> weights, const char* name) {
-    if (!weights.empty() && weights.size() != values.size())
-      throw InputError(fmt::format("{} has {} entries for {} points", name, weights.size(), values.size()));
+                            std::span<const double> target_weights, const SolveLimits* limits) {
+  const auto mean = [](std::span<const double> values, std::span<const double> weights) {
     double sum = 0, mass = 0;
     for (std::size_t i = 0; i < values.size(); ++i) {
       const double weight = weights.empty() ? 1 : weights[i];
+      if (weight == 0) continue;
       sum += weight * values[i];
       mass += weight;
     }
     return mass > 0 ? sum / mass : 0.0;
   };
+  const auto check_weights = [](std::span<const double> weights, std::int64_t count, const char* name) {
+    if (!weights.empty() && weights.size() != static_cast<std::size_t>(count))
+      throw InputError(fmt::format("{} has {} entries for {} points", name, weights.size(), count));
+  };
+  check_length(g, problem.m());
+  check_weights(source_weights, problem.n(), "source_weights");
+  check_weights(target_weights, problem.m(), "target_weights");
   if (problem.n() == 0 || problem.m() == 0) return 0;
-  return mean(c_transform(problem, g), source_weights, "source_weights") + mean(g, target_weights, "target_weights");
+  return naming_memory([&] { return "the c-transform of " + describe(problem); },
+                       [&] {
+                         // A column that takes no mass binds no row: its potential may be as low as one likes.
+                         HostVector<double> binding(g.begin(), g.end());
+                         for (std::size_t j = 0; j < target_weights.size(); ++j)
+                           if (target_weights[j] == 0) binding[j] = -std::numeric_limits<double>::infinity();
+                         try {
+                           return mean(row_minima(problem, binding, limits), source_weights) + mean(g, target_weights);
+                         } catch (const SolveStopped&) {
+                           return std::numeric_limits<double>::quiet_NaN();
+                         }
+                       });
+}
+
+bool SinkhornSolver::has_plan() const {
+  return state_->solved;
 }
 
 bool SinkhornSolver::stored() const {
   return state_->exponents.stored();
 }
 
-Assignment SinkhornSolver::argmax_pairs(bool certify) {
+Assignment SinkhornSolver::argmax_pairs(bool certify, const SolveLimits* limits) {
   const State& state = solved(*state_);
   const ThreadLimit thread_limit(state.threads);
   return naming_memory([&] { return pairs_of_plan(state); },
                        [&] {
                          Assignment result = no_pairs(state, "sinkhorn, argmax");
-                         if (!state.a.empty())
+                         if (!state.a.empty() && state.solved)
                            std::copy(state.argmax.begin(), state.argmax.end(), result.sigma.begin());
-                         finish_pairs(state, certify, result);
+                         if (certify) transform(state.problem, limits, result);
+                         finish_pairs(state, certify, limits, result);
                          return result;
                        });
 }
 
-Assignment SinkhornSolver::sample_pairs(std::uint64_t seed, std::uint64_t step, bool certify) {
+Assignment SinkhornSolver::sample_pairs(std::uint64_t seed, std::uint64_t step, bool certify,
+                                        const SolveLimits* limits) {
   State& state = solved(*state_);
   const ThreadLimit thread_limit(state.threads);
   return naming_memory([&] { return pairs_of_plan(state); },
                        [&] {
                          Assignment result = no_pairs(state, "sinkhorn, sampled");
-                         if (!state.a.empty()) {
+                         if (!state.a.empty() && state.solved) {
                            HostVector<float> uniform(result.sigma.size());
                            for (std::size_t i = 0; i < uniform.size(); ++i)
                              uniform[i] = uniform_of(random_words(seed, kSampleStream, step, i).word[0]);
-                           state.pass.sample(state.exponents, state.ratio, state.u, state.v, uniform, result.sigma);
+                           try {
+                             state.pass.sample(state.exponents, state.ratio, state.u, state.v, uniform, result.sigma,
+                                               limits);
+                           } catch (const SolveStopped&) {
+                             result.status = SolveStatus::iteration_limit;
+                             std::ranges::fill(result.sigma, -1);
+                           }
                          }
-                         finish_pairs(state, certify, result);
+                         if (certify) transform(state.problem, limits, result);
+                         finish_pairs(state, certify, limits, result);
                          return result;
                        });
 }
 
 namespace {
 
+// Mean cost of the lists' matches, NaN where a row has none.
+double mean_cost(const SinkhornSolver::State& state) {
+  const std::span<const std::int32_t> column_of = state.lists.column_of();
+  double sum = 0;
+  for (std::size_t i = 0; i < column_of.size(); ++i) {
+    if (column_of[i] < 0) return std::numeric_limits<double>::quiet_NaN();
+    sum += pair_cost(state.problem, static_cast<std::int64_t>(i), column_of[i]);
+  }
+  return sum / static_cast<double>(column_of.size());
+}
+
+// An auction from the plan's potentials until it is within the gap, or shortest augmenting paths. True where the
+// auction was: then the lists' f is feasible to its epsilon alone.
+bool round_lists(SinkhornSolver::State& state, double max_gap, const SolveLimits& limits, Assignment& result) {
+  ShortListAssignment& assignment = state.lists;
+  // An auction that matches every row within e is within e of the optimal mean. Half of what is wanted is aimed at,
+  // since the cost that the gap is relative to changes from phase to phase; the plan's stands in for it at first.
+  const double first = kFirstPhase * std::min(state.epsilon, state.spread > 0 ? state.spread : state.epsilon);
+  double epsilon = std::max(0.5 * max_gap * std::fabs(state.transport_cost), first);
+  for (int phase = 0; max_gap > 0 && phase < kPhases; ++phase) {
+    assignment.auction(epsilon, limits);
+    const double cost = mean_cost(state), wanted = std::isnan(cost) ? 0 : max_gap * std::fabs(cost);
+    if (epsilon <= wanted) return true;
+    epsilon = std::max(0.5 * wanted, epsilon * kPhaseRatio);
+  }
+  assignment.initialise(limits);
+  if (!assignment.solve(limits)) result.status = SolveStatus::iteration_limit;
+  return false;
+}
+
 Assignment round(SinkhornSolver::State& state, double max_gap, const SolveLimits& limits) {
   Assignment result = no_pairs(state, "sinkhorn, rounded");
   const std::int64_t n = state.problem.n(), m = state.problem.m();
-  if (n == 0) return result;
+  if (n == 0 || !state.solved) return result;
   ShortListAssignment& assignment = state.lists;
   const std::int64_t k = std::min(m, std::max<std::int64_t>(2, kListLength));
   ScreenedColumns screened(state.problem, state.exponents, result.g);
   CostColumns whole;
-  if (state.exponents.stored()) {
-    assignment.reset(n, result.g, screened, k);
-    screened.list_all(assignment, k, state.threads);
-  } else {
+  const auto from_all_costs = [&] {
     whole.reset(state.problem, false, 0, state.threads);
     whole.use(result.g);
     assignment.reset(n, result.g, whole, k);
     whole.list_all(assignment, k);
-  }
-  const auto all_matched = [&] {
-    const auto column_of = assignment.column_of();
-    return std::find(column_of.begin(), column_of.end(), -1) == column_of.end();
   };
-  // An auction that matches every row within e is within e of the optimal mean. Half of what is wanted is aimed at,
-  // since the cost that the gap is relative to changes from phase to phase; the plan's stands in for it at first.
-  double epsilon = std::max(0.5 * max_gap * std::fabs(state.transport_cost), kFirstPhase * state.epsilon);
-  bool within = false;
-  for (int phase = 0; max_gap > 0 && phase < kPhases && !within; ++phase) {
-    assignment.auction(epsilon, limits);
-    double wanted = 0;
-    if (all_matched()) {
-      for (std::int64_t i = 0; i < n; ++i)
-        wanted += pair_cost(state.problem, i, assignment.column_of()[static_cast<std::size_t>(i)]);
-      wanted = max_gap * std::fabs(wanted) / static_cast<double>(n);
-      within = epsilon <= wanted;
-    }
-    epsilon = std::max(0.5 * wanted, epsilon * kPhaseRatio);
+  if (state.exponents.stored() && !state.forbids) {
+    assignment.reset(n, result.g, screened, k);
+    screened.list_all(assignment, k, state.threads);
+  } else {
+    from_all_costs();
   }
-  if (!within) {
+  bool within = round_lists(state, max_gap, limits, result);
+  // Potentials of the size of costs that forbid, or of a plan that is far from its end, leave differences of small
+  // costs to their rounding. Those that grow from 0 do not.
+  const auto lost = [&] {
+    const double size = largest_size(result.g) + largest_size(assignment.f());
+    return !(std::ldexp(size, -52) <= 0.1 * std::max(max_gap, kRoundingGap) * std::fabs(mean_cost(state)));
+  };
+  if (result.status == SolveStatus::converged && lost()) {
+    result.g.assign(result.g.size(), 0.0);
+    from_all_costs();
+    within = false;
     assignment.initialise(limits);
     if (!assignment.solve(limits)) result.status = SolveStatus::iteration_limit;
   }
@@ -256,7 +337,7 @@ Assignment round(SinkhornSolver::State& state, double max_gap, const SolveLimits
   result.sigma.assign(assignment.column_of().begin(), assignment.column_of().end());
   result.seconds = limits.seconds();
   if (within)
-    result.f = c_transform(state.problem, result.g);  // the auction's are feasible to epsilon alone
+    transform(state.problem, &limits, result);
   else
     assign_result(result.f, assignment.f());
   return result;
@@ -278,7 +359,7 @@ Assignment SinkhornSolver::round_to_permutation(double max_gap, const SolveLimit
   if (!(max_gap >= 0)) throw InputError(fmt::format("max_gap is {}: it must not be negative", max_gap));
   Assignment result =
       naming_memory([&] { return pairs_of_plan(state); }, [&] { return round(state, max_gap, limits); });
-  if (certify && n > 0) result.certificate = otnfm::certify(state.problem, result.sigma, result.g);
+  finish_pairs(state, certify && n > 0, &limits, result);
   return result;
 }
 

@@ -92,17 +92,21 @@ void SinkhornPass::round_columns(std::span<const double> v, std::int64_t stride)
 
 // rows(chunk, first, count, E, Row[count]) for groups of up to 4 rows, chunks in parallel.
 template <class Rows>
-void SinkhornPass::for_rows(GibbsExponents& exponents, double ratio, std::span<const double> u, const Rows& rows) {
+void SinkhornPass::for_rows(GibbsExponents& exponents, double ratio, std::span<const double> u,
+                            const SolveLimits* limits, const Rows& rows) {
   const std::int64_t stride = exponents.stride(), n = exponents.rows(), chunk_rows = chunk_rows_of(n);
   const auto scale = static_cast<float>(ratio);
-  exponents.for_blocks(chunk_rows, [&](std::int64_t first, std::int64_t count, const float* k) {
+  SharedLimits shared(limits);
+  const auto block = [&](std::int64_t first, std::int64_t count, const float* k) {
     const std::int64_t first_chunk = first / chunk_rows, chunks = (count + chunk_rows - 1) / chunk_rows;
     const std::int64_t grain = std::max<std::int64_t>(1, kExponentialGrain / (chunk_rows * stride));
     cpu::parallel_ranges(chunks, grain, [&](std::int64_t begin, std::int64_t end) {
       HostVector<float> e(static_cast<std::size_t>(kHeight * stride));
+      std::int64_t unchecked = 0;
       for (std::int64_t chunk = begin; chunk < end; ++chunk)
         for (std::int64_t i = chunk * chunk_rows; i < std::min(count, (chunk + 1) * chunk_rows); i += kHeight) {
           const int height = static_cast<int>(std::min<std::int64_t>(kHeight, count - i));
+          shared.check(height * stride, unchecked);
           float rounded[kHeight];
           double sums[kHeight];
           Row group[kHeight];
@@ -125,16 +129,17 @@ void SinkhornPass::for_rows(GibbsExponents& exponents, double ratio, std::span<c
           rows(first_chunk + chunk, first + i, height, e.data(), group);
         }
     });
-  });
+  };
+  exponents.for_blocks(chunk_rows, block, limits);
 }
 
 void SinkhornPass::run(GibbsExponents& exponents, const Update& update, std::span<double> u, std::span<const double> v,
-                       std::span<double> log_sums) {
+                       std::span<double> log_sums, const SolveLimits* limits) {
   const std::int64_t stride = exponents.stride(), n = exponents.rows(), chunk_rows = chunk_rows_of(n);
   const std::int64_t chunks = (n + chunk_rows - 1) / chunk_rows;
   round_columns(v, stride);
   partial_.assign(static_cast<std::size_t>(chunks * stride), 0.0f);
-  for_rows(exponents, update.ratio, u,
+  for_rows(exponents, update.ratio, u, limits,
            [&](std::int64_t chunk, std::int64_t first, int count, const float* e, const Row* group) {
              float scale[kHeight];
              for (int r = 0; r < count; ++r) {
@@ -166,22 +171,25 @@ void SinkhornPass::run(GibbsExponents& exponents, const Update& update, std::spa
       all_in_range = false;
     }
   });
-  if (!all_in_range) sum_columns_stably(exponents, update.ratio, u, log_sums);
+  if (!all_in_range) sum_columns_stably(exponents, update.ratio, u, log_sums, limits);
 }
 
 // log2 c_j by sums relative to the largest term so far: two exponentials a pair, no bound on the exponents.
 void SinkhornPass::sum_columns_stably(GibbsExponents& exponents, double ratio, std::span<const double> u,
-                                      std::span<double> log_sums) {
+                                      std::span<double> log_sums, const SolveLimits* limits) {
   const std::int64_t stride = exponents.stride(), n = exponents.rows(), chunk_rows = chunk_rows_of(n);
   const std::int64_t chunks = (n + chunk_rows - 1) / chunk_rows;
   constexpr float kLowest = -std::numeric_limits<float>::max();
   partial_.assign(static_cast<std::size_t>(chunks * stride), 0.0f);
   highest_.assign(static_cast<std::size_t>(chunks * stride), kLowest);
   const auto scale = static_cast<float>(ratio);
-  exponents.for_blocks(chunk_rows, [&](std::int64_t first, std::int64_t count, const float* k) {
+  SharedLimits shared(limits);
+  const auto block = [&](std::int64_t first, std::int64_t count, const float* k) {
     cpu::parallel_ranges((count + chunk_rows - 1) / chunk_rows, 1, [&](std::int64_t begin, std::int64_t end) {
+      std::int64_t unchecked = 0;
       for (std::int64_t i = begin * chunk_rows; i < std::min(count, end * chunk_rows); ++i) {
         const auto row = static_cast<std::size_t>(first + i);
+        shared.check(stride, unchecked);
         if (a_[row] == 0) continue;
         float* sums = partial_.data() + (first + i) / chunk_rows * stride;
         float* highest = highest_.data() + (first + i) / chunk_rows * stride;
@@ -197,7 +205,8 @@ void SinkhornPass::sum_columns_stably(GibbsExponents& exponents, double ratio, s
         }
       }
     });
-  });
+  };
+  exponents.for_blocks(chunk_rows, block, limits);
   for (std::size_t j = 0; j < log_sums.size(); ++j) {
     double highest = static_cast<double>(kLowest), sum = 0;
     for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
@@ -211,12 +220,12 @@ void SinkhornPass::sum_columns_stably(GibbsExponents& exponents, double ratio, s
 }
 
 void SinkhornPass::read_plan(GibbsExponents& exponents, double ratio, std::span<const double> u,
-                             std::span<const double> v, const Plan& plan) {
+                             std::span<const double> v, const Plan& plan, const SolveLimits* limits) {
   const std::int64_t stride = exponents.stride(), n = exponents.rows(), chunk_rows = chunk_rows_of(n);
   const std::int64_t chunks = (n + chunk_rows - 1) / chunk_rows;
   round_columns(v, stride);
   partial_.assign(static_cast<std::size_t>(chunks * stride), 0.0f);
-  for_rows(exponents, ratio, u,
+  for_rows(exponents, ratio, u, limits,
            [&](std::int64_t chunk, std::int64_t first, int count, const float* e, const Row* group) {
              for (int r = 0; r < count; ++r) {
                const auto i = static_cast<std::size_t>(first + r);
@@ -251,37 +260,38 @@ void SinkhornPass::read_plan(GibbsExponents& exponents, double ratio, std::span<
 }
 
 void SinkhornPass::sample(GibbsExponents& exponents, double ratio, std::span<const double> u, std::span<const double> v,
-                          std::span<const float> uniform, std::span<std::int64_t> column) {
+                          std::span<const float> uniform, std::span<std::int64_t> column, const SolveLimits* limits) {
   const std::int64_t stride = exponents.stride();
   round_columns(v, stride);
-  for_rows(exponents, ratio, u, [&](std::int64_t, std::int64_t first, int count, const float* e, const Row* group) {
-    for (int r = 0; r < count; ++r) {
-      const auto i = static_cast<std::size_t>(first + r);
-      const float* row = e + r * stride;
-      double left = static_cast<double>(uniform[i]) * group[r].sum;
-      // By vectors to the one that holds the point, then by columns. Rounding may carry it past the end: the
-      // last column with mass it is then.
-      std::int64_t last = 0;
-      for (std::int64_t begin = 0; begin < stride && left >= 0; begin += kFloatLanes) {
-        const float sum = sum_of(load_floats(row + begin) * load_floats(weight_.data() + begin));
-        if (!(sum > 0)) continue;
-        if (left >= sum) {
-          left -= sum;
-          last = begin;
-          continue;
-        }
-        for (std::int64_t j = begin; j < begin + kFloatLanes && left >= 0; ++j) {
-          const float mass = row[j] * weight_[static_cast<std::size_t>(j)];
-          if (!(mass > 0)) continue;
-          last = j;
-          left -= mass;
-        }
-        left = -1;
-      }
-      while (!(row[last] * weight_[static_cast<std::size_t>(last)] > 0) && last + 1 < stride) ++last;
-      column[i] = last;
-    }
-  });
+  for_rows(exponents, ratio, u, limits,
+           [&](std::int64_t, std::int64_t first, int count, const float* e, const Row* group) {
+             for (int r = 0; r < count; ++r) {
+               const auto i = static_cast<std::size_t>(first + r);
+               const float* row = e + r * stride;
+               double left = static_cast<double>(uniform[i]) * group[r].sum;
+               // By vectors to the one that holds the point, then by columns. Rounding may carry it past the end: the
+               // last column with mass it is then.
+               std::int64_t last = 0;
+               for (std::int64_t begin = 0; begin < stride && left >= 0; begin += kFloatLanes) {
+                 const float sum = sum_of(load_floats(row + begin) * load_floats(weight_.data() + begin));
+                 if (!(sum > 0)) continue;
+                 if (left >= sum) {
+                   left -= sum;
+                   last = begin;
+                   continue;
+                 }
+                 for (std::int64_t j = begin; j < begin + kFloatLanes && left >= 0; ++j) {
+                   const float mass = row[j] * weight_[static_cast<std::size_t>(j)];
+                   if (!(mass > 0)) continue;
+                   last = j;
+                   left -= mass;
+                 }
+                 left = -1;
+               }
+               while (!(row[last] * weight_[static_cast<std::size_t>(last)] > 0) && last + 1 < stride) ++last;
+               column[i] = last;
+             }
+           });
 }
 
 }  // namespace otnfm

@@ -32,9 +32,10 @@ class SinkhornPass {
     std::span<const double> offset = {};  ///< [n] alpha in the units of u; read where damping < 1
   };
 
-  /// Updates u [n]; log_sums_[j] = log2 c_j.
+  /// Updates u [n]; log_sums_[j] = log2 c_j. Throws SolveStopped where `limits` (null: none) are overdue, some of u
+  /// then new; read_plan() and sample() likewise.
   void run(GibbsExponents& exponents, const Update& update, std::span<double> u, std::span<const double> v,
-           std::span<double> log_sums);
+           std::span<double> log_sums, const SolveLimits* limits = nullptr);
 
   /// What the plan P_ij = a_i b_j E_ij says at (u, v).
   struct Plan {
@@ -44,20 +45,21 @@ class SinkhornPass {
     std::span<std::int64_t> argmax;   ///< [n] column of the largest P_ij
   };
   void read_plan(GibbsExponents& exponents, double ratio, std::span<const double> u, std::span<const double> v,
-                 const Plan& plan);
+                 const Plan& plan, const SolveLimits* limits = nullptr);
 
   /// For each row a column drawn with probability P_ij / sum_j P_ij by the number uniform[i] in [0, 1).
   void sample(GibbsExponents& exponents, double ratio, std::span<const double> u, std::span<const double> v,
-              std::span<const float> uniform, std::span<std::int64_t> column);
+              std::span<const float> uniform, std::span<std::int64_t> column, const SolveLimits* limits = nullptr);
 
  private:
   static constexpr int kHeight = 4;  // rows at once: the columns' sums are read and written once for all of them
 
   void round_columns(std::span<const double> v, std::int64_t stride);
   void sum_columns_stably(GibbsExponents& exponents, double ratio, std::span<const double> u,
-                          std::span<double> log_sums);
+                          std::span<double> log_sums, const SolveLimits* limits);
   template <class Rows>
-  void for_rows(GibbsExponents& exponents, double ratio, std::span<const double> u, const Rows& rows);
+  void for_rows(GibbsExponents& exponents, double ratio, std::span<const double> u, const SolveLimits* limits,
+                const Rows& rows);
 
   HostVector<double> a_, b_;
   HostVector<float> v_, weight_;         // [stride]: v rounded, and b 2^(v - v rounded); 0 in the padding

@@ -9,6 +9,7 @@
 
 #include "kernels/error.h"
 #include "kernels/host_vector.h"
+#include "ot/costs/pair_cost.h"
 
 namespace otnfm {
 namespace {
@@ -20,6 +21,9 @@ double unit_of(EpsilonUnit unit, const CostSpread& spread) {
   // Constant costs have no deviation, and zero costs no size: any epsilon has the same plan.
   return size > 0 ? size : spread.mean_size > 0 ? spread.mean_size : 1;
 }
+
+constexpr double kLeastMass = 1e-12;  // float32 holds parts of such masses
+constexpr int kSumBits = -22;         // log-sums are right to 2^this
 
 }  // namespace
 
@@ -45,7 +49,7 @@ void check_options(const SinkhornOptions& options, std::int64_t m) {
   }
 }
 
-HostVector<double> marginal_of(std::span<const double> given, std::int64_t count, const char* name) {
+HostVector<double> marginal_of(std::span<const double> given, std::int64_t count, bool free, const char* name) {
   const auto size = static_cast<std::size_t>(count);
   if (given.empty()) return HostVector<double>(size, 1.0 / static_cast<double>(count));
   if (given.size() != size) throw InputError(fmt::format("{} has {} entries for {} points", name, given.size(), count));
@@ -58,17 +62,57 @@ HostVector<double> marginal_of(std::span<const double> given, std::int64_t count
   if (!(sum > 0 && sum < std::numeric_limits<double>::infinity()))
     throw InputError(fmt::format("{} sums to {}; it must be positive and finite", name, sum));
   HostVector<double> weights(given.begin(), given.end());
-  for (double& value : weights) value /= sum;
+  if (!free) {
+    for (double& value : weights) value /= sum;
+  } else if (!(sum >= kLeastMass && sum <= 1 / kLeastMass)) {
+    throw InputError(
+        fmt::format("{} sums to {:.3g}; free marginals have masses from {} to {}: choose another unit of mass", name,
+                    sum, kLeastMass, 1 / kLeastMass));
+  }
   return weights;
 }
 
-bool choose_epsilon(const SinkhornOptions& options, const CostSpread& spread, SinkhornResult& result) {
-  result.epsilon = options.epsilon * unit_of(options.unit, spread);
+void check_allowed(const Problem& problem, std::span<const double> a, std::span<const double> b) {
+  HostVector<char> row_allowed(a.size(), 0), column_allowed(b.size(), 0);
+  for (std::size_t i = 0; i < a.size(); ++i)
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      if (!std::isfinite(pair_cost(problem, static_cast<std::int64_t>(i), static_cast<std::int64_t>(j)))) continue;
+      if (b[j] > 0) row_allowed[i] = 1;
+      if (a[i] > 0) column_allowed[j] = 1;
+    }
+  const auto refuse = [](const char* what, std::size_t index) {
+    throw InputError(
+        fmt::format("{} {} of the costs is infinite wherever there is mass: no plan is allowed", what, index));
+  };
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (a[i] > 0 && !row_allowed[i]) refuse("row", i);
+  for (std::size_t j = 0; j < b.size(); ++j)
+    if (b[j] > 0 && !column_allowed[j]) refuse("column", j);
+}
+
+bool choose_epsilon(const SinkhornOptions& options, const ScaledProblem& scaled, const CostSpread& spread,
+                    SinkhornResult& result) {
+  const double given = options.unit == EpsilonUnit::absolute ? scaled.forth(options.epsilon) : options.epsilon;
+  result.epsilon = given * unit_of(options.unit, spread);
   const double size = std::fabs(spread.median) + spread.median_deviation;  // of the bulk: not of entries that forbid
-  if (std::ldexp(size, -53) <= kFailAbove * result.epsilon && result.epsilon > std::numeric_limits<double>::min())
+  const double all = std::max(spread.mean_size, spread.standard_deviation);
+  const double price = scaled.forth(options.marginal_penalty);
+  const auto too_small = [&](double value) {
+    return !(std::ldexp(size, -53) <= kFailAbove * value && value > std::numeric_limits<double>::min());
+  };
+  if (too_small(result.epsilon)) {
+    result.message = fmt::format("epsilon {:.3g} is below the rounding of double costs of {:.3g}",
+                                 scaled.back(result.epsilon), scaled.back(size));
+  } else if (all > 0 && !(std::ldexp(result.epsilon, kSumBits) <= kFailAbove * all)) {
+    result.message = fmt::format("epsilon {:.3g} is too large beside costs of {:.3g}: float32 sums lose them",
+                                 scaled.back(result.epsilon), scaled.back(all));
+  } else if (too_small(price)) {
+    result.message = fmt::format("marginal_penalty {:.3g} is below the rounding of double costs of {:.3g}",
+                                 options.marginal_penalty, scaled.back(size));
+  } else {
     return true;
+  }
   result.status = SolveStatus::numerical_failure;
-  result.message = fmt::format("epsilon {:.3g} is below the rounding of double costs of {:.3g}", result.epsilon, size);
   return false;
 }
 
@@ -108,21 +152,43 @@ void fail_by_rounding(double epsilon, SinkhornResult& result) {
 void report_plan(const PlanSums& sums, double marginal_penalty, SinkhornResult& result) {
   const double rho = marginal_penalty;
   const auto dual = [&](double potential) { return std::isinf(rho) ? potential : -rho * std::expm1(-potential / rho); };
-  double cost = 0, objective = 0;
+  double cost = 0, objective = 0, all_a = 0, all_b = 0;
   result.mass = result.row_error = result.column_error = 0;
   for (std::size_t i = 0; i < sums.a.size(); ++i) {
     cost += sums.alpha[i] * sums.row_sums[i] - sums.row_exponents[i] * sums.unit;
-    objective += sums.a[i] * dual(result.f[i]);
+    all_a += sums.a[i];
+    if (sums.a[i] > 0) objective += sums.a[i] * dual(result.f[i]);
     result.mass += sums.row_sums[i];
     result.row_error += std::fabs(sums.row_sums[i] - sums.a[i]);
   }
   for (std::size_t j = 0; j < sums.b.size(); ++j) {
     cost += sums.beta[j] * sums.column_sums[j];
-    objective += sums.b[j] * dual(result.g[j]);
+    all_b += sums.b[j];
+    if (sums.b[j] > 0) objective += sums.b[j] * dual(result.g[j]);
     result.column_error += std::fabs(sums.column_sums[j] - sums.b[j]);
   }
   result.transport_cost = cost;
-  result.entropic_cost = objective - result.epsilon * (result.mass - 1);
+  result.entropic_cost = objective - result.epsilon * (result.mass - all_a * all_b);
+  if (std::isfinite(result.transport_cost) && std::isfinite(result.entropic_cost)) return;
+  result.status = SolveStatus::numerical_failure;
+  result.message = fmt::format("the plan costs {:.3g}, with its entropy {:.3g}, at epsilon {:.3g}",
+                               result.transport_cost, result.entropic_cost, result.epsilon);
+}
+
+void report_no_plan(const SolveLimits& limits, SinkhornResult& result) {
+  result.transport_cost = result.entropic_cost = result.mass = result.row_error = result.column_error =
+      result.rounding = std::numeric_limits<double>::quiet_NaN();
+  result.seconds = limits.seconds();
+  if (result.status == SolveStatus::numerical_failure) return;
+  result.status = SolveStatus::iteration_limit;
+  result.message =
+      fmt::format("stopped after {} iterations, {:.3g} s, before there was a plan", result.iterations, result.seconds);
+}
+
+void scale_back(const ScaledProblem& scaled, SinkhornResult& result) {
+  scaled.back(result.f);
+  scaled.back(result.g);
+  for (double* value : {&result.epsilon, &result.transport_cost, &result.entropic_cost}) *value = scaled.back(*value);
 }
 
 }  // namespace otnfm

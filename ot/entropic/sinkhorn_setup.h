@@ -8,7 +8,9 @@
 
 #include "kernels/host_vector.h"
 #include "ot/costs/gibbs_exponents.h"
+#include "ot/costs/scaled_problem.h"
 #include "ot/sinkhorn.h"
+#include "ot/solve_limits.h"
 
 namespace otnfm {
 
@@ -21,12 +23,18 @@ inline constexpr double kFailAbove = 0.05;  // rounding of an exponent at which 
 /// Throws InputError for an option out of range.
 void check_options(const SinkhornOptions& options, std::int64_t m);
 
-/// The weights given, scaled to sum 1; uniform where none are. Throws InputError where they are not usable.
-HostVector<double> marginal_of(std::span<const double> given, std::int64_t count, const char* name);
+/// The weights given, scaled to sum 1 unless they are `free` to be any mass; uniform of sum 1 where none are given.
+/// Throws InputError where they are not usable.
+HostVector<double> marginal_of(std::span<const double> given, std::int64_t count, bool free, const char* name);
 
-/// Sets result.epsilon. False, with the status and message of a numerical failure, where it is below the rounding of
-/// the costs themselves.
-bool choose_epsilon(const SinkhornOptions& options, const CostSpread& spread, SinkhornResult& result);
+/// Throws InputError that names a row or column of positive mass whose every pair of positive mass is forbidden.
+void check_allowed(const Problem& problem, std::span<const double> a, std::span<const double> b);
+
+/// Sets result.epsilon, in the units of the problem, from one in those of `scaled`. False, with the status and message
+/// of a numerical failure, where it or the marginals' price is below the rounding of the costs themselves, or the costs
+/// below that of float32 exponents beside it.
+bool choose_epsilon(const SinkhornOptions& options, const ScaledProblem& scaled, const CostSpread& spread,
+                    SinkhornResult& result);
 
 /// Where annealing starts: at the spread of the bulk of the costs, since huge entries that stand for forbidden pairs
 /// would carry potentials of their size into it.
@@ -48,7 +56,14 @@ struct PlanSums {
   double unit;
 };
 
-/// Costs, mass and marginal errors, from the sums and result.f, result.g, result.epsilon.
+/// Costs, mass and marginal errors, from the sums and result.f, result.g, result.epsilon. A numerical failure where
+/// they are no numbers.
 void report_plan(const PlanSums& sums, double marginal_penalty, SinkhornResult& result);
+
+/// A result without a plan: its figures are NaN, and its status says that a limit ended it.
+void report_no_plan(const SolveLimits& limits, SinkhornResult& result);
+
+/// The result's potentials, costs and epsilon, of scaled.problem(), in the units of the problem given.
+void scale_back(const ScaledProblem& scaled, SinkhornResult& result);
 
 }  // namespace otnfm

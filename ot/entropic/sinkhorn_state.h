@@ -5,6 +5,7 @@
 
 #include "kernels/host_vector.h"
 #include "ot/costs/gibbs_exponents.h"
+#include "ot/costs/scaled_problem.h"
 #include "ot/entropic/sinkhorn_pass.h"
 #include "ot/matching/short_list_assignment.h"
 #include "ot/sinkhorn.h"
@@ -12,19 +13,23 @@
 namespace otnfm {
 
 struct SinkhornSolver::State {
-  Problem problem;
+  ScaledProblem scaled;  // of which the numbers below are, and
+  Problem problem;       // scaled.problem()
   GibbsExponents exponents;
   SinkhornPass pass;
   ShortListAssignment lists;               // of a rounding; kept for its memory
-  HostVector<double> a, b;                 // marginals, sum 1
+  HostVector<double> a, b;                 // marginals; sum 1 but where they are free
   HostVector<double> f, g;                 // in the units of the cost
   HostVector<double> u, v;                 // the same as exponents, relative to alpha and beta
   double ratio = 1;                        // of the last epsilon to that of u and v
-  double epsilon = 0, transport_cost = 0;  // of the last solve
+  double epsilon = 0, transport_cost = 0;  // of the last solve, and
+  double spread = 0;                       // of the bulk of its costs
   HostVector<std::int64_t> argmax;
-  int threads = 0;  // of the last solve
-  bool solved = false;
-  bool uniform = true;  // balanced, without weights
+  int threads = 0;       // of the last solve
+  bool solved = false;   // there is a plan
+  bool stopped = false;  // there is none because of a limit
+  bool uniform = true;   // balanced, without weights
+  bool forbids = false;  // some costs are infinite
 };
 
 }  // namespace otnfm

@@ -142,11 +142,13 @@ TEST(Sinkhorn, EqualsDoubleReference) {
 
 TEST(Sinkhorn, UnbalancedEqualsDoubleReference) {
   Random random(std::random_device{}());
-  for (const double rho : {0.1, 1.0, 100.0}) {
+  for (const auto& [rho, source_mass, target_mass] : {std::tuple{0.1, 1.0, 1.0}, {1.0, 1.0, 2.0}, {100.0, 0.3, 5.0}}) {
     SCOPED_TRACE(rho);
     const Matrix<double> x = gaussian<double>(random, 23, 2), y = gaussian<double>(random, 37, 2, 1, 0.5);
     const Matrix<double> c = cost_matrix(x, y, Cost::squared_euclidean);
-    const std::vector<double> a = random_weights(random, 23), b = random_weights(random, 37);
+    std::vector<double> a = random_weights(random, 23), b = random_weights(random, 37);
+    for (double& mass : a) mass *= source_mass;
+    for (double& mass : b) mass *= target_mass;
     const SinkhornResult result =
         solve_sinkhorn(Problem::from_points(x.view(), y.view()), {.epsilon = 0.3,
                                                                   .unit = EpsilonUnit::absolute,
@@ -302,7 +304,9 @@ TEST(Sinkhorn, EmptyInvalidAndCapped) {
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     x(7, 1) = bad;
     EXPECT_THROW(solve_sinkhorn(problem), InputError);
-    EXPECT_THROW(solve_sinkhorn(Problem::from_matrix(x.view())), InputError);
+    if (std::isnan(bad)) {
+      EXPECT_THROW(solve_sinkhorn(Problem::from_matrix(x.view())), InputError);
+    }
   }
 }
 

@@ -1,0 +1,46 @@
+// Costs of any size. The solvers' arithmetic, of which parts are float32, holds costs from 2^-100 to 2^100; a problem
+// whose largest cost lies outside is solved in a copy whose entries are multiplied by a power of two, which rounds
+// nothing (but entries 2^-900 and less of the largest), and its answer is multiplied back.
+#pragma once
+
+#include <cmath>
+#include <span>
+#include <string>
+
+#include "kernels/host_vector.h"
+#include "ot/cost.h"
+
+namespace otnfm {
+
+/// A bound on the size of a problem's finite costs, never above 4 d times the largest of them, and what it comes from.
+struct CostSize {
+  int exponent = 0;     ///< every |C_ij| < 2^exponent
+  bool zero = true;     ///< all costs are 0, or there are none; `exponent` says nothing
+  std::string largest;  ///< of the entry of the largest size: "source holds 1e+200 at [3, 1]"
+};
+CostSize cost_size(const Problem& problem);
+
+class ScaledProblem {
+ public:
+  /// Takes the problem over: itself where its costs are of a middling size, else a float64 copy. Throws InputError that
+  /// names the largest entry where a cost, or a potential of four times its size, would exceed double. Entries that
+  /// are not finite are left alone.
+  void reset(const Problem& problem);
+
+  /// The views of it stay valid until the next reset(), and while the problem given does.
+  const Problem& problem() const { return problem_; }
+  bool scaled() const { return exponent_ != 0; }
+
+  /// A cost or a potential of problem(), in the units of the problem given: times a power of two.
+  double back(double value) const { return scaled() ? std::ldexp(value, exponent_) : value; }
+  void back(std::span<double> values) const;
+  /// The other way.
+  double forth(double value) const { return scaled() ? std::ldexp(value, -exponent_) : value; }
+
+ private:
+  Problem problem_;
+  int exponent_ = 0;
+  HostVector<double> first_, second_;
+};
+
+}  // namespace otnfm
