@@ -4,18 +4,16 @@
 
 namespace otnfm {
 
-void CommonFlags::add_device(CLI::App& command) {
-  command.add_option("--device", device, "auto, cpu or cuda")
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
-      ->capture_default_str();
+void CommonFlags::add_device(Command& command) {
+  command.option("--device", device, "where it runs").one_of({"auto", "cpu", "cuda"});
 }
 
-void CommonFlags::add_seed(CLI::App& command) {
-  command.add_option("--seed", seed, "seed of every random number")->capture_default_str();
+void CommonFlags::add_seed(Command& command) {
+  command.option("--seed", seed, "seed of every random number");
 }
 
-void CommonFlags::add_json(CLI::App& command) {
-  command.add_flag("--json", json, "print one JSON object on stdout and nothing else there");
+void CommonFlags::add_json(Command& command) {
+  command.flag("--json", json, "print one JSON object on stdout and nothing else there");
 }
 
 Device CommonFlags::chosen_device() const {

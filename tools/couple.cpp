@@ -180,64 +180,54 @@ void couple(const CoupleFlags& flags) {
 
 }  // namespace
 
-void add_couple(CLI::App& program) {
-  CLI::App* command = program.add_subcommand(
-      "couple", "Pair two point clouds by optimal transport, with a proof of how good the pairing is");
+void add_couple(CommandLine& program) {
+  Command command =
+      program.add("couple", "Pair two point clouds by optimal transport, with a proof of how good the pairing is");
   auto flags = std::make_shared<CoupleFlags>();
   ProblemFlags& problem = flags->problem;
-  command->add_option("--source", problem.source, "points A.npy [n, d]");
-  command->add_option("--target", problem.target, "points B.npy [m, d]");
-  command->add_option("--cost", problem.cost, "cost matrix C.npy [n, m]");
-  command->add_option("--lap", problem.lap, "cost matrix as OR-Library text");
-  command->add_flag("--batch", problem.batch, "the files are stacks of problems, [B, n, d] or [B, n, m]");
-  command->add_option("--cost-function", problem.cost_function, "of points")
-      ->check(CLI::IsMember({"squared-euclidean", "euclidean", "negative-dot"}))
-      ->capture_default_str();
-  command->add_option("--source-weights", problem.source_weights, "W.npy [n], scaled to sum 1 (sinkhorn)");
-  command->add_option("--target-weights", problem.target_weights, "W.npy [m]");
+  command.option("--source", problem.source, "points A.npy [n, d]");
+  command.option("--target", problem.target, "points B.npy [m, d]");
+  command.option("--cost", problem.cost, "cost matrix C.npy [n, m]");
+  command.option("--lap", problem.lap, "cost matrix as OR-Library text");
+  command.flag("--batch", problem.batch, "the files are stacks of problems, [B, n, d] or [B, n, m]");
+  command.option("--cost-function", problem.cost_function, "of points")
+      .one_of({"squared-euclidean", "euclidean", "negative-dot"});
+  command.option("--source-weights", problem.source_weights, "W.npy [n], scaled to sum 1 (sinkhorn)");
+  command.option("--target-weights", problem.target_weights, "W.npy [m]");
 
   SolveFlags& solve = flags->solve;
-  command->add_option("--solver", solve.solver, "who pairs")
-      ->check(CLI::IsMember(solver_names()))
-      ->capture_default_str();
+  command.option("--solver", solve.solver, "who pairs").one_of(solver_names());
+  command.option("--regime", solve.regime,
+                 "what the solver's planner would choose: for exact dense, screened or multilevel; for sinkhorn "
+                 "streaming, stored, stored_16 or resident");
+  command.option("--max-gap", solve.max_gap, "stop at this relative gap (auction 1e-6, sinkhorn's permutation 1e-3)")
+      .at_least(0);
+  command.option("--max-seconds", solve.max_seconds, "stop then, with what there is").at_least(0);
+  command.option("--max-iterations", solve.max_iterations, "augmenting paths, bids or sweeps").at_least(0);
+  command.option("--epsilon", solve.epsilon, "of sinkhorn (0.05)").positive();
   command
-      ->add_option("--regime", solve.regime,
-                   "what the solver's planner would choose: for exact dense, screened or multilevel; for sinkhorn "
-                   "streaming, stored, stored_16 or resident")
-      ->capture_default_str();
+      .option("--epsilon-unit", solve.epsilon_unit,
+              "what epsilon is a multiple of: the costs' standard deviation, their mean, or nothing")
+      .one_of({"deviation", "mean", "absolute"});
+  command.option("--tolerance", solve.tolerance, "of sinkhorn's marginals, L1 (1e-3)").positive();
   command
-      ->add_option("--max-gap", solve.max_gap, "stop at this relative gap (auction 1e-6, sinkhorn's permutation 1e-3)")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--max-seconds", solve.max_seconds, "stop then, with what there is")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--max-iterations", solve.max_iterations, "augmenting paths, bids or sweeps")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--epsilon", solve.epsilon, "of sinkhorn (0.05)")->check(CLI::PositiveNumber);
+      .option("--marginal-penalty", solve.marginal_penalty, "unbalanced sinkhorn: the price of KL from the marginals")
+      .positive();
   command
-      ->add_option("--epsilon-unit", solve.epsilon_unit,
-                   "what epsilon is a multiple of: the costs' standard deviation, their mean, or nothing")
-      ->check(CLI::IsMember({"deviation", "mean", "absolute"}))
-      ->capture_default_str();
-  command->add_option("--tolerance", solve.tolerance, "of sinkhorn's marginals, L1 (1e-3)")->check(CLI::PositiveNumber);
-  command
-      ->add_option("--marginal-penalty", solve.marginal_penalty,
-                   "unbalanced sinkhorn: the price of KL from the marginals")
-      ->check(CLI::PositiveNumber);
-  command
-      ->add_option("--pairs", solve.pairs,
-                   "from sinkhorn's plan: permutation, argmax (a row's largest) or sampled (by --seed)")
-      ->check(CLI::IsMember({"permutation", "argmax", "sampled"}));
-  command->add_option("--warm-start", solve.warm_start,
-                      "G.npy [m] float64: column potentials of an earlier --potentials-out");
-  command->add_option("--threads", solve.threads, "0: all")->check(CLI::NonNegativeNumber)->capture_default_str();
+      .option("--pairs", solve.pairs,
+              "from sinkhorn's plan: permutation, argmax (a row's largest) or sampled (by --seed)")
+      .one_of({"permutation", "argmax", "sampled"});
+  command.option("--warm-start", solve.warm_start,
+                 "G.npy [m] float64: column potentials of an earlier --potentials-out");
+  command.option("--threads", solve.threads, "0: all").at_least(0);
 
-  command->add_option("--out", flags->out, "SIGMA.npy [n] int64: the column of each row, -1 where it is unmatched");
-  command->add_option("--potentials-out", flags->potentials_out, "G.npy [m] float64");
-  command->add_option("--plan-out", flags->plan_out, "PLAN.npy [n, m] float32, for small problems");
-  flags->common.add_device(*command);
-  flags->common.add_seed(*command);
-  flags->common.add_json(*command);
-  command->callback([flags] { couple(*flags); });
+  command.option("--out", flags->out, "SIGMA.npy [n] int64: the column of each row, -1 where it is unmatched");
+  command.option("--potentials-out", flags->potentials_out, "G.npy [m] float64");
+  command.option("--plan-out", flags->plan_out, "PLAN.npy [n, m] float32, for small problems");
+  flags->common.add_device(command);
+  flags->common.add_seed(command);
+  flags->common.add_json(command);
+  command.run([flags] { couple(*flags); });
 }
 
 }  // namespace otnfm

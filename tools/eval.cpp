@@ -82,23 +82,21 @@ void eval(const EvalFlags& flags) {
 
 }  // namespace
 
-void add_eval(CLI::App& program) {
-  CLI::App* command = program.add_subcommand("eval", "Compare a model's samples with the data");
+void add_eval(CommandLine& program) {
+  Command command = program.add("eval", "Compare a model's samples with the data");
   auto flags = std::make_shared<EvalFlags>();
-  command->add_option("MODEL", flags->model, "model.safetensors")->required();
-  command->add_option("--data", flags->data, "what to compare with; the model's own data unless told");
-  command->add_option("-n", flags->options.samples, "samples a draw")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--repeats", flags->options.repeats, "draws")->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--neighbours", flags->neighbours,
-                      "FILE.png: samples of an image model, each above its nearest training image");
-  command->add_flag("--log-likelihood", flags->log_likelihood,
-                    "the mean log-likelihood of the data: for a family with an inverse and a Gaussian source");
-  flags->common.add_device(*command);
-  flags->common.add_seed(*command);
-  flags->common.add_json(*command);
-  command->callback([flags] { eval(*flags); });
+  command.option("MODEL", flags->model, "model.safetensors").required();
+  command.option("--data", flags->data, "what to compare with; the model's own data unless told");
+  command.option("-n", flags->options.samples, "samples a draw").positive();
+  command.option("--repeats", flags->options.repeats, "draws").positive();
+  command.option("--neighbours", flags->neighbours,
+                 "FILE.png: samples of an image model, each above its nearest training image");
+  command.flag("--log-likelihood", flags->log_likelihood,
+               "the mean log-likelihood of the data: for a family with an inverse and a Gaussian source");
+  flags->common.add_device(command);
+  flags->common.add_seed(command);
+  flags->common.add_json(command);
+  command.run([flags] { eval(*flags); });
 }
 
 }  // namespace otnfm

@@ -62,12 +62,12 @@ void info(const InfoFlags& flags) {
 
 }  // namespace
 
-void add_info(CLI::App& program) {
-  CLI::App* command = program.add_subcommand("info", "Say what this build and machine are, or what a model file holds");
+void add_info(CommandLine& program) {
+  Command command = program.add("info", "Say what this build and machine are, or what a model file holds");
   auto flags = std::make_shared<InfoFlags>();
-  command->add_option("MODEL", flags->model, "model.safetensors");
-  flags->common.add_json(*command);
-  command->callback([flags] { info(*flags); });
+  command.option("MODEL", flags->model, "model.safetensors");
+  flags->common.add_json(command);
+  command.run([flags] { info(*flags); });
 }
 
 }  // namespace otnfm

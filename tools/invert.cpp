@@ -105,19 +105,19 @@ void invert(const InvertFlags& flags) {
 
 }  // namespace
 
-void add_invert(CLI::App& program) {
-  CLI::App* command = program.add_subcommand("invert", "Map data back to noise");
+void add_invert(CommandLine& program) {
+  Command command = program.add("invert", "Map data back to noise");
   auto flags = std::make_shared<InvertFlags>();
-  command->add_option("MODEL", flags->model, "model.safetensors")->required();
-  command->add_option("--data", flags->data,
-                      "what to map back, its first rows (of the test set, where there is one); the model's own data "
-                      "unless told");
-  command->add_option("-n", flags->n, "rows at most")->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--out", flags->out, "FILE.npy: the noise, [n, d]")->required();
-  flags->common.add_device(*command);
-  flags->common.add_seed(*command);
-  flags->common.add_json(*command);
-  command->callback([flags] { invert(*flags); });
+  command.option("MODEL", flags->model, "model.safetensors").required();
+  command.option("--data", flags->data,
+                 "what to map back, its first rows (of the test set, where there is one); the model's own data "
+                 "unless told");
+  command.option("-n", flags->n, "rows at most").positive();
+  command.option("--out", flags->out, "FILE.npy: the noise, [n, d]").required();
+  flags->common.add_device(command);
+  flags->common.add_seed(command);
+  flags->common.add_json(command);
+  command.run([flags] { invert(*flags); });
 }
 
 }  // namespace otnfm

@@ -8,25 +8,9 @@
 #include "tools/command.h"
 #include "tools/out_of_memory.h"
 
-namespace {
-
-/// CLI11 would only say that a command is missing.
-void require_command(CLI::App& program, const std::string& name) {
-  std::string known;
-  for (const CLI::App* command : program.get_subcommands([](CLI::App*) { return true; })) {
-    if (command->get_name() == name) return;
-    known += (known.empty() ? "" : ", ") + command->get_name();
-  }
-  throw otnfm::InputError("unknown command '" + name + "': there are " + known);
-}
-
-}  // namespace
-
 int main(int argc, char** argv) {
-  CLI::App program("One-step generative models: a neural flow trained on pairs from optimal transport.", "otnfm");
-  program.require_subcommand(1);
-  program.failure_message(
-      [](const CLI::App*, const CLI::Error& error) { return std::string("otnfm: error: ") + error.what() + "\n"; });
+  otnfm::CommandLine program("otnfm",
+                             "One-step generative models: a neural flow trained on pairs from optimal transport.");
   otnfm::add_train(program);
   otnfm::add_sample(program);
   otnfm::add_eval(program);
@@ -35,12 +19,8 @@ int main(int argc, char** argv) {
   otnfm::add_map(program);
   otnfm::add_info(program);
   try {
-    if (argc > 1 && argv[1][0] != '-') require_command(program, argv[1]);
     if (argc > 1) otnfm::memory_is_for(std::string("otnfm ") + argv[1]);
-    program.parse(argc, argv);
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    return program.exit(error) == 0 ? 0 : 2;  // --help is not a failure
+    return program.parse(argc, argv);
   } catch (const otnfm::InputError& error) {
     std::fprintf(stderr, "otnfm: error: %s\n", error.what());
     return 2;

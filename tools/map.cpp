@@ -149,19 +149,17 @@ void map(const MapFlags& flags) {
 
 }  // namespace
 
-void add_map(CLI::App& program) {
-  CLI::App* command = program.add_subcommand("map", "Look at a model's map: its picture in 2-D, its Jacobian in any");
+void add_map(CommandLine& program) {
+  Command command = program.add("map", "Look at a model's map: its picture in 2-D, its Jacobian in any");
   auto flags = std::make_shared<MapFlags>();
-  command->add_option("MODEL", flags->model, "model.safetensors")->required();
-  command->add_option("--out", flags->out, "FILE.png: displacement, deformed grid and log|det J| of a 2-D model");
-  command->add_option("--time", flags->time, "t of F(t, x)")->check(CLI::Range(0.0, 1.0))->capture_default_str();
-  command->add_option("--points", flags->points, "samples of the source where the Jacobian is looked at")
-      ->check(CLI::Range(1, 100000))
-      ->capture_default_str();
-  flags->common.add_device(*command);
-  flags->common.add_seed(*command);
-  flags->common.add_json(*command);
-  command->callback([flags] { map(*flags); });
+  command.option("MODEL", flags->model, "model.safetensors").required();
+  command.option("--out", flags->out, "FILE.png: displacement, deformed grid and log|det J| of a 2-D model");
+  command.option("--time", flags->time, "t of F(t, x)").between(0.0, 1.0);
+  command.option("--points", flags->points, "samples of the source where the Jacobian is looked at").between(1, 100000);
+  flags->common.add_device(command);
+  flags->common.add_seed(command);
+  flags->common.add_json(command);
+  command.run([flags] { map(*flags); });
 }
 
 }  // namespace otnfm

@@ -93,18 +93,18 @@ void sample(const SampleFlags& flags) {
 
 }  // namespace
 
-void add_sample(CLI::App& program) {
-  CLI::App* command = program.add_subcommand("sample", "Draw samples from a model");
+void add_sample(CommandLine& program) {
+  Command command = program.add("sample", "Draw samples from a model");
   auto flags = std::make_shared<SampleFlags>();
-  command->add_option("MODEL", flags->model, "model.safetensors")->required();
-  command->add_option("-n", flags->n, "how many")->required()->check(CLI::NonNegativeNumber);
-  command->add_option("--out", flags->out, "FILE.npy ([n, d]) or FILE.png")->required();
-  command->add_option("--trajectory", flags->trajectory,
-                      "K: the samples at K times on their way, [K, n, d] in FILE.npy, and the paths in FILE.png");
-  flags->common.add_device(*command);
-  flags->common.add_seed(*command);
-  flags->common.add_json(*command);
-  command->callback([flags] { sample(*flags); });
+  command.option("MODEL", flags->model, "model.safetensors").required();
+  command.option("-n", flags->n, "how many").required().at_least(0);
+  command.option("--out", flags->out, "FILE.npy ([n, d]) or FILE.png").required();
+  command.option("--trajectory", flags->trajectory,
+                 "K: the samples at K times on their way, [K, n, d] in FILE.npy, and the paths in FILE.png");
+  flags->common.add_device(command);
+  flags->common.add_seed(command);
+  flags->common.add_json(command);
+  command.run([flags] { sample(*flags); });
 }
 
 }  // namespace otnfm

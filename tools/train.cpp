@@ -206,59 +206,50 @@ std::string about(const char* what, const Table& table) {
 
 }  // namespace
 
-void add_train(CLI::App& program) {
-  CLI::App* command = program.add_subcommand("train", "Train a one-step generator into a folder");
+void add_train(CommandLine& program) {
+  Command command = program.add("train", "Train a one-step generator into a folder");
   auto flags = std::make_shared<TrainFlags>();
-  command->add_option("--data", flags->data, "what to learn: " + dataset_names());
-  command->add_option("--out", flags->out,
-                      "folder for model.safetensors, metrics.jsonl, samples.png and state.safetensors");
-  command->add_option(
+  command.option("--data", flags->data, "what to learn: " + dataset_names());
+  command.option("--out", flags->out, "folder for model.safetensors, metrics.jsonl, samples.png and state.safetensors");
+  command.option(
       "--source", flags->source,
       "what noise is: gaussian, gaussian-fit (the data's mean and covariance; default for images) or a data set");
-  command->add_option("--coupling", flags->coupling, about("how noise and data are paired:", couplings()));
-  command->add_option("--solver", flags->solver, about("of a minibatch coupling:", batch_solvers()));
-  command->add_option(
+  command.option("--coupling", flags->coupling, about("how noise and data are paired:", couplings()));
+  command.option("--solver", flags->solver, about("of a minibatch coupling:", batch_solvers()));
+  command.option(
       "--flow", flags->flow,
       about("the family of the map, and its keys: NAME[,key=value...], as resnet,blocks=6 (blocks, width, depth, "
             "activation, time_function, fourier_terms; coefficient of resnet-invertible and gru; mask, "
             "mask_seed, log_scale_bound of coupling; bins, box of coupling-spline; alpha, box of gru):",
             flow_families()));
-  command->add_option("--objective", flags->objective, about("what is minimised:", objectives()));
-  command->add_option("--time-weighting", flags->time_weighting,
-                      about("which times are learnt, and how much each counts:", time_weightings()));
-  command->add_option("--steps", flags->steps, "training steps");
-  command->add_option("--batch", flags->batch, "pairs a step");
-  command->add_option("--bank", flags->bank,
-                      "pairs of a global coupling; data of an online or semidiscrete one where the data are endless");
-  command->add_option(
-      "--caches", flags->caches,
-      "noises that an online coupling keeps for each datum (1): more are learnt by heart less easily, but "
-      "the pairing takes longer to settle");
-  command->add_option(
-      "--axes", flags->axes,
-      "principal axes of the data that a semidiscrete coupling's cost is taken on (images: 64); 0: all");
-  command->add_option("--lr", flags->lr, "learning rate after the warm-up");
-  command->add_option("--precision", flags->precision, "of matrix products: fp32, tf32 or bf16");
-  command->add_option("--config", flags->config,
-                      "JSON file with any of the keys that model.safetensors keeps under \"training\"; flags win");
-  command->add_flag("--resume", flags->resume, "go on from state.safetensors in --out");
-  command->add_option("--log-every", flags->log_every, "steps between lines of metrics.jsonl")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command
-      ->add_option("--checkpoint-every", flags->checkpoint_every, "steps between saved states; 0: about once a minute")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command->add_option("--max-seconds", flags->max_seconds, "stop training then, as if interrupted; 0: no limit")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command->add_flag("--debug-memory", flags->debug_memory, "give every tensor an allocation of its own");
-  command->add_flag("--check-finite", flags->check_finite,
-                    "search every op's output for NaN and infinity, and name the op (slow)");
-  command->add_option("--seed", flags->seed, "seed of every random number (0)");
-  flags->common.add_device(*command);
-  flags->common.add_json(*command);
-  command->callback([flags] { train(*flags); });
+  command.option("--objective", flags->objective, about("what is minimised:", objectives()));
+  command.option("--time-weighting", flags->time_weighting,
+                 about("which times are learnt, and how much each counts:", time_weightings()));
+  command.option("--steps", flags->steps, "training steps");
+  command.option("--batch", flags->batch, "pairs a step");
+  command.option("--bank", flags->bank,
+                 "pairs of a global coupling; data of an online or semidiscrete one where the data are endless");
+  command.option("--caches", flags->caches,
+                 "noises that an online coupling keeps for each datum (1): more are learnt by heart less easily, but "
+                 "the pairing takes longer to settle");
+  command.option("--axes", flags->axes,
+                 "principal axes of the data that a semidiscrete coupling's cost is taken on (images: 64); 0: all");
+  command.option("--lr", flags->lr, "learning rate after the warm-up");
+  command.option("--precision", flags->precision, "of matrix products: fp32, tf32 or bf16");
+  command.option("--config", flags->config,
+                 "JSON file with any of the keys that model.safetensors keeps under \"training\"; flags win");
+  command.flag("--resume", flags->resume, "go on from state.safetensors in --out");
+  command.option("--log-every", flags->log_every, "steps between lines of metrics.jsonl").positive();
+  command.option("--checkpoint-every", flags->checkpoint_every, "steps between saved states; 0: about once a minute")
+      .at_least(0);
+  command.option("--max-seconds", flags->max_seconds, "stop training then, as if interrupted; 0: no limit").at_least(0);
+  command.flag("--debug-memory", flags->debug_memory, "give every tensor an allocation of its own");
+  command.flag("--check-finite", flags->check_finite,
+               "search every op's output for NaN and infinity, and name the op (slow)");
+  command.option("--seed", flags->seed, "seed of every random number (0)");
+  flags->common.add_device(command);
+  flags->common.add_json(command);
+  command.run([flags] { train(*flags); });
 }
 
 }  // namespace otnfm

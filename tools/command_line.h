@@ -1,0 +1,72 @@
+// The command line of the program, over CLI11, whose headers only command_line.cpp includes: they take longer to
+// compile than any command. Numbers are read here, so that every option refuses what is no number of its kind in the
+// same words.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace otnfm {
+
+/// One option of a command, to be narrowed further. What the values may be is checked when the command line is parsed.
+class Option {
+ public:
+  struct Limits {
+    double least, most;
+    bool above_least = false;          ///< the least itself is refused
+    std::vector<std::string> choices;  ///< of text; empty: any
+  };
+
+  Option(CLI::Option* option, std::shared_ptr<Limits> limits) : option_(option), limits_(std::move(limits)) {}
+
+  Option& required();
+  Option& positive();
+  Option& at_least(double least);
+  Option& between(double least, double most);
+  Option& one_of(std::vector<std::string> choices);
+
+ private:
+  CLI::Option* option_;
+  std::shared_ptr<Limits> limits_;
+};
+
+class Command {
+ public:
+  explicit Command(CLI::App* app) : app_(app) {}
+
+  /// An option, or an argument where `names` has no dash: "--steps", "-n", "MODEL". T is std::string, double, int,
+  /// std::int64_t, std::uint64_t, or a std::optional of one of them. --help shows what `value` holds now as the
+  /// default. A text must not be empty, and a number must be finite and of its type: whatever else is typed is quoted
+  /// in an InputError.
+  template <class T>
+  Option option(const std::string& names, T& value, const std::string& about);
+  void flag(const std::string& names, bool& value, const std::string& about);
+  void run(std::function<void()> action);
+
+ private:
+  CLI::App* app_;
+};
+
+class CommandLine {
+ public:
+  CommandLine(const std::string& name, const std::string& about);
+  ~CommandLine();
+
+  Command add(const std::string& name, const std::string& about);
+
+  /// Runs the command that was given, whose errors pass through; returns the exit code. Bad usage is one line on stderr
+  /// and 2.
+  int parse(int argc, char** argv);
+
+ private:
+  std::unique_ptr<CLI::App> app_;
+};
+
+}  // namespace otnfm
