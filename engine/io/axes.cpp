@@ -60,6 +60,19 @@ Box robust_box(const std::vector<Point>& points, const std::vector<Point>& follo
   return box;
 }
 
+std::string left_out(const std::vector<Point>& points, const Box& box) {
+  std::int64_t outside = 0, broken = 0;
+  for (const Point& p : points) {
+    const bool finite = std::isfinite(p.x) && std::isfinite(p.y);
+    broken += !finite;
+    outside += finite && !box.contains(p);
+  }
+  std::string text;
+  if (outside > 0) text = fmt::format("{} outside", outside);
+  if (broken > 0) text += fmt::format("{}{} not finite", text.empty() ? "" : ", ", broken);
+  return text;
+}
+
 std::vector<Tick> round_ticks(double low, double high) {
   const double rough = (high - low) / 5;
   if (!(rough > 0) || !std::isfinite(rough)) return {};

@@ -24,6 +24,9 @@ struct Box {
 /// went astray does not shrink what it should have hit. Without any finite point: [-1, 1].
 Box robust_box(const std::vector<Point>& points, const std::vector<Point>& followers);
 
+/// What of the points the box does not show: "3 outside, 1 not finite", or nothing.
+std::string left_out(const std::vector<Point>& points, const Box& box);
+
 struct Tick {
   double value = 0;
   std::string label;

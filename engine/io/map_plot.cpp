@@ -156,14 +156,15 @@ Image draw_map(const MapGrid& grid, View<const float> images, std::span<const do
                  .panel_pixels = options.panel_pixels,
                  .title = options.title,
                  .caption = options.caption,
-                 .color_scales = true});
+                 .color_scales = true,
+                 .own_heights = true});
   const std::string t = fmt::format("t = {:.3g}", options.time);
   panels.begin(0, grid.box, "displacement x \u2192 F(t, x)", t, {});
   draw_displacements(panels, grid, nodes, images);
   panels.begin(1, robust_box(points_of(points), points_of(images)), "the grid's image F(t, x)",
-               fmt::format("{} samples", points.rows()), {.height_labels = false});
+               fmt::format("{} samples", points.rows()), {});
   draw_grid_image(panels, images, points);
-  panels.begin(2, grid.box, "log |det dF/dx| at x", t, {.height_labels = false});
+  panels.begin(2, grid.box, "log |det dF/dx| at x", t, {});
   draw_log_dets(panels, nodes, log_dets, folds);
   return panels.image();
 }
@@ -195,7 +196,11 @@ Image draw_paths(View<const float> points, const std::string& title, int panel_p
   };
   const auto color = [](double time) { return viridis(static_cast<float>(0.2 + 0.8 * time)); };
 
-  Panels panels({.count = 2, .panel_pixels = panel_pixels, .title = title, .color_scales = true});
+  Panels panels({.count = 2,
+                 .panel_pixels = panel_pixels,
+                 .title = title,
+                 .caption = with_coordinates("", d),
+                 .color_scales = true});
   const float scale = panels.scale();
   const std::int64_t paths = std::min<std::int64_t>(n, 160);
   panels.begin(0, box, "paths F(t, x0)", fmt::format("{} of {}", paths, n), {.width = d > 1});

@@ -6,8 +6,15 @@
 
 namespace otnfm {
 
+std::string with_coordinates(const std::string& caption, std::int64_t dimension) {
+  if (dimension <= 2) return caption;
+  return fmt::format("{}{}coordinates 1 (across) and 2 (up) of {}", caption, caption.empty() ? "" : " \u00b7 ",
+                     dimension);
+}
+
 Panels::Panels(const Layout& layout)
     : count_(layout.count),
+      own_heights_(layout.own_heights),
       scale_(static_cast<float>(layout.panel_pixels) / 440),
       side_(static_cast<float>(layout.panel_pixels)),
       top_((layout.caption.empty() ? 104.0f : 138.0f) * scale_),

@@ -2,6 +2,7 @@
 // pictures of points and maps in the plane are drawn on.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "engine/io/axes.h"
@@ -12,6 +13,9 @@ namespace otnfm {
 inline constexpr Color kPaper = Color::hex(0xffffff), kInk = Color::hex(0x1b1f24), kSoftInk = Color::hex(0x667079);
 inline constexpr Color kPanel = Color::hex(0x12091f), kRule = Color::hex(0x2b2140), kMuted = Color::hex(0x4d4763);
 
+/// `caption`, and behind it which coordinates a picture of more than two dimensions shows.
+std::string with_coordinates(const std::string& caption, std::int64_t dimension);
+
 class Panels {
  public:
   struct Layout {
@@ -20,12 +24,13 @@ class Panels {
     std::string title;
     std::string caption = {};   ///< a second line, smaller; may be empty
     bool color_scales = false;  ///< leaves room below the panels
+    bool own_heights = false;   ///< leaves room for numbers at the left of every panel, not of the first alone
   };
   explicit Panels(const Layout& layout);
 
   struct Axes {
     bool width = true, height = true;  ///< rules and numbers along this axis
-    bool height_labels = true;         ///< the numbers at the left; the panel to the left may have them already
+    bool height_labels = true;         ///< the numbers at the left; a panel of the same range may have them already
   };
   /// What is drawn from now on is drawn in this panel, clipped to it. `note` stands at the right above it.
   void begin(int number, const Box& box, const std::string& name, const std::string& note, const Axes& axes);
@@ -64,13 +69,14 @@ class Panels {
 
  private:
   float margin_left() const { return 66 * scale_; }
-  float gap() const { return 26 * scale_; }
+  float gap() const { return (own_heights_ ? 84 : 26) * scale_; }
   void heading(float y, const std::string& text, TextStyle style);
   void draw_ticks(const Axes& axes);
   Rectangle begin_color_scale();
   void end_color_scale(const Rectangle& bar, double low, double high, const std::string& name);
 
   int count_;
+  bool own_heights_;
   float scale_, side_, top_;
   Canvas canvas_;
   Box box_;

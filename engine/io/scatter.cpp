@@ -9,6 +9,7 @@
 
 #include "engine/io/axes.h"
 #include "engine/io/density.h"
+#include "engine/io/histogram.h"
 #include "engine/io/panels.h"
 #include "kernels/check.h"
 
@@ -18,27 +19,13 @@ namespace {
 
 constexpr double kBandwidth = 0.017;  // of the density, as a share of a panel's side
 
-// The halves of van der Corput's sequence: 1/2, 1/4, 3/4, 1/8, ... fill an interval evenly, however many are taken.
-double radical_inverse(std::uint32_t i) {
-  double result = 0, digit = 0.5;
-  for (; i != 0; i >>= 1, digit /= 2) result += digit * (i & 1);
-  return result;
-}
-
 std::vector<Point> points_of(View<const float> rows) {
   std::vector<Point> points(static_cast<std::size_t>(rows.rows()));
   for (std::size_t i = 0; i < points.size(); ++i) {
     const auto row = static_cast<std::int64_t>(i);
-    points[i].x = rows(row, 0);
-    if (rows.columns() > 1) points[i].y = rows(row, 1);
+    points[i] = {rows(row, 0), rows(row, 1)};
   }
   return points;
-}
-
-// A line has no height: points of d = 1 are spread over that of the box.
-void spread(std::vector<Point>& points, const Box& box) {
-  for (std::size_t i = 0; i < points.size(); ++i)
-    points[i].y = box.center.y + box.half * 1.7 * (radical_inverse(static_cast<std::uint32_t>(i) + 1) - 0.5);
 }
 
 struct Cloud {
@@ -57,14 +44,14 @@ float high_density(std::vector<float> densities) {
 
 class Figure {
  public:
-  Figure(const Box& box, const std::string& title, const TransportPlot& options, bool has_height)
+  Figure(const Box& box, int panels, const std::string& title, const TransportPlot& options)
       : box_(box),
-        panels_({.count = 4, .panel_pixels = options.panel_pixels, .title = title, .caption = options.caption}),
-        scale_(panels_.scale()),
-        has_height_(has_height) {}
+        panels_({.count = panels, .panel_pixels = options.panel_pixels, .title = title, .caption = options.caption}),
+        scale_(panels_.scale()) {}
 
-  void begin_panel(int number, const std::string& name, const std::string& count) {
-    panels_.begin(number, box_, name, count, {.height = has_height_, .height_labels = number == 0});
+  void begin_panel(const std::string& name, const std::string& note) {
+    panels_.begin(next_, box_, name, note, {.height_labels = next_ == 0});
+    ++next_;
   }
 
   void draw_density(const Cloud& cloud, float densest) {
@@ -109,19 +96,7 @@ class Figure {
     }
   }
 
-  // "3 outside, 1 not finite", where there are any.
-  void draw_note(const std::vector<Point>& points) {
-    std::int64_t outside = 0, broken = 0;
-    for (const Point& p : points) {
-      const bool finite = std::isfinite(p.x) && std::isfinite(p.y);
-      broken += !finite;
-      outside += finite && !box_.contains(p);
-    }
-    std::string note;
-    if (outside > 0) note = fmt::format("{} outside", outside);
-    if (broken > 0) note += fmt::format("{}{} not finite", note.empty() ? "" : ", ", broken);
-    panels_.remark(note);
-  }
+  void draw_note(const std::vector<Point>& points) { panels_.remark(left_out(points, box_)); }
 
   Image image() const { return panels_.image(); }
 
@@ -135,7 +110,7 @@ class Figure {
   Box box_;
   Panels panels_;
   float scale_;
-  bool has_height_;
+  int next_ = 0;
 };
 
 }  // namespace
@@ -150,17 +125,16 @@ Image draw_transport(View<const float> source, View<const float> target, View<co
   require(options.panel_pixels >= 100 && options.panel_pixels <= 4000, kName, "panel_pixels",
           std::to_string(options.panel_pixels));
 
-  Cloud clouds[] = {
-      {"source", points_of(source), {}}, {"target", points_of(target), {}}, {"generated", points_of(generated), {}}};
+  if (target.columns() == 1) return draw_histograms(source, target, generated, title, options);
+
+  Cloud clouds[] = {{"source x0", points_of(source), {}},
+                    {"target x1", points_of(target), {}},
+                    {"generated F(1, x0)", points_of(generated), {}}};
   const std::vector<Point>&x0 = clouds[0].points, &x1 = clouds[1].points, &mapped = clouds[2].points;
   std::vector<Point> both = x0;
   both.insert(both.end(), x1.begin(), x1.end());
   const Box box = robust_box(both, mapped);
-  const bool has_height = target.columns() > 1;
-  for (Cloud& cloud : clouds) {
-    if (!has_height) spread(cloud.points, box);
-    cloud.density = relative_density(cloud.points, box, kBandwidth);
-  }
+  for (Cloud& cloud : clouds) cloud.density = relative_density(cloud.points, box, kBandwidth);
   // One scale for all panels, set by what the map is between, not by the map: a collapsed one must not darken the
   // others. Source and target often differ tenfold, and between the two neither is washed out nor flat.
   const float highs[] = {high_density(clouds[0].density), high_density(clouds[1].density),
@@ -168,18 +142,16 @@ Image draw_transport(View<const float> source, View<const float> target, View<co
   const float densest =
       highs[0] > 0 && highs[1] > 0 ? std::sqrt(highs[0] * highs[1]) : *std::max_element(highs, highs + 3);
 
-  Figure figure(box, title, options, has_height);
-  for (int i = 0; i < 3; ++i) {
-    const std::size_t count = clouds[i].points.size();
-    figure.begin_panel(i,
-                       i == 0   ? "source x0"
-                       : i == 1 ? "target x1"
-                                : "generated F(1, x0)",
-                       fmt::format("n = {}", count));
-    figure.draw_density(clouds[i], densest);
-    figure.draw_note(clouds[i].points);
+  TransportPlot said = options;
+  said.caption = with_coordinates(options.caption, target.columns());
+  Figure figure(box, x1.empty() ? 3 : 4, title, said);
+  for (const Cloud& cloud : clouds) {
+    if (&cloud == &clouds[1] && x1.empty()) continue;
+    figure.begin_panel(cloud.name, fmt::format("n = {}", cloud.points.size()));
+    figure.draw_density(cloud, densest);
+    figure.draw_note(cloud.points);
   }
-  figure.begin_panel(3, "x0 \u2192 F(1, x0)", "");
+  figure.begin_panel("x0 \u2192 F(1, x0)", "");
   figure.draw_muted(clouds[1]);
   figure.draw_displacements(x0, mapped, options.lines);
   return figure.image();

@@ -17,10 +17,10 @@ struct TransportPlot {
 };
 
 /// Four panels in a row: `source` x0 [n, d], `target` x1 [m, d], `generated` F(1, x0) [n, d], and x0 -> F(1, x0), of
-/// which row i belongs to source row i. d >= 2 shows the first two coordinates, d = 1 spreads the points over the
-/// height at random. Any n and m, 0 included; what is NaN, infinite, or far outside is left out and counted in its
-/// panel. Titles are UTF-8, of which ASCII and three signs more (stroke_font.h) are drawn. InputError where a view is
-/// not [n, d], or generated has not source's shape.
+/// which row i belongs to source row i. d > 2 shows the first two coordinates, and says so; d = 1 is drawn as
+/// histograms. Any n and m, 0 included, where m = 0 leaves the target's panel out; what is NaN, infinite, or far
+/// outside is left out and counted in its panel. Titles are UTF-8, of which ASCII and three signs more (stroke_font.h)
+/// are drawn. InputError where a view is not [n, d], or generated has not source's shape.
 Image draw_transport(View<const float> source, View<const float> target, View<const float> generated,
                      const std::string& title, const TransportPlot& options = {});
 

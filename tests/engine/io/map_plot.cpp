@@ -64,6 +64,19 @@ TEST(MapPlot, DrawsAnyMap) {
   EXPECT_GT(colors(map.draw()), 50u);
 }
 
+// The middle panel has a range of its own.
+TEST(MapPlot, LabelsTheHeightsOfEveryPanel) {
+  constexpr int kPixels = 440;
+  const Image image = Map().draw(kPixels);
+  for (int panel = 0; panel < 3; ++panel) {
+    const int right = 66 + panel * (kPixels + 84) - 4;
+    int ink = 0;
+    for (int y = 104; y < 104 + kPixels; ++y)
+      for (int x = right - 50; x < right; ++x) ink += image.pixels[3 * (y * image.width + x)] < 0xb0;
+    EXPECT_GT(ink, 100) << panel;
+  }
+}
+
 TEST(MapPlot, RefusesWrongShapes) {
   Map map;
   EXPECT_THROW(map.draw(20), InputError);
@@ -83,6 +96,10 @@ TEST(PathPlot, DrawsAnyDimension) {
     values[5] = NAN;
     EXPECT_GT(colors(draw_paths({values.data(), {7, 33, d}}, "paths", 120)), 50u);
   }
+  // Of more than two coordinates two are shown, and a line says which.
+  std::vector<float> values(2 * 3 * 5, 0.5f);
+  EXPECT_GT(draw_paths({values.data(), {2, 3, 5}}, "five", 120).height,
+            draw_paths({values.data(), {2, 3, 2}}, "two", 120).height);
   float value[2] = {0, 1};
   EXPECT_NO_THROW(draw_paths({value, {2, 1, 1}}, ""));
   EXPECT_THROW(draw_paths({value, {1, 2, 1}}, ""), InputError);

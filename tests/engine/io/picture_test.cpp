@@ -99,20 +99,95 @@ TEST(Transport, DrawsAnyData) {
     for (const std::vector<float>& target : sets) {
       const Image image = draw_transport(rows_of(source), rows_of(target), rows_of(source), "any", plot);
       EXPECT_EQ(image.pixels.size(), static_cast<std::size_t>(image.width * image.height * 3));
-      EXPECT_GT(image.width, 4 * plot.panel_pixels);
+      EXPECT_GT(image.width, (target.empty() ? 3 : 4) * plot.panel_pixels);
     }
 }
 
-TEST(Transport, DrawsOneAndManyDimensionsAndStrides) {
+TEST(Transport, SaysWhichOfManyCoordinatesItShows) {
   const std::vector<float> values = normal(600, 1, 6);
-  const TransportPlot plot{.caption = "caption", .panel_pixels = kSide, .lines = 0};
-  const Image one =
-      draw_transport(rows_of(values, 1), rows_of(values, 1), rows_of(values, 1), std::string(500, 'W'), plot);
-  EXPECT_GT(one.height, kSide);
-  const View<const float> six = rows_of(values, 6);
-  const Image many = draw_transport(six, six, six, "six", plot),
-              two = draw_transport(six.column_slice(0, 2), six.column_slice(0, 2), six.column_slice(0, 2), "six", plot);
-  EXPECT_EQ(many.pixels, two.pixels);
+  TransportPlot plot{.panel_pixels = kSide, .lines = 0};
+  const View<const float> six = rows_of(values, 6), first = six.column_slice(0, 2);
+  const Image many = draw_transport(six, six, six, "six", plot);
+  plot.caption = "coordinates 1 (across) and 2 (up) of 6";
+  EXPECT_EQ(many.pixels, draw_transport(first, first, first, "six", plot).pixels);
+  plot.caption = "mine";
+  const Image both = draw_transport(six, six, six, "six", plot);
+  plot.caption = "mine \u00b7 coordinates 1 (across) and 2 (up) of 6";
+  EXPECT_EQ(both.pixels, draw_transport(first, first, first, "six", plot).pixels);
+}
+
+TEST(Transport, HasNoPanelForATargetThatIsNotThere) {
+  const std::vector<float> values = normal(600, 1, 6);
+  for (const std::int64_t d : {1, 2, 3}) {
+    const View<const float> rows = rows_of(values, d), none(nullptr, {0, d});
+    const Image without = draw_transport(rows, none, rows, "three", kSmall),
+                with = draw_transport(rows, rows, rows, "four", kSmall);
+    EXPECT_NEAR(with.width - without.width, kSide + (d == 1 ? 84 : 26) * kScale, 2) << d;
+    EXPECT_EQ(with.height, without.height);
+  }
+}
+
+// Where the panels of histograms are: with numbers at the left of each.
+Place in_histogram(int panel, double right, double up) {
+  return {66 * kScale + panel * (kSide + 84 * kScale) + right * kSide, 104 * kScale + (1 - up) * kSide};
+}
+
+TEST(Histograms, HaveBarsAsHighAsTheShares) {
+  // Three quarters of the source at 0, one at 1; the target the other way round; the map exchanges the two.
+  std::vector<float> source(400), target(400), generated(400);
+  for (std::size_t i = 0; i < source.size(); ++i) {
+    source[i] = i % 4 == 0 ? 1.0f : 0.0f;
+    target[i] = generated[i] = 1 - source[i];
+  }
+  const Image image = draw_transport(rows_of(source, 1), rows_of(target, 1), rows_of(generated, 1), "line", kSmall);
+  const double zero = 0.04 / 1.08, one = 1.04 / 1.08;  // the box is [-0.04, 1.04]
+  const auto bar = [&](int panel, double right, double up) {
+    return brightness(image, in_histogram(panel, right, up)) > 150;
+  };
+  for (int panel = 0; panel < 3; ++panel) {
+    const double high = panel == 0 ? zero : one, low = panel == 0 ? one : zero;
+    EXPECT_TRUE(bar(panel, high, 0.88)) << panel;  // 0.92 of the panel is the highest
+    EXPECT_FALSE(bar(panel, high, 0.96)) << panel;
+    EXPECT_TRUE(bar(panel, low, 0.28)) << panel;
+    EXPECT_FALSE(bar(panel, low, 0.35)) << panel;
+    EXPECT_FALSE(bar(panel, 0.5, 0.1)) << panel;
+  }
+  // The graph: (0, 1) and (1, 0), and the diagonal between.
+  EXPECT_TRUE(bar(3, zero, one));
+  EXPECT_TRUE(bar(3, one, zero));
+  EXPECT_FALSE(bar(3, 0.3, 0.7));
+  EXPECT_GT(brightness(image, in_histogram(3, 0.7, 0.7)), 100);
+}
+
+TEST(Histograms, CutOffWhatHasCollapsed) {
+  const std::vector<float> good = normal(2000, 1, 1), collapsed(2000, 0.01f);
+  const Image image = draw_transport(rows_of(good, 1), rows_of(good, 1), rows_of(collapsed, 1), "", kSmall);
+  const auto bright = [&](int panel) {
+    int count = 0;
+    for (int right = 0; right < kSide; ++right)
+      for (int up = 0; up < kSide; ++up)
+        count += brightness(image, in_histogram(panel, (right + 0.5) / kSide, (up + 0.5) / kSide)) > 150;
+    return count;
+  };
+  EXPECT_GT(bright(0), kSide * kSide / 8);  // not made flat by the one bar
+  EXPECT_GT(bright(1), kSide * kSide / 8);
+  int cut = 0;  // pixels of the one bar at the panel's upper edge
+  for (int right = 0; right < kSide; ++right)
+    cut += brightness(image, in_histogram(2, (right + 0.5) / kSide, 0.99)) > 150;
+  EXPECT_GT(cut, 1);
+  EXPECT_LT(cut, kSide / 8);
+}
+
+TEST(Histograms, DrawAnyData) {
+  const float huge = std::numeric_limits<float>::max(), infinite = std::numeric_limits<float>::infinity();
+  const std::vector<std::vector<float>> sets = {
+      {}, {3}, {NAN}, {0, 0}, {huge, -huge}, {infinite, 1, NAN}, {1e-38f, 1e-45f}, normal(300, 1e30f, 4)};
+  for (const std::vector<float>& source : sets)
+    for (const std::vector<float>& target : sets) {
+      const Image image = draw_transport(rows_of(source, 1), rows_of(target, 1), rows_of(source, 1),
+                                         std::string(500, 'W'), {.caption = "any", .panel_pixels = 100, .lines = 0});
+      EXPECT_EQ(image.pixels.size(), static_cast<std::size_t>(image.width * image.height * 3));
+    }
 }
 
 TEST(Transport, RefusesWhatIsNoPairOfClouds) {
