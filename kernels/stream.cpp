@@ -4,10 +4,7 @@
 #include <thread>
 #include <utility>
 
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
-
+#include "kernels/cpu/parallel.h"
 #include "kernels/dispatch.h"
 #include "kernels/error.h"
 #include "kernels/memory.h"
@@ -34,11 +31,7 @@ std::string describe_cpu() {
       name = line.substr(line.find(": ") + 2);
       break;
     }
-#if defined(_OPENMP)
-  const int threads = omp_get_max_threads();
-#else
-  const int threads = 1;
-#endif
+  const int threads = cpu::thread_count();
   return name + ", " + std::to_string(threads) + (threads == 1 ? " thread" : " threads");
 }
 

@@ -327,6 +327,7 @@ void solve_one(const Problem& problem, const AuctionOptions& options, Scratch& s
   result.iterations = 0;
   result.status = SolveStatus::converged;
   result.algorithm = "auction";
+  const cpu::ThreadLimit thread_limit(options.threads);
   naming_memory([&] { return "the auction of " + describe(problem); },
                 [&] {
                   assign_result(result.sigma, n, std::int64_t{-1});

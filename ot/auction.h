@@ -26,7 +26,7 @@ struct AuctionOptions {
   double max_gap = 1e-6;    ///< relative, as Certificate::gap; 0: optimal, to rounding or, for whole costs, exactly
   bool certify = true;      ///< fill in Assignment::certificate (one more pass over all pairs)
   bool check_input = true;  ///< refuse NaN and infinite entries; without it they are undefined behaviour
-  int threads = 0;          ///< 0: OpenMP's default; 1 inside a batch
+  int threads = 0;          ///< 0: cpu::thread_count(); 1 inside a batch
   double max_seconds = std::numeric_limits<double>::infinity();
   std::int64_t max_iterations = std::numeric_limits<std::int64_t>::max();  ///< bids, and augmenting paths
   SolveWatch watch = {};                                                   ///< not called by solve_auction_batch

@@ -282,6 +282,7 @@ Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma,
     throw InputError(fmt::format("certify: sigma has {} entries for {} rows", sigma.size(), n));
   if (static_cast<std::int64_t>(g.size()) != m)
     throw InputError(fmt::format("certify: g has {} entries for {} columns", g.size(), m));
+  const cpu::ThreadLimit thread_limit(threads);
   return naming_memory([&] { return "the certificate of " + describe(problem); },
                        [&] { return bounds_of(problem, sigma, g, threads); });
 }

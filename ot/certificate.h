@@ -19,7 +19,7 @@ namespace otnfm {
 /// gap is (primal_cost - dual_bound) / max(|primal_cost|, 1e-12 max |C|): relative, with a floor that scales with the
 /// costs for optima at 0. A sigma that is not one-to-one or incomplete has is_permutation false and an infinite gap. A
 /// non-finite g_j is taken as 0. Throws InputError where sigma or g has the wrong length, RunError where memory does
-/// not suffice. `threads` = 0 means OpenMP's default.
+/// not suffice. `threads` = 0 means cpu::thread_count().
 Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
                     int threads = 0);
 

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <utility>
 
+#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
 #include "kernels/fixed_point_step.h"
 #include "kernels/host_vector.h"
@@ -15,7 +16,6 @@
 #include "ot/costs/widen.h"
 #include "ot/entropic/device_plan.h"
 #include "ot/entropic/sinkhorn_setup.h"
-#include "ot/entropic/thread_limit.h"
 #include "ot/solve_limits.h"
 
 namespace otnfm {
@@ -408,7 +408,7 @@ void solve_problem(DeviceSinkhorn::State& state, const Problem& problem, const S
 void DeviceSinkhorn::solve(const Problem& problem, const SinkhornOptions& options, SinkhornResult& result,
                            SinkhornRegime regime) {
   check_options(options, problem.m());
-  const ThreadLimit thread_limit(options.threads);
+  const cpu::ThreadLimit thread_limit(options.threads);
   naming_memory([&] { return "the Sinkhorn plan of " + describe(problem); },
                 [&] { solve_problem(*state_, problem, options, result, regime); });
 }

@@ -121,6 +121,7 @@ void solve_one(const Problem& problem, const ExactOptions& options, Scratch& scr
   result.iterations = 0;
   result.status = SolveStatus::converged;
   result.algorithm = name_of(algorithm);
+  const cpu::ThreadLimit thread_limit(options.threads);
   naming_memory([&] { return "the exact assignment of " + describe(problem); },
                 [&] {
                   assign_result(result.sigma, n, std::int64_t{-1});

@@ -27,7 +27,7 @@ struct ExactOptions {
   ExactAlgorithm algorithm = ExactAlgorithm::automatic;
   bool certify = true;      ///< fill in Assignment::certificate (one more pass over all pairs)
   bool check_input = true;  ///< refuse NaN and infinite entries; without it they are undefined behaviour
-  int threads = 0;          ///< 0: OpenMP's default; 1 inside a batch
+  int threads = 0;          ///< 0: cpu::thread_count(); 1 inside a batch
   double max_seconds = std::numeric_limits<double>::infinity();
   std::int64_t max_iterations = std::numeric_limits<std::int64_t>::max();  ///< augmenting paths
   SolveWatch watch = {};                                                   ///< not called by solve_exact_batch

@@ -7,12 +7,12 @@
 #include <limits>
 #include <numeric>
 
+#include "kernels/cpu/parallel.h"
 #include "kernels/fixed_point_step.h"
 #include "kernels/host_vector.h"
 #include "ot/costs/widen.h"
 #include "ot/entropic/sinkhorn_setup.h"
 #include "ot/entropic/sinkhorn_state.h"
-#include "ot/entropic/thread_limit.h"
 #include "ot/solve_limits.h"
 
 namespace otnfm {
@@ -274,7 +274,7 @@ void solve_problem(SinkhornSolver::State& state, const Problem& problem, const S
 
 void SinkhornSolver::solve(const Problem& problem, const SinkhornOptions& options, SinkhornResult& result) {
   check_options(options, problem.m());
-  const ThreadLimit thread_limit(options.threads);
+  const cpu::ThreadLimit thread_limit(options.threads);
   naming_memory([&] { return "the Sinkhorn plan of " + describe(problem); },
                 [&] { solve_problem(*state_, problem, options, result); });
 }

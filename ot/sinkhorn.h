@@ -49,7 +49,7 @@ struct SinkhornOptions {
   double max_seconds = std::numeric_limits<double>::infinity();
   std::int64_t most_bytes = std::int64_t{4}
                             << 30;  ///< n m costs in float32 are kept up to this; above, computed in every iteration
-  int threads = 0;                  ///< 0: OpenMP's default
+  int threads = 0;                  ///< 0: cpu::thread_count()
   SolveWatch watch = {};
   bool check_input = true;  ///< refuse NaN and infinite entries; without it they are undefined behaviour
 };

@@ -3,10 +3,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
-
 namespace otnfm {
 namespace {
 
@@ -33,13 +29,6 @@ void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
 
 void* operator new(std::size_t bytes) {
   if (void* memory = operator new(bytes, std::nothrow)) return memory;
-#if defined(_OPENMP)
-  // No exception leaves a parallel region: it would end in abort(), without a word of why.
-  if (omp_in_parallel() != 0) {
-    otnfm::say_out_of_memory(bytes);
-    std::_Exit(1);
-  }
-#endif
   throw otnfm::OutOfMemory(bytes);
 }
 

@@ -283,15 +283,10 @@ struct GeneratorContext::State {
       const cpu::OneThread one_thread;
       return work(*lanes.front(), std::int64_t{0}, n);
     }
-#if defined(_OPENMP)
-    cpu::Thrown thrown;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(static_cast <int>(lanes.size()))
-    for (std::int64_t k = 0; k < parts; ++k)
-      thrown.guard([&] {
-        work(*lanes[static_cast<std::size_t>(omp_get_thread_num())], k * most, std::min(most, n - k * most));
-      });
-    thrown.rethrow();
-#endif
+    cpu::parallel_items(0, parts, 1, static_cast<int>(std::min<std::int64_t>(parts, std::ssize(lanes))),
+                        [&](std::int64_t k, int lane) {
+                          work(*lanes[static_cast<std::size_t>(lane)], k * most, std::min(most, n - k * most));
+                        });
   }
 };
 
@@ -327,12 +322,8 @@ GeneratorContext Generator::prepare(std::int64_t max_batch, const PrepareOptions
     if (model().flow->precision != Precision::float32)
       throw InputError("a generator's inverse and log_prob need products in float32");
   }
-#if defined(_OPENMP)
   if (device() == Device::cuda) threads = 1;
   if (threads == 0) threads = cpu::thread_count();
-#else
-  threads = 1;
-#endif
   auto state = std::make_unique<GeneratorContext::State>();
   state->shared = state_;
   state->options = options;

@@ -30,7 +30,7 @@ struct GeneratorOptions {
 /// What a context is for, beside samples. InputError where the family has no inverse (it says which have), the products
 /// are not float32, or, for log_prob, where the source has no density or the family no log-determinant at this d.
 struct PrepareOptions {
-  int threads = 1;        ///< CPU: a call parts its rows among so many OpenMP threads, 0 among all
+  int threads = 1;        ///< CPU: a call parts its rows among so many threads, 0 among cpu::thread_count()
   bool inverse = false;   ///< GeneratorContext::inverse
   bool log_prob = false;  ///< GeneratorContext::log_prob
 };

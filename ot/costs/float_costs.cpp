@@ -71,13 +71,9 @@ void FloatCosts::multiply(std::int64_t rows, std::int64_t columns, std::int64_t 
   const std::int64_t blocks = (rows + kProductRows - 1) / kProductRows;
   const std::int64_t most = threads == 1 ? 1 : std::min<std::int64_t>(blocks, cpu::thread_count());
   while (static_cast<std::int64_t>(streams_.size()) < most) streams_.emplace_back(Device::cpu);
-  const auto fill = [&](std::int64_t begin, std::int64_t end) {
+  const auto fill = [&](int part, std::int64_t begin, std::int64_t end) {
     const cpu::OneThread one_thread;
-    std::size_t number = 0;
-#if defined(_OPENMP)
-    if (most > 1) number = static_cast<std::size_t>(omp_get_thread_num());
-#endif
-    Stream& stream = streams_[number];
+    Stream& stream = streams_[static_cast<std::size_t>(part)];
     for (std::int64_t i = begin * kProductRows; i < std::min(rows, end * kProductRows); i += kProductRows) {
       const std::int64_t count = std::min(kProductRows, rows - i);
       matmul(stream, {.a = View<const float>(source_.data() + i * d, {count, d}),
@@ -87,8 +83,8 @@ void FloatCosts::multiply(std::int64_t rows, std::int64_t columns, std::int64_t 
                       .bias = View<const float>(bias_.data(), {columns})});
     }
   };
-  if (most == 1) return fill(0, blocks);
-  cpu::parallel_ranges(blocks, 1, fill);
+  if (most == 1) return fill(0, 0, blocks);
+  cpu::parallel_numbered_ranges(blocks, 1, fill);
 }
 
 void FloatCosts::prepare(const Problem& problem, bool exchanged) {

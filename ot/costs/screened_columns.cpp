@@ -66,23 +66,18 @@ double ScreenedColumns::select(std::int64_t row, std::int64_t k, Scratch& scratc
 
 void ScreenedColumns::list_all(ShortListAssignment& assignment, std::int64_t k, int threads) const {
   const std::int64_t n = exponents_.rows();
-  const int wanted = threads > 0 ? threads : cpu::thread_count();
   std::mutex moving;
-  cpu::Thrown thrown;
-#pragma omp parallel num_threads(wanted) if (wanted > 1 && n >= 256)
-  {
+  const cpu::ThreadLimit limit(threads);
+  cpu::parallel_ranges(n, 128, [&](std::int64_t begin, std::int64_t end) {
     Scratch scratch;
     HostVector<Arc> arcs;
-#pragma omp for schedule(static)
-    for (std::int64_t i = 0; i < n; ++i)
-      thrown.guard([&] {
-        const double bound = select(i, k, scratch, arcs);
-        // A list that is longer than its place moves all of them.
-        const std::lock_guard lock(moving);
-        assignment.set_list(i, arcs, bound);
-      });
-  }
-  thrown.rethrow();
+    for (std::int64_t i = begin; i < end; ++i) {
+      const double bound = select(i, k, scratch, arcs);
+      // A list that is longer than its place moves all of them.
+      const std::lock_guard lock(moving);
+      assignment.set_list(i, arcs, bound);
+    }
+  });
 }
 
 }  // namespace otnfm

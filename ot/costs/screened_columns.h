@@ -27,7 +27,7 @@ class ScreenedColumns : public NearestColumns {
     return select(row, k, scratch_, arcs);
   }
 
-  /// Gives every row of the assignment its list of about k; rows are shared among `threads` (0: OpenMP's default).
+  /// Gives every row of the assignment its list of about k; rows are shared among `threads` (0: cpu::thread_count()).
   void list_all(ShortListAssignment& assignment, std::int64_t k, int threads) const;
 
  private:

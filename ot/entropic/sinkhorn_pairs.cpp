@@ -17,7 +17,6 @@
 #include "ot/costs/screened_columns.h"
 #include "ot/costs/widen.h"
 #include "ot/entropic/sinkhorn_state.h"
-#include "ot/entropic/thread_limit.h"
 #include "ot/matching/short_list_assignment.h"
 #include "ot/solve_limits.h"
 
@@ -230,7 +229,7 @@ bool SinkhornSolver::stored() const {
 
 Assignment SinkhornSolver::argmax_pairs(bool certify, const SolveLimits* limits) {
   const State& state = solved(*state_);
-  const ThreadLimit thread_limit(state.threads);
+  const cpu::ThreadLimit thread_limit(state.threads);
   return naming_memory([&] { return pairs_of_plan(state); },
                        [&] {
                          Assignment result = no_pairs(state, "sinkhorn, argmax");
@@ -245,7 +244,7 @@ Assignment SinkhornSolver::argmax_pairs(bool certify, const SolveLimits* limits)
 Assignment SinkhornSolver::sample_pairs(std::uint64_t seed, std::uint64_t step, bool certify,
                                         const SolveLimits* limits) {
   State& state = solved(*state_);
-  const ThreadLimit thread_limit(state.threads);
+  const cpu::ThreadLimit thread_limit(state.threads);
   return naming_memory([&] { return pairs_of_plan(state); },
                        [&] {
                          Assignment result = no_pairs(state, "sinkhorn, sampled");
@@ -351,7 +350,7 @@ Assignment SinkhornSolver::round_to_permutation(double max_gap, double max_secon
 
 Assignment SinkhornSolver::round_to_permutation(double max_gap, const SolveLimits& limits, bool certify) {
   State& state = solved(*state_);
-  const ThreadLimit thread_limit(state.threads);
+  const cpu::ThreadLimit thread_limit(state.threads);
   const std::int64_t n = state.problem.n(), m = state.problem.m();
   if (n != m || !state.uniform)
     throw InputError(fmt::format("a permutation takes as many rows as columns, each of the same mass, not {}{}",

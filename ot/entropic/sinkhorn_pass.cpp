@@ -1,6 +1,7 @@
 #include "ot/entropic/sinkhorn_pass.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -156,7 +157,7 @@ void SinkhornPass::run(GibbsExponents& exponents, const Update& update, std::spa
            });
 
   const std::int64_t m = exponents.columns();
-  bool all_in_range = true;
+  std::atomic<bool> all_in_range{true};
   cpu::parallel_rows(m, chunks, [&](std::int64_t begin, std::int64_t end) {
     bool good = true;
     for (std::int64_t j = begin; j < end; ++j) {
@@ -166,10 +167,7 @@ void SinkhornPass::run(GibbsExponents& exponents, const Update& update, std::spa
       good = good && in_range(sum);
       log_sums[static_cast<std::size_t>(j)] = std::log2(sum);
     }
-    if (!good) {
-#pragma omp atomic write
-      all_in_range = false;
-    }
+    if (!good) all_in_range.store(false, std::memory_order_relaxed);
   });
   if (!all_in_range) sum_columns_stably(exponents, update.ratio, u, log_sums, limits);
 }

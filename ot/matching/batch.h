@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -15,7 +16,7 @@
 namespace otnfm {
 
 /// solve(problem, scratch of the thread, result) for each; `scratch` grows to a part a thread. An error in one problem
-/// is thrown after the others have finished. `threads` = 0 means OpenMP's default. Throws InputError where the spans
+/// is thrown after the others have finished. `threads` = 0 means cpu::thread_count(). Throws InputError where the spans
 /// have different lengths; `name` begins that message.
 template <class Scratch, class Solve>
 void solve_batch(const char* name, std::span<const Problem> problems, std::span<Assignment> results, int threads,
@@ -30,16 +31,11 @@ void solve_batch(const char* name, std::span<const Problem> problems, std::span<
                   if (scratch.size() < wanted) scratch.resize(wanted);
                 });
   cpu::Thrown thrown;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1 && count > 1)
-  for (std::int64_t b = 0; b < count; ++b) {
-    const auto index = static_cast<std::size_t>(b);
-#if defined(_OPENMP)
-    const auto thread = static_cast<std::size_t>(omp_get_thread_num());
-#else
-    const std::size_t thread = 0;
-#endif
-    thrown.guard([&] { solve(problems[index], scratch[thread], results[index]); });
-  }
+  cpu::parallel_items(
+      0, count, 1, static_cast<int>(std::min<std::int64_t>(threads, count)), [&](std::int64_t b, int part) {
+        const auto index = static_cast<std::size_t>(b);
+        thrown.guard([&] { solve(problems[index], scratch[static_cast<std::size_t>(part)], results[index]); });
+      });
   thrown.rethrow();
 }
 

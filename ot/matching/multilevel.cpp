@@ -63,18 +63,8 @@ bool MultilevelAssignment::for_rows(std::int64_t n, const SolveLimits& limits, i
   if (scratch_.size() < static_cast<std::size_t>(wanted)) scratch_.resize(static_cast<std::size_t>(wanted));
   for (std::int64_t begin = 0; begin < n; begin += kRowsBetweenChecks) {
     if (begin > 0 && limits.reached(0)) return false;
-    const std::int64_t end = std::min(n, begin + kRowsBetweenChecks);
-    cpu::Thrown thrown;
-#pragma omp parallel for schedule(dynamic, 64) num_threads(wanted) if (wanted > 1 && n >= 512)
-    for (std::int64_t i = begin; i < end; ++i) {
-#if defined(_OPENMP)
-      const auto thread = static_cast<std::size_t>(omp_get_thread_num());
-#else
-      const std::size_t thread = 0;
-#endif
-      thrown.guard([&] { body(i, thread); });
-    }
-    thrown.rethrow();
+    cpu::parallel_items(begin, std::min(n, begin + kRowsBetweenChecks), 64, n >= 512 ? wanted : 1,
+                        [&](std::int64_t i, int part) { body(i, static_cast<std::size_t>(part)); });
   }
   return true;
 }

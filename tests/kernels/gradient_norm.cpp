@@ -6,12 +6,9 @@
 #include <limits>
 #include <random>
 
+#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
 #include "tests/kernels/on_devices.h"
-
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
 
 namespace otnfm {
 namespace {
@@ -62,25 +59,21 @@ TEST(GradientNorm, GivesNanWhereTheNormIsNotFinite) {
   }
 }
 
-#if defined(_OPENMP)
 TEST(GradientNorm, GivesTheSameBitsForAnyNumberOfThreads) {
   std::mt19937_64 random(std::random_device{}());
   std::normal_distribution<float> normal;
   std::vector<float> gradient(300007);
   for (float& g : gradient) g = normal(random) * std::exp(8 * normal(random));
   Stream stream(Device::cpu);
-  const int threads_before = omp_get_max_threads();
   std::vector<float> norms, scales;
   for (int threads : {1, 2, 3, 5}) {
-    omp_set_num_threads(threads);
+    const cpu::ThreadLimit limit(threads);
     const Result got = run(stream, gradient, 1);
     norms.push_back(got.norm), scales.push_back(got.clip_scale);
   }
-  omp_set_num_threads(threads_before);
   EXPECT_EQ(norms, std::vector<float>(4, norms[0]));
   EXPECT_EQ(scales, std::vector<float>(4, scales[0]));
 }
-#endif
 
 TEST(GradientNorm, RefusesWrongArguments) {
   Stream stream(Device::cpu);

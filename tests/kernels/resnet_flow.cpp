@@ -8,15 +8,12 @@
 #include <cmath>
 #include <random>
 
+#include "kernels/cpu/parallel.h"
 #include "kernels/cpu/resnet_flow/layout.h"
 #include "kernels/error.h"
 #include "kernels/memory.h"
 #include "tests/cases/reference_resnet_flow.h"
 #include "tests/kernels/on_devices.h"
-
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
 
 namespace otnfm {
 namespace {
@@ -278,20 +275,19 @@ TEST(ResNetFlow, TrainsOnEveryDeviceAsOnTheProcessor) {
       }
 }
 
-#if defined(_OPENMP)
 TEST(ResNetFlowVariants, GiveTheSameGradientsForAnyNumberOfThreads) {
-  const int threads = omp_get_max_threads();
   Problem problem(shapes().front(), 400);
   for (int k = 0; k < cpu::resnet::variant_count(); ++k)
     for (const bool rounded : {false, true}) {
-      omp_set_num_threads(1);
-      const std::vector<float> alone = problem.gradients(cpu::resnet::variant(k), rounded);
-      omp_set_num_threads(3);
+      std::vector<float> alone;
+      {
+        const cpu::OneThread one_thread;
+        alone = problem.gradients(cpu::resnet::variant(k), rounded);
+      }
+      const cpu::ThreadLimit limit(3);
       EXPECT_EQ(alone, problem.gradients(cpu::resnet::variant(k), rounded)) << cpu::resnet::variant(k).name;
-      omp_set_num_threads(threads);
     }
 }
-#endif
 
 TEST(ResNetFlow, NamesWhatItDoesNotTake) {
   Stream stream(Device::cpu);

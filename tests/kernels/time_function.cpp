@@ -6,12 +6,9 @@
 #include <limits>
 #include <random>
 
+#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
 #include "tests/kernels/on_devices.h"
-
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
 
 namespace otnfm {
 namespace {
@@ -86,12 +83,10 @@ TEST(TimeFunctionBackward, TakesNoSideOfTheKinkOfAbs) {
   }
 }
 
-#if defined(_OPENMP)
 TEST(TimeFunctionBackward, GivesTheSameBitsForAnyNumberOfThreads) {
   std::mt19937_64 random(std::random_device{}());
   std::normal_distribution<float> normal;
   Stream stream(Device::cpu);
-  const int threads_before = omp_get_max_threads();
   for (std::int64_t d : {2, 130})
     for (TimeFunctionKind kind : kKinds) {
       if (kind == TimeFunctionKind::identity) continue;
@@ -101,7 +96,7 @@ TEST(TimeFunctionBackward, GivesTheSameBitsForAnyNumberOfThreads) {
       for (float& x : w) x = normal(random);
       for (float& x : dphi) x = normal(random);
       for (int threads : {1, 2, 3, 5}) {
-        omp_set_num_threads(threads);
+        const cpu::ThreadLimit limit(threads);
         std::vector<float> dw(K * d, -9.0f);
         time_function_backward(stream, {.t = {t.data(), {B}},
                                         .w = {w.data(), {K, d}},
@@ -112,9 +107,7 @@ TEST(TimeFunctionBackward, GivesTheSameBitsForAnyNumberOfThreads) {
         EXPECT_EQ(dw, first) << threads << " threads, kind " << static_cast<int>(kind) << ", d = " << d;
       }
     }
-  omp_set_num_threads(threads_before);
 }
-#endif
 
 TEST(TimeFunction, RefusesWrongArguments) {
   Stream stream(Device::cpu);

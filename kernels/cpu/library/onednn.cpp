@@ -2,8 +2,12 @@
 // generated for one shape, which takes milliseconds, so each thread keeps those it has made: finding one again takes
 // some 30 ns, running it under a microsecond. Against dnnl_sgemm on two Zen 4 cores: 10 to 12 us a product
 // of 256x64x64 where sgemm needs 10 to 14, and bias, activation and accumulation are free.
+//
+// Each product runs on one thread: larger ones are cut here, into rows or columns of the result, because the library's
+// own threads are OpenMP's (kernels/cpu/parallel.h says why not).
 #include "kernels/cpu/library/onednn.h"
 
+#include <algorithm>
 #include <dnnl.hpp>
 #include <memory>
 #include <unordered_map>
@@ -11,19 +15,23 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
 
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
 namespace otnfm::cpu::onednn {
 namespace {
 
 using dnnl::memory;
 
-// What the thread's primitives were made for. The number of threads is part of a primitive.
+// What the thread's primitives were made for: a product, and how many share the scratch memory.
 struct Key {
   Gemm gemm;
-  int threads;
+  int parts;
   bool operator==(const Key&) const = default;
 };
 struct Hash {
-  std::size_t operator()(const Key& key) const { return key.gemm.hash() + static_cast<std::size_t>(key.threads); }
+  std::size_t operator()(const Key& key) const { return key.gemm.hash() + static_cast<std::size_t>(key.parts); }
 };
 
 struct Prepared {
@@ -65,7 +73,8 @@ memory::desc describe_operand(const Gemm& g, memory::data_type type, std::int64_
   return {sizes, type, strides};
 }
 
-Prepared prepare(const Gemm& g) {
+/// `scratch_bytes`: above it the library finds its own.
+Prepared prepare(const Gemm& g, std::size_t scratch_bytes) {
   const auto type = g.dtype == DType::bfloat16 ? memory::data_type::bf16 : memory::data_type::f32;
   const auto f32 = memory::data_type::f32;
   const memory::desc a = describe_operand(g, type, g.m, g.k, g.row_stride_a, g.batch_stride_a, g.transpose_a);
@@ -97,7 +106,7 @@ Prepared prepare(const Gemm& g) {
 #endif
   };
   auto description = describe_primitive(dnnl::scratchpad_mode::user);
-  if (description.scratchpad_desc().get_size() > kScratchBytes)
+  if (description.scratchpad_desc().get_size() > scratch_bytes)
     description = describe_primitive(dnnl::scratchpad_mode::library);
 
   const auto without_data = [](const memory::desc& d) { return memory(d, cpu_engine(), DNNL_MEMORY_NONE); };
@@ -126,31 +135,57 @@ void run(Prepared& p, std::byte* scratch, const void* a, const void* b, const fl
                           "could not run a matrix product");
 }
 
-}  // namespace
+constexpr std::int64_t kWorkAPart = std::int64_t{1} << 18;  // multiply-adds, of some 5 us
+constexpr std::int64_t kCut = 16;                           // rows or columns of a part: whole vectors
 
-namespace {
+std::size_t scratch_share(int parts) {
+  return kScratchBytes / static_cast<std::size_t>(parts) / 4096 * 4096;
+}
 
-/// oneDNN asks OpenMP how many threads there are, and knows nothing of OneThread.
-class LibraryThreads {
+/// oneDNN asks OpenMP how many threads there are.
+class OneLibraryThread {
  public:
-  LibraryThreads() {
+  OneLibraryThread() {
 #if defined(_OPENMP)
-    if (!OneThread::holds() || omp_in_parallel()) return;
+    if (omp_in_parallel()) return;
     before_ = omp_get_max_threads();
     if (before_ > 1) omp_set_num_threads(1);
 #endif
   }
-  ~LibraryThreads() {
+  ~OneLibraryThread() {
 #if defined(_OPENMP)
     if (before_ > 1) omp_set_num_threads(before_);
 #endif
   }
-  LibraryThreads(const LibraryThreads&) = delete;
-  LibraryThreads& operator=(const LibraryThreads&) = delete;
+  OneLibraryThread(const OneLibraryThread&) = delete;
+  OneLibraryThread& operator=(const OneLibraryThread&) = delete;
 
  private:
   int before_ = 1;
 };
+
+/// The whole of g on this thread, one of `parts` that share the scratch memory.
+void multiply(std::byte* scratch, int parts, const Gemm& g, const void* a, const void* b, const float* bias, float* c) {
+  static thread_local std::unordered_map<Key, Prepared, Hash> shapes;
+  const OneLibraryThread one_thread;
+  try {
+    const Key key{g, parts};
+    auto found = shapes.find(key);
+    if (found == shapes.end()) {
+      if (shapes.size() >= kMostShapes) shapes.clear();
+      found = shapes.emplace(key, prepare(g, scratch_share(parts))).first;
+    }
+    run(found->second, scratch, a, b, bias, c);
+  } catch (const dnnl::error& error) {
+    throw RunError("oneDNN failed at a matrix product of " + describe(g) + ": " + error.what());
+  }
+}
+
+/// a + count elements
+const void* advance(const void* a, DType dtype, std::int64_t count) {
+  const std::int64_t bytes = dtype == DType::bfloat16 ? 2 : 4;
+  return static_cast<const std::byte*>(a) + count * bytes;
+}
 
 }  // namespace
 
@@ -168,19 +203,29 @@ bool has_bfloat16() {
 }
 
 void gemm(std::byte* scratch, const Gemm& g, const void* a, const void* b, const float* bias, float* c) {
-  static thread_local std::unordered_map<Key, Prepared, Hash> shapes;
-  const LibraryThreads threads;
-  try {
-    const Key key{g, thread_count()};
-    auto found = shapes.find(key);
-    if (found == shapes.end()) {
-      if (shapes.size() >= kMostShapes) shapes.clear();
-      found = shapes.emplace(key, prepare(g)).first;
+  const bool by_product = g.batch >= thread_count(), by_row = g.m >= g.n;
+  const std::int64_t length = by_product ? g.batch : by_row ? g.m : g.n, unit = by_product ? 1 : kCut;
+  const std::int64_t units = (length + unit - 1) / unit;
+  const int parts = static_cast<int>(std::max<std::int64_t>(
+      1, std::min({std::int64_t{thread_count()}, units, g.batch * g.m * g.n * g.k / kWorkAPart})));
+  parallel_parts(parts, [&](int part) {
+    const std::int64_t begin = units * part / parts * unit;
+    const std::int64_t end = std::min(length, units * (part + 1) / parts * unit);
+    Gemm share = g;
+    std::int64_t skip_a = 0, skip_b = 0, skip_bias = 0, skip_c = 0;
+    if (by_product) {
+      share.batch = end - begin;
+      skip_a = begin * g.batch_stride_a, skip_b = begin * g.batch_stride_b, skip_c = begin * g.batch_stride_c;
+    } else if (by_row) {
+      share.m = end - begin;
+      skip_a = begin * (g.transpose_a ? 1 : g.row_stride_a), skip_c = begin * g.row_stride_c;
+    } else {
+      share.n = end - begin;
+      skip_b = begin * (g.transpose_b ? g.row_stride_b : 1), skip_bias = skip_c = begin;
     }
-    run(found->second, scratch, a, b, bias, c);
-  } catch (const dnnl::error& error) {
-    throw RunError("oneDNN failed at a matrix product of " + describe(g) + ": " + error.what());
-  }
+    multiply(scratch + static_cast<std::size_t>(part) * scratch_share(parts), parts, share, advance(a, g.dtype, skip_a),
+             advance(b, g.dtype, skip_b), bias == nullptr ? bias : bias + skip_bias, c + skip_c);
+  });
 }
 
 }  // namespace otnfm::cpu::onednn

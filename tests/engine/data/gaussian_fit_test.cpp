@@ -2,10 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -14,6 +10,7 @@
 
 #include "engine/data/row_product.h"
 #include "engine/data/source.h"
+#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
 
 namespace otnfm {
@@ -228,22 +225,20 @@ TEST(Source, RowsDependOnTheKeyAndTheirNumberAlone) {
   expect_split_invariant(Source::dataset(Dataset::points("some", x, 67)));
 }
 
-#if defined(_OPENMP)
 TEST(Source, DrawsDoNotDependOnTheNumberOfThreads) {
   const std::vector<float> x = correlated(200, 130, 130, 0.2, 3);
   const Source source = Source::gaussian_fit(fit_gaussian({x.data(), {200, 130}}));
   std::vector<float> first(300 * 130), again = first;
-  const int usual = omp_get_max_threads();
-  omp_set_num_threads(1);
-  source.draw({.seed = 1}, {first.data(), {300, 130}});
+  {
+    const cpu::OneThread one_thread;
+    source.draw({.seed = 1}, {first.data(), {300, 130}});
+  }
   for (int threads : {2, 3, 7}) {
-    omp_set_num_threads(threads);
+    const cpu::ThreadLimit limit(threads);
     source.draw({.seed = 1}, {again.data(), {300, 130}});
     EXPECT_EQ(first, again) << threads << " threads";
   }
-  omp_set_num_threads(usual);
 }
-#endif
 
 TEST(Source, IsOpenedForItsTarget) {
   const Dataset moons = open_dataset("moons");
