@@ -1,13 +1,11 @@
-// The C ABI over Generator and Coupler. Every function that can throw runs inside guarded(), so that no exception
-// reaches the caller.
+// The C ABI over Generator and Coupler; c_transport.cpp has the solvers.
 #include "engine/embed/c.h"
 
 #include <cstdio>
-#include <exception>
-#include <new>
 
+#include "engine/embed/guarded.h"
 #include "engine/generate/generator.h"
-#include "kernels/error.h"
+#include "kernels/cpu/parallel.h"
 #include "ot/coupler.h"
 
 struct otnfm_generator {
@@ -23,36 +21,28 @@ struct otnfm_coupler {
 
 namespace {
 
-using otnfm::InputError;
 using otnfm::View;
+using otnfm::embed::guarded;
+using otnfm::embed::require;
 
-otnfm_status fail(otnfm_status status, otnfm_error* error, const char* text) noexcept {
+// A fixed block, so that to keep it needs no memory.
+thread_local char last_error[1024] = "";
+
+}  // namespace
+
+otnfm_status otnfm::embed::fail(otnfm_status status, otnfm_error* error, const char* text) noexcept {
   if (error != nullptr) std::snprintf(error->text, sizeof(error->text), "%s", text);
+  std::snprintf(last_error, sizeof(last_error), "%s", text);
   return status;
 }
 
-template <class Body>
-otnfm_status guarded(otnfm_error* error, const Body& body) noexcept {
-  if (error != nullptr) error->text[0] = '\0';
-  try {
-    body();
-    return OTNFM_OK;
-  } catch (const std::bad_alloc&) {
-    return fail(OTNFM_RUN_ERROR, error, "out of memory");
-  } catch (const InputError& wrong) {
-    return fail(OTNFM_INPUT_ERROR, error, wrong.what());
-  } catch (const std::exception& failed) {
-    return fail(OTNFM_RUN_ERROR, error, failed.what());
-  } catch (...) {
-    return fail(OTNFM_RUN_ERROR, error, "an unknown exception");
-  }
+const char* otnfm_last_error(void) {
+  return last_error;
 }
 
-void require(bool holds, const char* what) {
-  if (!holds) throw InputError(what);
+void otnfm_set_threads(int threads) {
+  otnfm::cpu::set_thread_count(threads);
 }
-
-}  // namespace
 
 const char* otnfm_version(void) {
   return OTNFM_VERSION;

@@ -1,5 +1,6 @@
 /* otnfm for C and for everything that calls C. No exception leaves it; a function that can fail returns a status, and
- * puts one line that names what is wrong into `error`, which may be null. Objects are made and freed here.
+ * puts one line that names what is wrong into `error`, which may be null (otnfm_last_error() has it too). Objects are
+ * made and freed here. Matrices are row-major.
  *
  * An otnfm_generator is a model's weights: any thread may use it. An otnfm_context is what one thread needs to sample,
  * an otnfm_coupler what one thread needs to pair: one call at a time. Their calls allocate nothing, take no lock and
@@ -9,18 +10,23 @@
 #ifndef OTNFM_C_H
 #define OTNFM_C_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "engine/embed/version.h"
 
+/* For C++, what an enum is in C: an int, whatever its value. */
 #ifdef __cplusplus
+#define OTNFM_INT : int
 extern "C" {
+#else
+#define OTNFM_INT
 #endif
 #if defined(__GNUC__)
 #pragma GCC visibility push(default) /* the library shows these and hides the rest */
 #endif
 
-typedef enum {
+typedef enum OTNFM_INT {
   OTNFM_OK = 0,
   OTNFM_RUN_ERROR = 1,  /* the machine failed: no memory, no device */
   OTNFM_INPUT_ERROR = 2 /* what was handed in is wrong */
@@ -30,9 +36,16 @@ typedef struct {
   char text[256]; /* one line, ended by 0; cut off where it is longer */
 } otnfm_error;
 
-typedef enum { OTNFM_CPU = 0, OTNFM_CUDA = 1 } otnfm_device;
-typedef enum { OTNFM_FLOAT32 = 0, OTNFM_BFLOAT16 = 2 } otnfm_precision;
-typedef enum { OTNFM_SQUARED_EUCLIDEAN = 0, OTNFM_EUCLIDEAN = 1, OTNFM_NEGATIVE_DOT = 2 } otnfm_cost;
+typedef enum OTNFM_INT { OTNFM_CPU = 0, OTNFM_CUDA = 1 } otnfm_device;
+typedef enum OTNFM_INT {
+  OTNFM_FLOAT32 = 0,
+  OTNFM_FLOAT64 = 1,
+  OTNFM_BFLOAT16 = 2,
+  OTNFM_INT32 = 3,
+  OTNFM_INT64 = 4
+} otnfm_dtype;
+typedef otnfm_dtype otnfm_precision; /* of a generator: OTNFM_FLOAT32 or OTNFM_BFLOAT16 */
+typedef enum OTNFM_INT { OTNFM_SQUARED_EUCLIDEAN = 0, OTNFM_EUCLIDEAN = 1, OTNFM_NEGATIVE_DOT = 2 } otnfm_cost;
 
 typedef struct otnfm_generator otnfm_generator;
 typedef struct otnfm_context otnfm_context;
@@ -40,6 +53,14 @@ typedef struct otnfm_coupler otnfm_coupler;
 
 /* That of the library: OTNFM_VERSION is that of the header. */
 const char* otnfm_version(void);
+
+/* What went wrong in this thread's last call that failed (at most 1023 characters); "" before the first. Valid until
+ * its next failure. */
+const char* otnfm_last_error(void);
+
+/* How many threads solvers take that are not told a number: 0, at first, for OMP_NUM_THREADS, or else all processors
+ * that the process may use. */
+void otnfm_set_threads(int threads);
 
 /* Reads model.safetensors onto a device. */
 otnfm_status otnfm_generator_load(const char* path, otnfm_device device, otnfm_precision precision,
@@ -83,7 +104,8 @@ otnfm_status otnfm_log_prob(otnfm_context* context, void* stream, const float* d
 /* Waits for the work on the context's own stream. */
 otnfm_status otnfm_context_synchronize(otnfm_context* context, otnfm_error* error);
 
-/* Room for clouds of at most n points each, in at most d dimensions. */
+/* For small clouds inside a program that must not wait: from a few hundred points on otnfm_solve() below is faster, but
+ * it allocates. Room for clouds of at most n points each, in at most d dimensions. */
 otnfm_status otnfm_coupler_create(otnfm_cost cost, int64_t n, int64_t d, otnfm_coupler** coupler, otnfm_error* error);
 void otnfm_coupler_free(otnfm_coupler* coupler);
 
@@ -102,9 +124,148 @@ typedef struct {
 otnfm_status otnfm_coupler_certificate(const otnfm_coupler* coupler, otnfm_certificate* certificate,
                                        otnfm_error* error);
 
+/* ---- Optimal transport of any size and kind: what the command `otnfm couple` does ----
+ *
+ *     otnfm_problem problem;
+ *     otnfm_solve_options options;
+ *     otnfm_solution* solution;
+ *     otnfm_problem_init(&problem, sizeof problem);
+ *     otnfm_solve_options_init(&options, sizeof options);
+ *     problem.n = problem.m = 1000, problem.d = 2;
+ *     problem.source = x, problem.target = y;
+ *     if (otnfm_solve(&problem, &options, &solution, &error) == OTNFM_OK) ... otnfm_solution_sigma(solution)[i] ...
+ *     otnfm_solution_free(solution);
+ *
+ * A struct begins with its size, as the caller was compiled with it, which its init function sets; so a program goes
+ * on with later versions of the library, in which structs may be longer. Any thread may solve, several at a time. */
+
+/* n rows and m columns: two clouds of points, or a matrix of costs. The memory is the caller's, and is read until
+ * otnfm_solve() returns, and by otnfm_solution_plan_row(). */
+typedef struct {
+  size_t size;
+  int64_t n, m, d;       /* d, the coordinates of a point, is not read with costs */
+  const void* source;    /* [n, d] float32, float64 or bfloat16, or null with costs */
+  const void* target;    /* [m, d] */
+  const void* costs;     /* [n, m] float32, float64, int32 or int64 (exactly), or null with points */
+  int64_t source_stride; /* elements from one row to the next; 0: as many as there are columns */
+  int64_t target_stride;
+  int64_t costs_stride;
+  otnfm_dtype dtype;            /* of the points, or of the costs: OTNFM_FLOAT32 */
+  otnfm_cost cost;              /* of points: OTNFM_SQUARED_EUCLIDEAN */
+  const double* source_weights; /* [n], not negative, scaled to sum 1 unless there is a marginal_penalty; null: alike */
+  const double* target_weights; /* [m]; with weights the solver is OTNFM_SINKHORN */
+} otnfm_problem;
+void otnfm_problem_init(otnfm_problem* problem, size_t size);
+
+typedef enum OTNFM_INT {
+  OTNFM_EXACT = 0,   /* the assignment of least cost; its planner knows four ways */
+  OTNFM_AUCTION = 1, /* an assignment within max_gap of it, the sooner the larger that is */
+  OTNFM_SINKHORN = 2 /* an entropic plan, and pairs from it */
+} otnfm_solver;
+
+/* Ways of the exact solver. */
+typedef enum OTNFM_INT {
+  OTNFM_AUTOMATIC = 0, /* its planner chooses */
+  OTNFM_DENSE = 1,
+  OTNFM_SCREENED = 2,  /* points, n = m */
+  OTNFM_MULTILEVEL = 3 /* points in few dimensions, n = m */
+} otnfm_algorithm;
+
+typedef enum OTNFM_INT { OTNFM_ABSOLUTE = 0, OTNFM_MEAN_COST = 1, OTNFM_STANDARD_DEVIATION = 2 } otnfm_epsilon_unit;
+
+/* What sigma is, of Sinkhorn's plan. */
+typedef enum OTNFM_INT {
+  OTNFM_PAIRS_AUTOMATIC = 0,   /* a permutation where n = m without weights and penalty, else argmax */
+  OTNFM_PAIRS_PERMUTATION = 1, /* one-to-one, at most max_gap above the least cost */
+  OTNFM_PAIRS_ARGMAX = 2,      /* the column of each row's largest entry */
+  OTNFM_PAIRS_SAMPLED = 3      /* a column drawn from each row, by `seed` */
+} otnfm_pairs;
+
+/* Called up to ten times a second while otnfm_solve() is at work, in its thread, with the steps so far and the seconds.
+ * 0 ends the solve as a limit does; anything else lets it go on. otnfm_solve_batch() does not call it. */
+typedef int (*otnfm_watch)(void* data, int64_t iterations, double seconds);
+
+typedef struct {
+  size_t size;
+  otnfm_solver solver;       /* OTNFM_EXACT */
+  otnfm_algorithm algorithm; /* of the exact solver: OTNFM_AUTOMATIC */
+  int threads;               /* 0: those of otnfm_set_threads() */
+  int certify;               /* 1: prove the answer, one more pass over all pairs; 0: its bound and gap are NaN */
+  double max_gap;          /* relative; negative, at first: the solver's own (auction 1e-6, a permutation of Sinkhorn's
+                              potentials 1e-3); 0: optimal */
+  double max_seconds;      /* INFINITY */
+  int64_t max_iterations;  /* augmenting paths, bids or sweeps; negative, at first: the solver's own */
+  otnfm_watch watch;       /* null */
+  void* watch_data;        /* the first argument of watch */
+  const double* initial_g; /* [m] column potentials to begin with, for OTNFM_AUCTION and OTNFM_SINKHORN; null */
+  double epsilon;          /* of OTNFM_SINKHORN, and what follows: 0.05 */
+  otnfm_epsilon_unit epsilon_unit; /* what it is a multiple of: OTNFM_STANDARD_DEVIATION of the costs */
+  double tolerance;                /* L1 error of the marginals: 1e-3 */
+  double marginal_penalty;         /* unbalanced: the price of KL from the marginals; INFINITY: they are kept */
+  otnfm_pairs pairs;               /* OTNFM_PAIRS_AUTOMATIC */
+  uint64_t seed;                   /* of OTNFM_PAIRS_SAMPLED: 0 */
+} otnfm_solve_options;
+void otnfm_solve_options_init(otnfm_solve_options* options, size_t size);
+
+typedef enum OTNFM_INT {
+  OTNFM_CONVERGED = 0,
+  OTNFM_STOPPED = 1,          /* by a limit or the watch; the certificate says what the answer is worth */
+  OTNFM_NUMERICAL_FAILURE = 2 /* the arithmetic does not reach what was asked: sigma is -1 everywhere */
+} otnfm_solve_status;
+
+/* Null options: all as otnfm_solve_options_init() sets it. OTNFM_OK where there is an answer, be it unfinished:
+ * otnfm_solution_summary() says. Otherwise *solution is null. */
+typedef struct otnfm_solution otnfm_solution;
+otnfm_status otnfm_solve(const otnfm_problem* problem, const otnfm_solve_options* options, otnfm_solution** solution,
+                         otnfm_error* error);
+
+/* `count` problems, a thread a problem but for OTNFM_SINKHORN, whose threads share each; initial_g is for all. On an
+ * error in any of them no solution is made. */
+otnfm_status otnfm_solve_batch(const otnfm_problem* problems, int64_t count, const otnfm_solve_options* options,
+                               otnfm_solution** solutions /* [count] */, otnfm_error* error);
+void otnfm_solution_free(otnfm_solution* solution);
+
+/* Numbers that do not apply are NaN. */
+typedef struct {
+  size_t size;
+  otnfm_solve_status status;
+  int is_permutation;    /* every row, or every column where there are fewer, has one partner */
+  int64_t matched;       /* rows with a partner */
+  double primal_cost;    /* mean cost of a pair; of Sinkhorn without a permutation the plan's cost, sum_ij P_ij C_ij */
+  double dual_bound;     /* no pairing (no plan with these marginals) costs less */
+  double gap;            /* (primal_cost - dual_bound) / |primal_cost| */
+  double marginal_error; /* L1, of the mass that is not where it belongs */
+  int64_t iterations;    /* augmenting paths, bids or sweeps */
+  double seconds;        /* without the certificate */
+  double epsilon;        /* of Sinkhorn, in the units of the cost, and what follows */
+  double transport_cost; /* sum_ij P_ij C_ij */
+  double entropic_cost;  /* the regularised problem's dual objective */
+  double mass;           /* sum_ij P_ij */
+} otnfm_summary;
+/* Fills the first `size` bytes of *summary. */
+void otnfm_solution_summary(const otnfm_solution* solution, otnfm_summary* summary, size_t size);
+
+/* The solution's own memory, until it is freed. sigma [n]: the column of each row, -1 where it has none. f [n] and
+ * g [m]: potentials; of an assignment f_i + g_j <= C_ij, with equality where sigma_i = j; of Sinkhorn's plan
+ * P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon). */
+const int64_t* otnfm_solution_sigma(const otnfm_solution* solution);
+const double* otnfm_solution_f(const otnfm_solution* solution);
+const double* otnfm_solution_g(const otnfm_solution* solution);
+const char* otnfm_solution_algorithm(const otnfm_solution* solution); /* "screened", "stored", ... */
+const char* otnfm_solution_message(const otnfm_solution* solution);   /* one line where it has not converged, or "" */
+
+/* row [m] = P_i., row i of the plan: of an assignment 1 / min(n, m) at sigma_i. The problem's memory must still be
+ * there. */
+otnfm_status otnfm_solution_plan_row(const otnfm_solution* solution, int64_t i, double* row, otnfm_error* error);
+
+/* Proves an assignment of the caller's: sigma [n], g [m] column potentials, any. `threads` as in the options. */
+otnfm_status otnfm_certify(const otnfm_problem* problem, const int64_t* sigma, const double* g, int threads,
+                           otnfm_certificate* certificate, otnfm_error* error);
+
 #if defined(__GNUC__)
 #pragma GCC visibility pop
 #endif
+#undef OTNFM_INT
 #ifdef __cplusplus
 }
 #endif

@@ -15,6 +15,7 @@ model=$work/run/model.safetensors
 cmake -S "$source" -B "$work/project" -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$work/prefix" >"$work/configure.log"
 cmake --build "$work/project" -j "${OTNFM_JOBS:-2}" >"$work/build.log"
 "$work/project/pairs_only"
+"$work/project/transport_c"
 cpp=$("$work/project/example_cpp" "$model")
 [[ $("$work/project/example_static" "$model") == "$cpp" ]]
 c=$("$work/project/example_c" "$model")

@@ -27,6 +27,10 @@ function(otnfm_public target export_name)
   target_include_directories(${target} INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
                              $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/package/include>)
   add_library(otnfm::${export_name} ALIAS ${target})
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL SHARED_LIBRARY)  # its threads never end (kernels/cpu/parallel.cpp), so neither may their code
+    target_link_options(${target} PRIVATE LINKER:-z,nodelete)
+  endif()
   if(NOT export_name STREQUAL c)
     target_compile_features(${target} INTERFACE cxx_std_20)
   endif()
@@ -57,12 +61,10 @@ add_library(otnfm_static STATIC ${generator_objects})
 set_target_properties(otnfm_static PROPERTIES OUTPUT_NAME otnfm)
 otnfm_public(otnfm_static otnfm_static)
 
-add_library(otnfm_c SHARED ${PROJECT_SOURCE_DIR}/engine/embed/c.cpp)
-target_include_directories(otnfm_c PRIVATE ${PROJECT_SOURCE_DIR})
+add_library(otnfm_c SHARED $<TARGET_OBJECTS:otnfm_embed>)
 target_link_libraries(otnfm_c PRIVATE otnfm_generate otnfm_ot)
 target_link_options(otnfm_c PRIVATE LINKER:--version-script=${PROJECT_SOURCE_DIR}/engine/embed/c.map LINKER:--exclude-libs,ALL)
-set_target_properties(otnfm_c PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
-                      LINK_DEPENDS ${PROJECT_SOURCE_DIR}/engine/embed/c.map)
+set_target_properties(otnfm_c PROPERTIES LINK_DEPENDS ${PROJECT_SOURCE_DIR}/engine/embed/c.map)
 otnfm_public(otnfm_c c)
 
 # The headers that the umbrella reaches, under include/otnfm/. In the tree an include is rooted at the tree; installed, a

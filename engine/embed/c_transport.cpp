@@ -1,0 +1,335 @@
+// The C ABI over the transport solvers.
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/embed/c.h"
+#include "engine/embed/c_problem.h"
+#include "engine/embed/guarded.h"
+#include "ot/auction.h"
+#include "ot/certificate.h"
+#include "ot/costs/pair_cost.h"
+#include "ot/exact.h"
+#include "ot/sinkhorn.h"
+
+struct otnfm_solution {
+  otnfm::Problem problem;
+  otnfm::Assignment assignment;
+  otnfm_summary summary;
+  std::string message;
+  std::vector<double> source_masses, target_masses;  ///< of a plan; empty for an assignment
+};
+
+namespace {
+
+using otnfm::Assignment;
+using otnfm::InputError;
+using otnfm::Problem;
+using otnfm::SolveStatus;
+using otnfm::embed::Given;
+using otnfm::embed::given_of;
+using otnfm::embed::guarded;
+using otnfm::embed::read;
+using otnfm::embed::require;
+using otnfm::embed::write;
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+otnfm_solve_options usual_options() {
+  otnfm_solve_options usual = {};
+  usual.size = sizeof(usual);
+  usual.certify = 1;
+  usual.max_gap = -1;
+  usual.max_seconds = std::numeric_limits<double>::infinity();
+  usual.max_iterations = -1;
+  usual.epsilon = otnfm::SinkhornOptions{}.epsilon;
+  usual.epsilon_unit = OTNFM_STANDARD_DEVIATION;
+  usual.tolerance = otnfm::SinkhornOptions{}.tolerance;
+  usual.marginal_penalty = std::numeric_limits<double>::infinity();
+  return usual;
+}
+
+/// What the solvers' options have in common.
+template <class Options>
+Options options_of(const otnfm_solve_options& c) {
+  Options options;
+  options.threads = c.threads;
+  options.max_seconds = c.max_seconds;
+  if (c.max_iterations >= 0) options.max_iterations = c.max_iterations;
+  if (c.watch != nullptr)
+    options.watch = [watch = c.watch, data = c.watch_data](std::int64_t iterations, double seconds) {
+      return watch(data, iterations, seconds) != 0;
+    };
+  return options;
+}
+
+otnfm_solve_status status_of(SolveStatus status) {
+  if (status == SolveStatus::converged) return OTNFM_CONVERGED;
+  return status == SolveStatus::numerical_failure ? OTNFM_NUMERICAL_FAILURE : OTNFM_STOPPED;
+}
+
+void summarise(otnfm_solution& solution, bool certified) {
+  const Assignment& a = solution.assignment;
+  otnfm_summary& s = solution.summary;
+  const auto matched = std::ranges::count_if(a.sigma, [](std::int64_t j) { return j >= 0; });
+  const std::int64_t most = std::min(solution.problem.n(), solution.problem.m());
+  s = {};
+  s.size = sizeof(s);
+  s.status = status_of(a.status);
+  s.matched = matched;
+  s.is_permutation = a.certificate.is_permutation ? 1 : 0;
+  s.primal_cost = certified ? a.certificate.primal_cost : kNaN;
+  s.dual_bound = certified ? a.certificate.dual_bound : kNaN;
+  s.gap = certified ? a.certificate.gap : kNaN;
+  s.marginal_error = most == 0 ? 0 : 2 * (1 - static_cast<double>(matched) / static_cast<double>(most));
+  s.iterations = a.iterations;
+  s.seconds = a.seconds;
+  s.epsilon = s.transport_cost = s.entropic_cost = s.mass = kNaN;
+}
+
+/// The a or b of P_ij = a_i b_j exp(...): free marginals keep the masses that they were given.
+std::vector<double> masses_of(std::span<const double> weights, std::int64_t count, bool free) {
+  std::vector<double> out(static_cast<std::size_t>(count), 1.0 / static_cast<double>(count));
+  const double sum = free ? 1.0 : std::accumulate(weights.begin(), weights.end(), 0.0);
+  for (std::size_t i = 0; i < weights.size(); ++i) out[i] = weights[i] / sum;
+  return out;
+}
+
+bool has_free_marginals(const otnfm_solve_options& c) {
+  return c.marginal_penalty < std::numeric_limits<double>::infinity();
+}
+
+bool one_to_one(const Given& given, const otnfm_solve_options& c) {
+  return given.problem.n() == given.problem.m() && given.source_weights.empty() && given.target_weights.empty() &&
+         !has_free_marginals(c);
+}
+
+void solve_entropic(const Given& given, const otnfm_solve_options& c, otnfm_solution& solution) {
+  const Problem& problem = given.problem;
+  const otnfm_pairs pairs = c.pairs != OTNFM_PAIRS_AUTOMATIC ? c.pairs
+                            : one_to_one(given, c)           ? OTNFM_PAIRS_PERMUTATION
+                                                             : OTNFM_PAIRS_ARGMAX;
+  if (pairs == OTNFM_PAIRS_PERMUTATION && !one_to_one(given, c))
+    throw InputError("OTNFM_PAIRS_PERMUTATION takes as many rows as columns, each of the same mass, not " +
+                     describe(problem));
+  auto options = options_of<otnfm::SinkhornOptions>(c);
+  options.epsilon = c.epsilon;
+  options.unit = c.epsilon_unit == OTNFM_ABSOLUTE    ? otnfm::EpsilonUnit::absolute
+                 : c.epsilon_unit == OTNFM_MEAN_COST ? otnfm::EpsilonUnit::mean_cost
+                                                     : otnfm::EpsilonUnit::standard_deviation;
+  options.tolerance = c.tolerance;
+  options.marginal_penalty = c.marginal_penalty;
+  options.source_weights = given.source_weights;
+  options.target_weights = given.target_weights;
+  if (c.initial_g != nullptr) options.initial_g = {c.initial_g, static_cast<std::size_t>(problem.m())};
+  const otnfm::SolveLimits limits(std::numeric_limits<std::int64_t>::max(), c.max_seconds, &options.watch);
+  otnfm::SinkhornSolver solver;
+  otnfm::SinkhornResult result;
+  solver.solve(problem, options, result);
+  const bool failed = result.status == SolveStatus::numerical_failure, certify = c.certify != 0;
+  Assignment& assignment = solution.assignment;
+  if (failed)
+    assignment.sigma.assign(static_cast<std::size_t>(problem.n()), -1);
+  else if (pairs == OTNFM_PAIRS_PERMUTATION)
+    assignment = solver.round_to_permutation(c.max_gap < 0 ? 1e-3 : c.max_gap, limits, certify);
+  else
+    assignment = pairs == OTNFM_PAIRS_ARGMAX ? solver.argmax_pairs(certify, &limits)
+                                             : solver.sample_pairs(c.seed, 0, certify, &limits);
+  assignment.iterations = result.iterations;
+  assignment.seconds += result.seconds;
+  assignment.algorithm = solver.stored() ? "stored" : "streaming";
+  if (result.status != SolveStatus::converged) assignment.status = result.status;
+  summarise(solution, certify);
+  assignment.f = result.f;
+  assignment.g = result.g;
+  solution.message = result.message;
+  solution.source_masses = masses_of(given.source_weights, problem.n(), has_free_marginals(c));
+  solution.target_masses = masses_of(given.target_weights, problem.m(), has_free_marginals(c));
+  otnfm_summary& s = solution.summary;
+  s.epsilon = result.epsilon;
+  if (!failed) s.transport_cost = result.transport_cost, s.entropic_cost = result.entropic_cost, s.mass = result.mass;
+  if (!failed && pairs == OTNFM_PAIRS_PERMUTATION) return;
+  // Of the plan, since the pairs are none.
+  s.marginal_error = failed ? kNaN : result.row_error + result.column_error;
+  s.primal_cost = failed ? kNaN : result.transport_cost;
+  s.dual_bound = s.gap = kNaN;
+  // Unbalanced plans need not have the marginals that the bound is for.
+  if (!certify || has_free_marginals(c)) return;
+  s.dual_bound = transport_dual_bound(problem, result.g, given.source_weights, given.target_weights, &limits);
+  const double excess = s.primal_cost - s.dual_bound;
+  s.gap = excess == 0 ? 0 : excess / std::max(std::fabs(s.primal_cost), std::numeric_limits<double>::min());
+}
+
+void check(const otnfm_solve_options& c, const std::vector<Given>& all) {
+  const auto within = [](const char* name, int value, int most) {
+    if (value < 0 || value > most)
+      throw InputError(std::string("otnfm_solve_options: unknown ") + name + " " + std::to_string(value));
+  };
+  within("solver", c.solver, OTNFM_SINKHORN);
+  within("algorithm", c.algorithm, OTNFM_MULTILEVEL);
+  within("epsilon_unit", c.epsilon_unit, OTNFM_STANDARD_DEVIATION);
+  within("pairs", c.pairs, OTNFM_PAIRS_SAMPLED);
+  require(c.threads >= 0, "otnfm_solve_options: threads must be 0 (all) or more");
+  require(!std::isnan(c.max_gap), "otnfm_solve_options: max_gap is not a number");
+  require(c.max_seconds >= 0, "otnfm_solve_options: max_seconds must be 0 or more");
+  if (c.solver == OTNFM_SINKHORN) return;
+  require(c.initial_g == nullptr || c.solver == OTNFM_AUCTION,
+          "otnfm_solve_options: initial_g goes with OTNFM_AUCTION and OTNFM_SINKHORN");
+  for (const Given& given : all)
+    require(given.source_weights.empty() && given.target_weights.empty(),
+            "otnfm_problem: weights go with OTNFM_SINKHORN");
+}
+
+void solve_assignments(const std::vector<Given>& all, const otnfm_solve_options& c,
+                       std::vector<std::unique_ptr<otnfm_solution>>& solutions) {
+  std::vector<Problem> problems;
+  problems.reserve(all.size());
+  for (const Given& given : all) problems.push_back(given.problem);
+  std::vector<Assignment> results(problems.size());
+  if (c.solver == OTNFM_EXACT) {
+    auto options = options_of<otnfm::ExactOptions>(c);
+    options.algorithm = static_cast<otnfm::ExactAlgorithm>(c.algorithm);
+    options.certify = c.certify != 0;
+    otnfm::ExactWorkspace workspace;
+    if (results.size() == 1)
+      solve_exact(problems.front(), options, workspace, results.front());
+    else
+      solve_exact_batch(problems, options, workspace, results);
+  } else {
+    auto options = options_of<otnfm::AuctionOptions>(c);
+    if (c.max_gap >= 0) options.max_gap = c.max_gap;
+    options.certify = c.certify != 0;
+    if (c.initial_g != nullptr && !problems.empty())
+      options.warm_start = {c.initial_g, static_cast<std::size_t>(problems.front().m())};
+    otnfm::AuctionWorkspace workspace;
+    if (results.size() == 1)
+      solve_auction(problems.front(), options, workspace, results.front());
+    else
+      solve_auction_batch(problems, options, workspace, results);
+  }
+  for (std::size_t b = 0; b < results.size(); ++b) {
+    solutions[b]->assignment = std::move(results[b]);
+    summarise(*solutions[b], c.certify != 0);
+  }
+}
+
+std::vector<std::unique_ptr<otnfm_solution>> solve(std::vector<Given> all, const otnfm_solve_options* given_options) {
+  otnfm_solve_options c = usual_options();
+  if (given_options != nullptr) c = read(*given_options, usual_options(), "otnfm_solve_options");
+  check(c, all);
+  std::vector<std::unique_ptr<otnfm_solution>> solutions;
+  for (const Given& given : all) {
+    solutions.push_back(std::make_unique<otnfm_solution>());
+    solutions.back()->problem = given.problem;
+  }
+  if (c.solver == OTNFM_SINKHORN)
+    for (std::size_t b = 0; b < all.size(); ++b) solve_entropic(all[b], c, *solutions[b]);
+  else
+    solve_assignments(all, c, solutions);
+  return solutions;
+}
+
+}  // namespace
+
+void otnfm_solve_options_init(otnfm_solve_options* options, size_t size) {
+  write(usual_options(), options, size);
+}
+
+otnfm_status otnfm_solve(const otnfm_problem* problem, const otnfm_solve_options* options, otnfm_solution** solution,
+                         otnfm_error* error) {
+  return guarded(error, [&] {
+    require(problem != nullptr && solution != nullptr, "otnfm_solve: problem and solution must not be null");
+    *solution = nullptr;
+    *solution = solve({given_of(*problem)}, options).front().release();
+  });
+}
+
+otnfm_status otnfm_solve_batch(const otnfm_problem* problems, int64_t count, const otnfm_solve_options* options,
+                               otnfm_solution** solutions, otnfm_error* error) {
+  return guarded(error, [&] {
+    require(count >= 0, "otnfm_solve_batch: count must not be negative");
+    if (count == 0) return;
+    require(problems != nullptr && solutions != nullptr, "otnfm_solve_batch: problems and solutions must not be null");
+    std::fill_n(solutions, count, nullptr);
+    // The caller's structs may be of another length than ours.
+    const auto* bytes = reinterpret_cast<const char*>(problems);
+    const std::size_t size = problems->size;
+    std::vector<Given> all;
+    for (std::int64_t b = 0; b < count; ++b) {
+      const auto* problem = reinterpret_cast<const otnfm_problem*>(bytes + static_cast<std::size_t>(b) * size);
+      require(problem->size == size, "otnfm_solve_batch: each problem is initialised by otnfm_problem_init()");
+      all.push_back(given_of(*problem));
+    }
+    std::vector<std::unique_ptr<otnfm_solution>> solved = solve(std::move(all), options);
+    for (std::unique_ptr<otnfm_solution>& solution : solved) *solutions++ = solution.release();
+  });
+}
+
+void otnfm_solution_free(otnfm_solution* solution) {
+  delete solution;
+}
+
+void otnfm_solution_summary(const otnfm_solution* solution, otnfm_summary* summary, size_t size) {
+  if (solution != nullptr) write(solution->summary, summary, size);
+}
+
+const int64_t* otnfm_solution_sigma(const otnfm_solution* solution) {
+  return solution == nullptr ? nullptr : solution->assignment.sigma.data();
+}
+
+const double* otnfm_solution_f(const otnfm_solution* solution) {
+  return solution == nullptr ? nullptr : solution->assignment.f.data();
+}
+
+const double* otnfm_solution_g(const otnfm_solution* solution) {
+  return solution == nullptr ? nullptr : solution->assignment.g.data();
+}
+
+const char* otnfm_solution_algorithm(const otnfm_solution* solution) {
+  return solution == nullptr ? "" : solution->assignment.algorithm.c_str();
+}
+
+const char* otnfm_solution_message(const otnfm_solution* solution) {
+  return solution == nullptr ? "" : solution->message.c_str();
+}
+
+otnfm_status otnfm_solution_plan_row(const otnfm_solution* solution, int64_t i, double* row, otnfm_error* error) {
+  return guarded(error, [&] {
+    require(solution != nullptr && row != nullptr, "otnfm_solution_plan_row: solution and row must not be null");
+    const std::int64_t n = solution->problem.n(), m = solution->problem.m();
+    if (i < 0 || i >= n)
+      throw InputError("otnfm_solution_plan_row: row " + std::to_string(i) + " of " + std::to_string(n));
+    const Assignment& a = solution->assignment;
+    const auto at = static_cast<std::size_t>(i);
+    std::fill_n(row, m, 0.0);
+    if (solution->source_masses.empty()) {
+      if (a.sigma[at] >= 0) row[a.sigma[at]] = 1 / static_cast<double>(std::min(n, m));
+      return;
+    }
+    for (std::int64_t j = 0; j < m; ++j) {
+      const auto column = static_cast<std::size_t>(j);
+      row[j] = solution->source_masses[at] * solution->target_masses[column] *
+               std::exp((a.f[at] + a.g[column] - pair_cost(solution->problem, i, j)) / solution->summary.epsilon);
+    }
+  });
+}
+
+otnfm_status otnfm_certify(const otnfm_problem* problem, const int64_t* sigma, const double* g, int threads,
+                           otnfm_certificate* certificate, otnfm_error* error) {
+  return guarded(error, [&] {
+    require(problem != nullptr && certificate != nullptr, "otnfm_certify: problem and certificate must not be null");
+    require(threads >= 0, "otnfm_certify: threads must be 0 (all) or more");
+    const Problem p = given_of(*problem).problem;
+    require((sigma != nullptr || p.n() == 0) && (g != nullptr || p.m() == 0),
+            "otnfm_certify: sigma and g must not be null");
+    const otnfm::Certificate proof =
+        certify(p, {sigma, static_cast<std::size_t>(p.n())}, {g, static_cast<std::size_t>(p.m())}, threads);
+    *certificate = {proof.primal_cost, proof.dual_bound, proof.gap, proof.is_permutation ? 1 : 0};
+  });
+}
