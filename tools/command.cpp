@@ -1,5 +1,9 @@
 #include "tools/command.h"
 
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
 #include "kernels/error.h"
 
 namespace otnfm {
@@ -22,6 +26,10 @@ Device CommonFlags::chosen_device() const {
   if (cuda_available(&reason)) return Device::cuda;
   if (device == "cuda") throw RunError("--device cuda: " + reason);
   return Device::cpu;
+}
+
+void print_json(const nlohmann::json& object) {
+  fmt::print("{}\n", object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 }  // namespace otnfm

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "kernels/stream.h"
@@ -22,6 +23,9 @@ struct CommonFlags {
   /// auto is cuda where a GPU answers, else cpu. RunError where cuda was asked for and does not.
   Device chosen_device() const;
 };
+
+/// One line on stdout. Bytes of a path that are not UTF-8, which JSON cannot hold, become U+FFFD.
+void print_json(const nlohmann::json& object);
 
 // Each adds a command whose callback does the work. Errors are thrown: main() prints them and chooses the exit code.
 void add_train(CommandLine& program);

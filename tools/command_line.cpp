@@ -8,9 +8,11 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
 #include <limits>
 #include <optional>
 
+#include "engine/io/atomic_file.h"
 #include "kernels/error.h"
 
 namespace otnfm {
@@ -36,16 +38,33 @@ std::string wanted(const Option::Limits& limits) {
   return text;
 }
 
+// Found now, and not after the work.
+void check_output(const std::string& name, const std::string& typed, const Option::Limits& limits) {
+  if (typed == "-") throw InputError(name + " '-': standard output is not written to, name a file");
+  if (limits.folder) return;
+  std::error_code ignored;
+  const std::filesystem::file_status status = std::filesystem::status(typed, ignored);
+  const bool is_device = exists(status) && !is_regular_file(status) && !is_directory(status);
+  if (!is_device && std::ranges::none_of(limits.endings, [&](const auto& end) { return typed.ends_with(end); }))
+    throw InputError(fmt::format("{} '{}': must end in {}", name, typed, fmt::join(limits.endings, " or ")));
+  try {
+    check_writable(typed);
+  } catch (const InputError& error) {
+    throw InputError(name + " " + error.what());
+  }
+}
+
 template <class T>
 T read(const std::string& name, const std::string& typed, const Option::Limits& limits) {
   if constexpr (std::is_same_v<T, std::string>) {
     if (typed.empty()) throw InputError(name + " '': wanted a text that is not empty");
     if (!limits.choices.empty() && std::ranges::find(limits.choices, typed) == limits.choices.end())
       throw InputError(fmt::format("{} '{}': wanted {}", name, typed, fmt::join(limits.choices, ", ")));
+    if (limits.folder || !limits.endings.empty()) check_output(name, typed, limits);
     return typed;
   } else {
     T value{};
-    const char* begin = typed.data() + (typed.starts_with('+') ? 1 : 0);
+    const char* begin = typed.data() + (typed.starts_with('+') && !typed.starts_with("+-") ? 1 : 0);
     const char* end = typed.data() + typed.size();
     const auto [stop, error] = std::from_chars(begin, end, value);
     bool right = error == std::errc{} && stop == end;
@@ -91,6 +110,16 @@ Option& Option::one_of(std::vector<std::string> choices) {
   return *this;
 }
 
+Option& Option::file(std::vector<std::string> endings) {
+  limits_->endings = std::move(endings);
+  return *this;
+}
+
+Option& Option::folder() {
+  limits_->folder = true;
+  return *this;
+}
+
 template <class T>
 Option Command::option(const std::string& names, T& value, const std::string& about) {
   using Type = typename Value<T>::Type;
@@ -132,8 +161,9 @@ void Command::run(std::function<void()> action) {
   app_->callback(std::move(action));
 }
 
-CommandLine::CommandLine(const std::string& name, const std::string& about)
+CommandLine::CommandLine(const std::string& name, const std::string& about, const std::string& version)
     : app_(std::make_unique<CLI::App>(about, name)) {
+  app_->set_version_flag("--version", name + " " + version);
   app_->require_subcommand(1);
   app_->failure_message(
       [](const CLI::App*, const CLI::Error& error) { return std::string("otnfm: error: ") + error.what() + "\n"; });

@@ -22,6 +22,8 @@ class Option {
     double least, most;
     bool above_least = false;          ///< the least itself is refused
     std::vector<std::string> choices;  ///< of text; empty: any
+    std::vector<std::string> endings;  ///< of a file to be written; empty: it is none
+    bool folder = false;               ///< one that is written to
   };
 
   Option(CLI::Option* option, std::shared_ptr<Limits> limits) : option_(option), limits_(std::move(limits)) {}
@@ -31,6 +33,11 @@ class Option {
   Option& at_least(double least);
   Option& between(double least, double most);
   Option& one_of(std::vector<std::string> choices);
+  /// A file that the command writes, whose name ends in one of these (".npy", ".png"): refused at once where it could
+  /// not be written. Standard output, "-", is none; what is there and no file, /dev/null say, may have any name.
+  Option& file(std::vector<std::string> endings);
+  /// A folder that the command writes to: not "-" either.
+  Option& folder();
 
  private:
   CLI::Option* option_;
@@ -56,13 +63,13 @@ class Command {
 
 class CommandLine {
  public:
-  CommandLine(const std::string& name, const std::string& about);
+  CommandLine(const std::string& name, const std::string& about, const std::string& version);
   ~CommandLine();
 
   Command add(const std::string& name, const std::string& about);
 
   /// Runs the command that was given, whose errors pass through; returns the exit code. Bad usage is one line on stderr
-  /// and 2.
+  /// and 2. --help and --version print and return 0.
   int parse(int argc, char** argv);
 
  private:

@@ -33,9 +33,9 @@ void write_pairs(const std::string& path, const std::vector<Pairing>& pairings, 
     sigma.insert(sigma.end(), pairing.assignment.sigma.begin(), pairing.assignment.sigma.end());
   const auto count = static_cast<std::int64_t>(pairings.size()), size = static_cast<std::int64_t>(sigma.size());
   if (batch)
-    write_npy(path, View<const std::int64_t>(sigma.data(), {count, count == 0 ? 0 : size / count}));
+    write_array(path, View<const std::int64_t>(sigma.data(), {count, count == 0 ? 0 : size / count}));
   else
-    write_npy(path, View<const std::int64_t>(sigma.data(), {size}));
+    write_array(path, View<const std::int64_t>(sigma.data(), {size}));
 }
 
 void write_potentials(const std::string& path, const std::vector<Pairing>& pairings, bool batch) {
@@ -43,9 +43,9 @@ void write_potentials(const std::string& path, const std::vector<Pairing>& pairi
   for (const Pairing& pairing : pairings) g.insert(g.end(), pairing.assignment.g.begin(), pairing.assignment.g.end());
   const auto count = static_cast<std::int64_t>(pairings.size()), size = static_cast<std::int64_t>(g.size());
   if (batch)
-    write_npy(path, View<const double>(g.data(), {count, count == 0 ? 0 : size / count}));
+    write_array(path, View<const double>(g.data(), {count, count == 0 ? 0 : size / count}));
   else
-    write_npy(path, View<const double>(g.data(), {size}));
+    write_array(path, View<const double>(g.data(), {size}));
 }
 
 void write_plan(const std::string& path, const Problem& problem, const Pairing& pairing) {
@@ -53,7 +53,7 @@ void write_plan(const std::string& path, const Problem& problem, const Pairing& 
   for (std::int64_t i = 0; i < problem.n(); ++i)
     for (std::int64_t j = 0; j < problem.m(); ++j)
       plan[static_cast<std::size_t>(i * problem.m() + j)] = static_cast<float>(pairing.plan(i, j));
-  write_npy(path, View<const float>(plan.data(), {problem.n(), problem.m()}));
+  write_array(path, View<const float>(plan.data(), {problem.n(), problem.m()}));
 }
 
 nlohmann::json report_of(const Problem& problem, const Pairing& pairing, const CoupleFlags& flags, bool is_lap) {
@@ -171,7 +171,7 @@ void couple(const CoupleFlags& flags) {
     reports.push_back(report_of(opened.problems()[b], pairings[b], flags, opened.is_lap()));
   const nlohmann::json json = flags.problem.batch ? summary_of(reports, seconds) : reports.front();
   if (flags.common.json)
-    fmt::print("{}\n", json.dump());
+    print_json(json);
   else if (answered)
     print(json, first, flags);
   if (!answered) throw RunError(failed->message + "; nothing was written");
@@ -185,7 +185,7 @@ void add_couple(CommandLine& program) {
       program.add("couple", "Pair two point clouds by optimal transport, with a proof of how good the pairing is");
   auto flags = std::make_shared<CoupleFlags>();
   ProblemFlags& problem = flags->problem;
-  command.option("--source", problem.source, "points A.npy [n, d]");
+  command.option("--source", problem.source, "points A.npy [n, d]; .csv and .npz are read too, here and below");
   command.option("--target", problem.target, "points B.npy [m, d]");
   command.option("--cost", problem.cost, "cost matrix C.npy [n, m]");
   command.option("--lap", problem.lap, "cost matrix as OR-Library text");
@@ -217,13 +217,16 @@ void add_couple(CommandLine& program) {
       .option("--pairs", solve.pairs,
               "from sinkhorn's plan: permutation, argmax (a row's largest) or sampled (by --seed)")
       .one_of({"permutation", "argmax", "sampled"});
-  command.option("--warm-start", solve.warm_start,
-                 "G.npy [m] float64: column potentials of an earlier --potentials-out");
+  command.option("--warm-start", solve.warm_start, "G.npy [m]: column potentials of an earlier --potentials-out");
   command.option("--threads", solve.threads, "0: all").at_least(0);
 
-  command.option("--out", flags->out, "SIGMA.npy [n] int64: the column of each row, -1 where it is unmatched");
-  command.option("--potentials-out", flags->potentials_out, "G.npy [m] float64");
-  command.option("--plan-out", flags->plan_out, "PLAN.npy [n, m] float32, for small problems");
+  command
+      .option("--out", flags->out,
+              "SIGMA.npy [n] int64, or SIGMA.csv: the column of each row, -1 where it is unmatched")
+      .file({".npy", ".csv"});
+  command.option("--potentials-out", flags->potentials_out, "G.npy [m] float64, or G.csv").file({".npy", ".csv"});
+  command.option("--plan-out", flags->plan_out, "PLAN.npy [n, m] float32, or PLAN.csv, for small problems")
+      .file({".npy", ".csv"});
   flags->common.add_device(command);
   flags->common.add_seed(command);
   flags->common.add_json(command);

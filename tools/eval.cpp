@@ -55,7 +55,7 @@ void eval(const EvalFlags& flags) {
     result["neighbours"] = flags.neighbours;
   }
   if (flags.common.json) {
-    fmt::print("{}\n", result.dump());
+    print_json(result);
     return;
   }
   const auto number = [&](const char* key) { return result[key].get<double>(); };
@@ -89,8 +89,10 @@ void add_eval(CommandLine& program) {
   command.option("--data", flags->data, "what to compare with; the model's own data unless told");
   command.option("-n", flags->options.samples, "samples a draw").positive();
   command.option("--repeats", flags->options.repeats, "draws").positive();
-  command.option("--neighbours", flags->neighbours,
-                 "FILE.png: samples of an image model, each above its nearest training image");
+  command
+      .option("--neighbours", flags->neighbours,
+              "FILE.png: samples of an image model, each above its nearest training image")
+      .file({".png"});
   command.flag("--log-likelihood", flags->log_likelihood,
                "the mean log-likelihood of the data: for a family with an inverse and a Gaussian source");
   flags->common.add_device(command);

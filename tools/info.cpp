@@ -14,6 +14,7 @@ namespace {
 struct InfoFlags {
   CommonFlags common;
   std::string model;
+  bool tensors = false;
 };
 
 nlohmann::json about_program() {
@@ -52,12 +53,32 @@ void print_lines(const nlohmann::json& object, const std::string& indent) {
   }
 }
 
+void print_model(nlohmann::json model, bool with_tensors) {
+  const nlohmann::json tensors = std::move(model["tensors"]);
+  model.erase("tensors");
+  // A file from elsewhere may lack what training writes.
+  const auto shown = [](const nlohmann::json& object, const char* key) {
+    const auto found = object.find(key);
+    if (found == object.end()) return std::string("?");
+    return found->is_string() ? found->get<std::string>() : found->dump();
+  };
+  fmt::print("{}: {} \u2192 {}, d = {}, after {} steps; {} weights in {} tensors{}\n\n", shown(model["flow"], "family"),
+             shown(model, "source"), shown(model, "data"), shown(model, "dimension"), shown(model, "steps_done"),
+             shown(model, "weights"), tensors.size(), with_tensors ? "" : " (--tensors lists them)");
+  print_lines(model, "");
+  if (with_tensors) fmt::print("\n");
+  for (const auto& [name, tensor] : tensors.items())
+    if (with_tensors) fmt::print("{:<40} {} {}\n", name, tensor["dtype"].get<std::string>(), tensor["shape"].dump());
+}
+
 void info(const InfoFlags& flags) {
   const nlohmann::json result = flags.model.empty() ? about_program() : about_model(flags.model);
   if (flags.common.json)
-    fmt::print("{}\n", result.dump());
-  else
+    print_json(result);
+  else if (flags.model.empty())
     print_lines(result, "");
+  else
+    print_model(result, flags.tensors);
 }
 
 }  // namespace
@@ -66,6 +87,7 @@ void add_info(CommandLine& program) {
   Command command = program.add("info", "Say what this build and machine are, or what a model file holds");
   auto flags = std::make_shared<InfoFlags>();
   command.option("MODEL", flags->model, "model.safetensors");
+  command.flag("--tensors", flags->tensors, "list the model's tensors too, as --json always does");
   flags->common.add_json(command);
   command.run([flags] { info(*flags); });
 }

@@ -7,7 +7,7 @@
 
 #include "engine/data/gaussian_density.h"
 #include "engine/generate/model_file.h"
-#include "engine/io/npy.h"
+#include "engine/io/array_file.h"
 #include "layers/inverse.h"
 #include "tools/command.h"
 #include "tools/rows.h"
@@ -45,7 +45,6 @@ double round_trip_error(FlowMap& map, View<const float> t, View<const float> x, 
 }
 
 void invert(const InvertFlags& flags) {
-  if (!flags.out.ends_with(".npy")) throw InputError("--out " + flags.out + ": must end in .npy");
   const Device device = flags.common.chosen_device();
   const Model model = load_model(flags.model, device);
   const std::int64_t d = model.dimension();
@@ -64,7 +63,7 @@ void invert(const InvertFlags& flags) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   FlowMap map(*model.flow, device, std::min<std::int64_t>(batch, 4096));
   const double error = round_trip_error(map, t, x, y);
-  write_npy(flags.out, View<const float>(x));
+  write_array(flags.out, View<const float>(x));
 
   const InverseReport& report = inverse.report();
   nlohmann::json result = {{"model", flags.model},
@@ -86,7 +85,7 @@ void invert(const InvertFlags& flags) {
     result["covariance_deviation_expected"] = deviation.expected_covariance;
   }
   if (flags.common.json) {
-    fmt::print("{}\n", result.dump());
+    print_json(result);
     return;
   }
   fmt::print("{} rows of {} numbers in {:.3g} s: {}\n", n, d, seconds, flags.out);
@@ -113,7 +112,7 @@ void add_invert(CommandLine& program) {
                  "what to map back, its first rows (of the test set, where there is one); the model's own data "
                  "unless told");
   command.option("-n", flags->n, "rows at most").positive();
-  command.option("--out", flags->out, "FILE.npy: the noise, [n, d]").required();
+  command.option("--out", flags->out, "FILE.npy or FILE.csv: the noise, [n, d]").required().file({".npy", ".csv"});
   flags->common.add_device(command);
   flags->common.add_seed(command);
   flags->common.add_json(command);

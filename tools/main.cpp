@@ -4,13 +4,25 @@
 #include <exception>
 #include <new>
 
+#include "engine/embed/version.h"
 #include "kernels/error.h"
 #include "tools/command.h"
 #include "tools/out_of_memory.h"
 
+namespace {
+
+/// An error is one line, whatever bytes the names in it hold.
+void say(const std::string& error) {
+  std::string line = "otnfm: error: ";
+  for (const char c : error) line += static_cast<unsigned char>(c) < ' ' ? '?' : c;
+  std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
-  otnfm::CommandLine program("otnfm",
-                             "One-step generative models: a neural flow trained on pairs from optimal transport.");
+  otnfm::CommandLine program(
+      "otnfm", "One-step generative models: a neural flow trained on pairs from optimal transport.", OTNFM_VERSION);
   otnfm::add_train(program);
   otnfm::add_sample(program);
   otnfm::add_eval(program);
@@ -22,16 +34,16 @@ int main(int argc, char** argv) {
     if (argc > 1) otnfm::memory_is_for(std::string("otnfm ") + argv[1]);
     return program.parse(argc, argv);
   } catch (const otnfm::InputError& error) {
-    std::fprintf(stderr, "otnfm: error: %s\n", error.what());
+    say(error.what());
     return 2;
   } catch (const otnfm::OutOfMemory& error) {
     otnfm::say_out_of_memory(error.bytes);
     return 1;
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "otnfm: error: out of memory\n");
+    say("out of memory");
     return 1;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "otnfm: error: %s\n", error.what());
+    say(error.what());
     return 1;
   }
 }

@@ -12,6 +12,7 @@
 #include "layers/flow_map.h"
 #include "layers/jacobian.h"
 #include "tools/command.h"
+#include "tools/trajectory.h"
 
 namespace otnfm {
 namespace {
@@ -103,16 +104,13 @@ void draw(const MapFlags& flags, const Generator& generator, Device device) {
     folds[i] = determinant < 0 ? 1 : 0;
   }
   const nlohmann::json& configuration = generator.model().configuration;
-  const std::string title =
-      configuration["source"].get<std::string>() + " \u2192 " + configuration["data"].get<std::string>();
   write_png(flags.out, draw_map(grid, ends, log_dets, folds, moved,
-                                {.title = title,
+                                {.title = title_of(generator.model()),
                                  .caption = "family " + configuration["flow"]["family"].get<std::string>(),
                                  .time = flags.time}));
 }
 
 void map(const MapFlags& flags) {
-  if (!flags.out.empty() && !flags.out.ends_with(".png")) throw InputError("--out " + flags.out + ": must end in .png");
   const Device device = flags.common.chosen_device();
   const Generator generator = Generator::load(flags.model, device);
   const std::int64_t d = generator.dimension();
@@ -131,7 +129,7 @@ void map(const MapFlags& flags) {
     nlohmann::json result = found.json;
     result["model"] = flags.model;
     result["out"] = flags.out.empty() ? nlohmann::json() : nlohmann::json(flags.out);
-    fmt::print("{}\n", result.dump());
+    print_json(result);
     return;
   }
   const auto line = [](const char* name, const Spread& spread, const char* what) {
@@ -153,7 +151,8 @@ void add_map(CommandLine& program) {
   Command command = program.add("map", "Look at a model's map: its picture in 2-D, its Jacobian in any");
   auto flags = std::make_shared<MapFlags>();
   command.option("MODEL", flags->model, "model.safetensors").required();
-  command.option("--out", flags->out, "FILE.png: displacement, deformed grid and log|det J| of a 2-D model");
+  command.option("--out", flags->out, "FILE.png: displacement, deformed grid and log|det J| of a 2-D model")
+      .file({".png"});
   command.option("--time", flags->time, "t of F(t, x)").between(0.0, 1.0);
   command.option("--points", flags->points, "samples of the source where the Jacobian is looked at").between(1, 100000);
   flags->common.add_device(command);

@@ -7,11 +7,13 @@
 
 #include "engine/generate/generator.h"
 #include "engine/generate/model_file.h"
+#include "engine/io/array_file.h"
 #include "engine/io/image_grid.h"
-#include "engine/io/npy.h"
 #include "engine/io/png.h"
 #include "engine/io/scatter.h"
+#include "engine/train/random_streams.h"
 #include "tools/command.h"
+#include "tools/rows.h"
 #include "tools/trajectory.h"
 
 namespace otnfm {
@@ -19,25 +21,44 @@ namespace {
 
 struct SampleFlags {
   CommonFlags common;
-  std::string model, out;
+  std::string model, data, out;
   std::int64_t n = 0, trajectory = 0;
 };
 
-void write_picture(const std::string& path, const Generator& generator, View<const float> x0, View<const float> x1) {
+/// Draws of what the model learnt, for the eye to compare with; none where the data are not there any more.
+std::vector<float> target_points(const Generator& generator, const SampleFlags& flags) {
+  constexpr std::int64_t kPoints = 4096;
+  const std::string spec = flags.data.empty() ? generator.model().configuration["data"].get<std::string>() : flags.data;
+  try {
+    const Dataset data = open_dataset(spec);
+    require_dimension(data, generator.dimension());
+    std::vector<float> values(static_cast<std::size_t>(kPoints * data.dimension()));
+    data.draw({.seed = flags.common.seed, .stream = kPreviewStream}, {values.data(), {kPoints, data.dimension()}});
+    return values;
+  } catch (const InputError& error) {
+    if (!flags.data.empty()) throw;
+    fmt::print(stderr, "otnfm: note: the picture has no target: {} (--data names it)\n", error.what());
+    return {};
+  }
+}
+
+void write_picture(const SampleFlags& flags, const Generator& generator, View<const float> x0, View<const float> x1) {
   const ImageShape image = generator.model().image();
   if (image.channels == 0) {
-    write_png(path, draw_transport(x0, {nullptr, {0, x1.columns()}}, x1,
-                                   generator.model().configuration["data"].get<std::string>()));
+    const std::vector<float> target = target_points(generator, flags);
+    const std::int64_t d = generator.dimension(), count = static_cast<std::int64_t>(target.size()) / d;
+    write_png(flags.out, draw_transport(x0, {target.data(), {count, d}}, x1, title_of(generator.model())));
     return;
   }
-  write_png(path, draw_image_grid(x1, {.channels = static_cast<int>(image.channels),
-                                       .height = static_cast<int>(image.height),
-                                       .width = static_cast<int>(image.width)}));
+  write_png(flags.out, draw_image_grid(x1, {.channels = static_cast<int>(image.channels),
+                                            .height = static_cast<int>(image.height),
+                                            .width = static_cast<int>(image.width)}));
 }
 
 void sample(const SampleFlags& flags) {
   const std::string extension = std::filesystem::path(flags.out).extension();
-  if (extension != ".npy" && extension != ".png") throw InputError("--out " + flags.out + ": must end in .npy or .png");
+  if (flags.trajectory != 0 && extension != ".npy" && extension != ".png")
+    throw InputError("--out " + flags.out + ": --trajectory writes FILE.npy and FILE.png");
   const Generator generator = Generator::load(flags.model, flags.common.chosen_device());
   const std::int64_t d = generator.dimension();
   if (flags.trajectory != 0) {
@@ -45,12 +66,8 @@ void sample(const SampleFlags& flags) {
     const Trajectory files =
         write_trajectory(generator, flags.common.chosen_device(), flags.trajectory, flags.n, flags.common.seed, stem);
     if (flags.common.json)
-      fmt::print("{}\n", nlohmann::json({{"n", flags.n},
-                                         {"d", d},
-                                         {"times", flags.trajectory},
-                                         {"out", files.points},
-                                         {"picture", files.picture}})
-                             .dump());
+      print_json(
+          {{"n", flags.n}, {"d", d}, {"times", flags.trajectory}, {"out", files.points}, {"picture", files.picture}});
     else
       fmt::print("{} samples at {} times from 0 to 1: {}, the paths: {}\n", flags.n, flags.trajectory, files.points,
                  files.picture);
@@ -73,19 +90,14 @@ void sample(const SampleFlags& flags) {
   context.sample(nullptr, x0, x1);
   context.synchronize();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (extension == ".npy")
-    write_npy(flags.out, View<const float>(x1));
+  if (extension == ".png")
+    write_picture(flags, generator, x0, x1);
   else
-    write_picture(flags.out, generator, x0, x1);
+    write_array(flags.out, View<const float>(x1));
   const double rate = seconds > 0 ? static_cast<double>(flags.n) / seconds : 0;
   if (flags.common.json)
-    fmt::print("{}\n", nlohmann::json({{"n", flags.n},
-                                       {"d", d},
-                                       {"out", flags.out},
-                                       {"nfe", 1},
-                                       {"seconds", seconds},
-                                       {"samples_per_second", rate}})
-                           .dump());
+    print_json(
+        {{"n", flags.n}, {"d", d}, {"out", flags.out}, {"nfe", 1}, {"seconds", seconds}, {"samples_per_second", rate}});
   else
     fmt::print("{} samples of {} numbers in {:.3g} s ({:.3g}/s, one network evaluation each): {}\n", flags.n, d,
                seconds, rate, flags.out);
@@ -98,7 +110,10 @@ void add_sample(CommandLine& program) {
   auto flags = std::make_shared<SampleFlags>();
   command.option("MODEL", flags->model, "model.safetensors").required();
   command.option("-n", flags->n, "how many").required().at_least(0);
-  command.option("--out", flags->out, "FILE.npy ([n, d]) or FILE.png").required();
+  command.option("--out", flags->out, "FILE.npy or FILE.csv ([n, d]), or FILE.png")
+      .required()
+      .file({".npy", ".csv", ".png"});
+  command.option("--data", flags->data, "the target that FILE.png shows; the model's own data unless told");
   command.option("--trajectory", flags->trajectory,
                  "K: the samples at K times on their way, [K, n, d] in FILE.npy, and the paths in FILE.png");
   flags->common.add_device(command);

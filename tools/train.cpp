@@ -180,7 +180,7 @@ void train(const TrainFlags& flags) {
                                    {"peak_bytes", summary.peak_bytes},
                                    {"device_peak_bytes", summary.device_peak_bytes},
                                    {"samples", summary.picture}};
-    fmt::print("{}\n", result.dump());
+    print_json(result);
     return;
   }
   if (summary.picture.empty()) return;  // it has said why
@@ -210,7 +210,8 @@ void add_train(CommandLine& program) {
   Command command = program.add("train", "Train a one-step generator into a folder");
   auto flags = std::make_shared<TrainFlags>();
   command.option("--data", flags->data, "what to learn: " + dataset_names());
-  command.option("--out", flags->out, "folder for model.safetensors, metrics.jsonl, samples.png and state.safetensors");
+  command.option("--out", flags->out, "folder for model.safetensors, metrics.jsonl, samples.png and state.safetensors")
+      .folder();
   command.option(
       "--source", flags->source,
       "what noise is: gaussian, gaussian-fit (the data's mean and covariance; default for images) or a data set");

@@ -14,6 +14,10 @@
 
 namespace otnfm {
 
+std::string title_of(const Model& model) {
+  return model.configuration["source"].get<std::string>() + " \u2192 " + model.configuration["data"].get<std::string>();
+}
+
 Trajectory write_trajectory(const Generator& generator, Device device, std::int64_t K, std::int64_t n,
                             std::uint64_t seed, const std::string& stem) {
   const std::int64_t d = generator.dimension();
@@ -32,12 +36,9 @@ Trajectory write_trajectory(const Generator& generator, Device device, std::int6
   const Trajectory files{stem + ".npy", stem + ".png"};
   write_npy(files.points, View<const float>(all));
 
-  const nlohmann::json& configuration = generator.model().configuration;
-  const std::string title =
-      configuration["source"].get<std::string>() + " \u2192 " + configuration["data"].get<std::string>();
   const ImageShape image = generator.model().image();
   if (image.channels == 0) {
-    write_png(files.picture, draw_paths(all, title));
+    write_png(files.picture, draw_paths(all, title_of(generator.model())));
     return files;
   }
   const std::int64_t rows = std::min<std::int64_t>(n, 12);

@@ -140,6 +140,17 @@ void AtomicFile::commit() {
   ::close(folder_descriptor);
 }
 
+void check_writable(const std::filesystem::path& path) {
+  struct stat status {};
+  const bool is_device = ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+  if (!is_device) {
+    const AtomicFile file(path);
+    return;
+  }
+  if (::access(path.c_str(), W_OK) != 0)
+    throw InputError(fmt::format("{}: cannot be written: {}", path.string(), std::strerror(errno)));
+}
+
 void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes) {
   AtomicFile file(path);
   file.write(bytes);

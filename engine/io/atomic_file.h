@@ -40,6 +40,10 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
+/// Throws what AtomicFile(path) would, and leaves nothing behind: for long work to ask before it begins. A device or a
+/// pipe is not opened.
+void check_writable(const std::filesystem::path& path);
+
 /// AtomicFile with one write.
 void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file(const std::filesystem::path& path, std::string_view text);

@@ -153,6 +153,20 @@ TEST(AtomicFile, NamesThePathOfWhatCannotBeWritten) {
   expect_input_error(folder / "locked/a", "Permission denied", [&] { write_file(folder / "locked/a", "x"); });
 }
 
+TEST(AtomicFile, IsAskedForBeforeLongWork) {
+  const TemporaryFolder folder;
+  expect_input_error(folder / "missing/a", "No such file", [&] { check_writable(folder / "missing/a"); });
+  expect_input_error(folder.path(), "Is a directory", [&] { check_writable(folder.path()); });
+  check_writable(folder / "a");
+  EXPECT_EQ(folder.files(), 0u);
+  put(folder / "a", "old");
+  check_writable(folder / "a");
+  EXPECT_EQ(get(folder / "a"), "old");
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  check_writable(folder / "pipe");  // does not wait for a reader
+  check_writable("/dev/null");
+}
+
 TEST(InputFile, RefusesWhatIsNoFileAndWhatIsTooLarge) {
   const TemporaryFolder folder;
   expect_input_error(folder / "missing", "No such file", [&] { read_file(folder / "missing"); });
