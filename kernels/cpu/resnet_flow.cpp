@@ -5,6 +5,7 @@
 #include <array>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/processor.h"
 #include "kernels/cpu/resnet_flow/layout.h"
 #include "kernels/error.h"
 
@@ -23,10 +24,14 @@ struct Variants {
   int count = 0;
   Variants() {
 #if defined(__x86_64__)
-    for (const Variant* candidate : {&kAvx512Bf16, &kAvx512, &kAvx2})
-      if (candidate->runs_here()) list[count++] = candidate;
+    const PerProcessor<Variant> tables = {&kPortable, &kAvx2, &kAvx512, &kAvx512Bf16};
+#else
+    const PerProcessor<Variant> tables = {&kPortable};
 #endif
-    list[count++] = &kPortable;
+    for (int i = static_cast<int>(processor()); i >= 0; --i)
+      if (const Variant* table = tables[static_cast<std::size_t>(i)];
+          table != nullptr && runs_here(static_cast<Processor>(i)))
+        list[static_cast<std::size_t>(count++)] = table;
   }
 };
 

@@ -2,16 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
-#include "ot/costs/lanes.h"
 #include "ot/costs/widen.h"
+#include "ot/loops/loops.h"
 
 namespace otnfm {
 namespace {
 
 constexpr int kBlock = CostRows::kColumnBlock;
-constexpr int kVectors = kBlock / kLanes;
+static_assert(kBlock == kPairColumns);
 
 template <class T>
 void pack_rows(const AnyMatrix& points, double* out) {
@@ -31,66 +30,27 @@ void pack_blocks(const AnyMatrix& points, double* out) {
   }
 }
 
-// Adds coordinates [0, depth) to the costs of `height` rows (stride d) with one block of 32 columns, in out.
-template <Cost kind, int height>
-void block_costs(const double* rows, std::int64_t d, const double* block, std::int64_t depth, bool from_zero, bool last,
-                 double* out, std::int64_t stride, int width) {
-  // Unrolled by order, so that the sums are registers before anything else is decided about them.
-  Lanes sum[height][kVectors] = {};
-  double buffer[height][kBlock] = {};
-  const std::size_t bytes = static_cast<std::size_t>(width) * sizeof(double);
-  if (!from_zero) {
-    for (int r = 0; r < height; ++r) std::memcpy(buffer[r], out + r * stride, bytes);
-#pragma GCC unroll 4
-    for (int r = 0; r < height; ++r)
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) sum[r][v] = load_lanes(buffer[r] + v * kLanes);
-  }
-  for (std::int64_t k = 0; k < depth; ++k) {
-    const double* y = block + k * kBlock;
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) {
-      const Lanes column = load_lanes(y + v * kLanes);
-#pragma GCC unroll 4
-      for (int r = 0; r < height; ++r) {
-        const double x = rows[r * d + k];
-        if constexpr (kind == Cost::negative_dot) {
-          sum[r][v] = multiply_add(Lanes{} - x, column, sum[r][v]);
-        } else {
-          const Lanes difference = x - column;
-          sum[r][v] = multiply_add(difference, difference, sum[r][v]);
-        }
-      }
-    }
-  }
-#pragma GCC unroll 4
-  for (int r = 0; r < height; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) store_lanes(buffer[r] + v * kLanes, sum[r][v]);
-  for (int r = 0; r < height; ++r) {
-    if (kind == Cost::euclidean && last)
-      for (double& value : buffer[r]) value = std::sqrt(value);
-    std::memcpy(out + r * stride, buffer[r], bytes);
-  }
-}
-
-template <Cost kind>
-void point_costs(const double* rows, std::int64_t count, const double* blocks, std::int64_t columns, std::int64_t d,
-                 double* out, std::int64_t stride) {
+void point_costs(Cost kind, const double* rows, std::int64_t count, const double* blocks, std::int64_t columns,
+                 std::int64_t d, double* out, std::int64_t stride) {
   constexpr std::int64_t kDepth =
       64;  // 64 x 32 doubles are 16 KB: the block's part stays in the nearest cache for all rows
+  const auto& pair_costs = loops().pair_costs;
   for (std::int64_t j = 0; j < columns; j += kBlock) {
-    const int width = static_cast<int>(std::min<std::int64_t>(kBlock, columns - j));
-    for (std::int64_t k = 0; k == 0 || k < d; k += kDepth) {
-      const double* block = blocks + (j / kBlock * d + k) * kBlock;
-      const std::int64_t depth = std::min(kDepth, d - k);
-      const bool first = k == 0, last = k + kDepth >= d;
-      std::int64_t i = 0;
-      for (; i + 4 <= count; i += 4)
-        block_costs<kind, 4>(rows + i * d + k, d, block, depth, first, last, out + i * stride + j, stride, width);
-      for (; i < count; ++i)
-        block_costs<kind, 1>(rows + i * d + k, d, block, depth, first, last, out + i * stride + j, stride, width);
+    const std::int64_t width = std::min<std::int64_t>(kBlock, columns - j);
+    const double* block = blocks + j / kBlock * d * kBlock;
+    if (width == kBlock) {
+      for (std::int64_t k = 0; k == 0 || k < d; k += kDepth)
+        pair_costs(kind, rows + k, d, count, block + k * kBlock, std::min(kDepth, d - k), k > 0, out + j, stride);
+    } else {
+      double whole[kBlock];
+      for (std::int64_t i = 0; i < count; ++i) {
+        pair_costs(kind, rows + i * d, d, 1, block, d, false, whole, kBlock);
+        std::copy_n(whole, width, out + i * stride + j);
+      }
     }
+    if (kind == Cost::euclidean)
+      for (std::int64_t i = 0; i < count; ++i)
+        for (std::int64_t c = j; c < j + width; ++c) out[i * stride + c] = std::sqrt(out[i * stride + c]);
   }
 }
 
@@ -173,16 +133,8 @@ void CostRows::tile(std::int64_t first, std::int64_t count, double* out, std::in
 }
 
 void CostRows::point_tile(std::int64_t first, std::int64_t count, double* out, std::int64_t stride) const {
-  const double* rows = source_.data() + first * dimension_;
-  switch (problem_.cost) {
-    case Cost::squared_euclidean:
-      return point_costs<Cost::squared_euclidean>(rows, count, target_blocks_.data(), columns_, dimension_, out,
-                                                  stride);
-    case Cost::euclidean:
-      return point_costs<Cost::euclidean>(rows, count, target_blocks_.data(), columns_, dimension_, out, stride);
-    case Cost::negative_dot:
-      return point_costs<Cost::negative_dot>(rows, count, target_blocks_.data(), columns_, dimension_, out, stride);
-  }
+  point_costs(problem_.cost, source_.data() + first * dimension_, count, target_blocks_.data(), columns_, dimension_,
+              out, stride);
 }
 
 void CostRows::matrix_tile(std::int64_t first, std::int64_t count, double* out, std::int64_t stride) const {

@@ -6,8 +6,8 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/host_vector.h"
 #include "kernels/matmul.h"
-#include "ot/costs/float_lanes.h"
 #include "ot/costs/widen.h"
+#include "ot/loops/loops.h"
 
 namespace otnfm {
 namespace {
@@ -65,7 +65,7 @@ void GibbsExponents::reset(const Problem& problem, double epsilon, std::int64_t 
   problem_ = problem;
   n_ = problem.n();
   m_ = problem.m();
-  stride_ = (m_ + kFloatLanes - 1) / kFloatLanes * kFloatLanes;
+  stride_ = (m_ + kFloatBlock - 1) / kFloatBlock * kFloatBlock;
   epsilon_ = epsilon;
   scale_ = kLog2E / epsilon;
   product_ = !problem.has_matrix && problem.cost != Cost::euclidean;

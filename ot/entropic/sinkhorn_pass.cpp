@@ -7,7 +7,7 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/host_vector.h"
-#include "ot/costs/float_lanes.h"
+#include "ot/loops/loops.h"
 
 namespace otnfm {
 namespace {
@@ -16,7 +16,6 @@ namespace {
 constexpr double kLeastSum = 1e-18, kMostSum = 1e10;
 constexpr std::int64_t kExponentialGrain = 4 * cpu::kElementGrain;  // some 20 us of a thread
 constexpr std::int64_t kChunkRows = 64, kMostChunks = 64;
-constexpr std::int64_t kSegment = 1024;  // columns whose sum is kept in float32
 
 bool in_range(double sum) {
   return sum >= kLeastSum && sum <= kMostSum;
@@ -33,46 +32,13 @@ struct Row {
   double sum;  // of weight_j E_ij
 };
 
-// E of `height` rows, and their sums.
-template <int height>
-void exponentials(const float* k, std::int64_t stride, const float* v, const float* weight, const float* u, float ratio,
-                  float* e, double* sums) {
-  for (int r = 0; r < height; ++r) sums[r] = 0;
-  for (std::int64_t begin = 0; begin < stride; begin += kSegment) {
-    const std::int64_t end = std::min(stride, begin + kSegment);
-    FloatLanes sum[height] = {};
-    for (std::int64_t j = begin; j < end; j += kFloatLanes) {
-      const FloatLanes column = load_floats(v + j), weights = load_floats(weight + j);
-#pragma GCC unroll 4
-      for (int r = 0; r < height; ++r) {
-        const FloatLanes exponent = multiply_add(load_floats(k + r * stride + j), floats_of(ratio), column) + u[r];
-        const FloatLanes value = exp2_of(exponent);
-        store_floats(e + r * stride + j, value);
-        sum[r] = multiply_add(value, weights, sum[r]);
-      }
-    }
-    for (int r = 0; r < height; ++r) sums[r] += sum_of(sum[r]);
-  }
-}
-
-// max_j of v_j + ratio K_ij over the columns with weight.
-float highest_exponent(const float* k, std::int64_t stride, const float* v, const float* weight, float ratio) {
-  FloatLanes highest = floats_of(-std::numeric_limits<float>::infinity());
-  for (std::int64_t j = 0; j < stride; j += kFloatLanes) {
-    const FloatLanes exponent = multiply_add(load_floats(k + j), floats_of(ratio), load_floats(v + j));
-    highest = load_floats(weight + j) > FloatLanes{} ? larger_of(highest, exponent) : highest;
-  }
-  return maximum_of(highest);
-}
-
-template <int height>
-void add_rows(const float* e, std::int64_t stride, const float* scale, float* sums) {
-  for (std::int64_t j = 0; j < stride; j += kFloatLanes) {
-    FloatLanes sum = load_floats(sums + j);
-#pragma GCC unroll 4
-    for (int r = 0; r < height; ++r) sum = multiply_add(load_floats(e + r * stride + j), floats_of(scale[r]), sum);
-    store_floats(sums + j, sum);
-  }
+// Sixteen products, folded by halves.
+float mass_of_block(const float* e, const float* weight) {
+  float part[kFloatBlock];
+  for (int lane = 0; lane < kFloatBlock; ++lane) part[lane] = e[lane] * weight[lane];
+  for (int width = kFloatBlock / 2; width > 0; width /= 2)
+    for (int lane = 0; lane < width; ++lane) part[lane] += part[lane + width];
+  return part[0];
 }
 
 }  // namespace
@@ -98,6 +64,7 @@ void SinkhornPass::for_rows(GibbsExponents& exponents, double ratio, std::span<c
   const std::int64_t stride = exponents.stride(), n = exponents.rows(), chunk_rows = chunk_rows_of(n);
   const auto scale = static_cast<float>(ratio);
   SharedLimits shared(limits);
+  const Loops& by = loops();
   const auto block = [&](std::int64_t first, std::int64_t count, const float* k) {
     const std::int64_t first_chunk = first / chunk_rows, chunks = (count + chunk_rows - 1) / chunk_rows;
     const std::int64_t grain = std::max<std::int64_t>(1, kExponentialGrain / (chunk_rows * stride));
@@ -108,24 +75,19 @@ void SinkhornPass::for_rows(GibbsExponents& exponents, double ratio, std::span<c
         for (std::int64_t i = chunk * chunk_rows; i < std::min(count, (chunk + 1) * chunk_rows); i += kHeight) {
           const int height = static_cast<int>(std::min<std::int64_t>(kHeight, count - i));
           shared.check(height * stride, unchecked);
-          float rounded[kHeight];
-          double sums[kHeight];
           Row group[kHeight];
-          for (int r = 0; r < height; ++r) rounded[r] = static_cast<float>(u[static_cast<std::size_t>(first + i + r)]);
-          if (height == kHeight)
-            exponentials<kHeight>(k + i * stride, stride, v_.data(), weight_.data(), rounded, scale, e.data(), sums);
-          else
-            for (int r = 0; r < height; ++r)
-              exponentials<1>(k + (i + r) * stride, stride, v_.data(), weight_.data(), rounded + r, scale,
-                              e.data() + r * stride, sums + r);
           for (int r = 0; r < height; ++r) {
             const float* row = k + (i + r) * stride;
-            if (!in_range(sums[r])) {
-              rounded[r] = -highest_exponent(row, stride, v_.data(), weight_.data(), scale);
-              exponentials<1>(row, stride, v_.data(), weight_.data(), rounded + r, scale, e.data() + r * stride,
-                              sums + r);
+            auto rounded = static_cast<float>(u[static_cast<std::size_t>(first + i + r)]);
+            const auto sum_row = [&] {
+              return by.exponentials(row, stride, v_.data(), weight_.data(), rounded, scale, e.data() + r * stride);
+            };
+            double sum = sum_row();
+            if (!in_range(sum)) {
+              rounded = -by.highest_exponent(row, stride, v_.data(), weight_.data(), scale);
+              sum = sum_row();
             }
-            group[r] = {row, static_cast<double>(rounded[r]), sums[r]};
+            group[r] = {row, static_cast<double>(rounded), sum};
           }
           rows(first_chunk + chunk, first + i, height, e.data(), group);
         }
@@ -149,11 +111,7 @@ void SinkhornPass::run(GibbsExponents& exponents, const Update& update, std::spa
                if (update.damping < 1) u[i] = update.damping * (u[i] + update.offset[i]) - update.offset[i];
                scale[r] = static_cast<float>(a_[i] * std::exp2(u[i] - group[r].u));
              }
-             float* sums = partial_.data() + chunk * stride;
-             if (count == kHeight)
-               add_rows<kHeight>(e, stride, scale, sums);
-             else
-               for (int r = 0; r < count; ++r) add_rows<1>(e + r * stride, stride, scale + r, sums);
+             loops().add_rows(e, stride, count, scale, partial_.data() + chunk * stride);
            });
 
   const std::int64_t m = exponents.columns();
@@ -193,14 +151,7 @@ void SinkhornPass::sum_columns_stably(GibbsExponents& exponents, double ratio, s
         float* highest = highest_.data() + (first + i) / chunk_rows * stride;
         const auto shift = static_cast<float>(u[row]);
         const auto factor = static_cast<float>(a_[row] * std::exp2(u[row] - static_cast<double>(shift)));
-        for (std::int64_t j = 0; j < stride; j += kFloatLanes) {
-          const FloatLanes exponent =
-              multiply_add(load_floats(k + i * stride + j), floats_of(scale), load_floats(v_.data() + j)) + shift;
-          const FloatLanes before = load_floats(highest + j), now = larger_of(before, exponent);
-          const FloatLanes sum = load_floats(sums + j) * exp2_of(before - now);
-          store_floats(highest + j, now);
-          store_floats(sums + j, multiply_add(exp2_of(exponent - now), floats_of(factor), sum));
-        }
+        loops().add_stably(k + i * stride, stride, v_.data(), shift, scale, factor, sums, highest);
       }
     });
   };
@@ -229,25 +180,15 @@ void SinkhornPass::read_plan(GibbsExponents& exponents, double ratio, std::span<
                const auto i = static_cast<std::size_t>(first + r);
                const float* row = e + r * stride;
                const double factor = a_[i] * std::exp2(u[i] - group[r].u);
-               double exponent = 0;
-               FloatLanes most = floats_of(-1.0f);
-               for (std::int64_t begin = 0; begin < stride; begin += kSegment) {
-                 FloatLanes sum = {};
-                 for (std::int64_t j = begin; j < std::min(stride, begin + kSegment); j += kFloatLanes) {
-                   const FloatLanes mass = load_floats(row + j) * load_floats(weight_.data() + j);
-                   most = larger_of(most, mass);
-                   sum = multiply_add(mass, load_floats(group[r].k + j), sum);
-                 }
-                 exponent += sum_of(sum);
-               }
-               const float largest = maximum_of(most);
+               float largest = 0;
+               const double exponent = loops().plan_row(row, weight_.data(), group[r].k, stride, &largest);
                std::int64_t j = 0;
                while (j + 1 < exponents.columns() && row[j] * weight_[static_cast<std::size_t>(j)] != largest) ++j;
                plan.argmax[i] = j;
                plan.row_sums[i] = factor * group[r].sum;
                plan.row_exponents[i] = factor * exponent;
                const auto scale = static_cast<float>(factor);
-               add_rows<1>(row, stride, &scale, partial_.data() + chunk * stride);
+               loops().add_rows(row, stride, 1, &scale, partial_.data() + chunk * stride);
              }
            });
   for (std::size_t j = 0; j < v.size(); ++j) {
@@ -270,15 +211,15 @@ void SinkhornPass::sample(GibbsExponents& exponents, double ratio, std::span<con
                // By vectors to the one that holds the point, then by columns. Rounding may carry it past the end: the
                // last column with mass it is then.
                std::int64_t last = 0;
-               for (std::int64_t begin = 0; begin < stride && left >= 0; begin += kFloatLanes) {
-                 const float sum = sum_of(load_floats(row + begin) * load_floats(weight_.data() + begin));
+               for (std::int64_t begin = 0; begin < stride && left >= 0; begin += kFloatBlock) {
+                 const float sum = mass_of_block(row + begin, weight_.data() + begin);
                  if (!(sum > 0)) continue;
                  if (left >= sum) {
                    left -= sum;
                    last = begin;
                    continue;
                  }
-                 for (std::int64_t j = begin; j < begin + kFloatLanes && left >= 0; ++j) {
+                 for (std::int64_t j = begin; j < begin + kFloatBlock && left >= 0; ++j) {
                    const float mass = row[j] * weight_[static_cast<std::size_t>(j)];
                    if (!(mass > 0)) continue;
                    last = j;

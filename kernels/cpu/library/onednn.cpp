@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/processor.h"
 #include "kernels/error.h"
 
 #if defined(_OPENMP)
@@ -43,7 +44,27 @@ struct Prepared {
 // fill the memory.
 constexpr std::size_t kMostShapes = 1024;
 
+/// OTNFM_PROCESSOR holds for the library too, which must be told before its first use.
+void limit_instructions() {
+#if defined(__x86_64__)
+  static const bool limited = [] {
+    switch (processor()) {
+      case Processor::portable:
+        return dnnl::set_max_cpu_isa(dnnl::cpu_isa::sse41) == dnnl::status::success;
+      case Processor::avx2:
+        return dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2) == dnnl::status::success;
+      case Processor::avx512:
+        return dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core) == dnnl::status::success;
+      default:
+        return true;
+    }
+  }();
+  static_cast<void>(limited);
+#endif
+}
+
 const dnnl::engine& cpu_engine() {
+  limit_instructions();
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   return engine;
 }
@@ -194,6 +215,7 @@ bool fuses(Activation activation) {
 }
 
 bool has_bfloat16() {
+  limit_instructions();
   static const bool has = [] {
     const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
     const auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);

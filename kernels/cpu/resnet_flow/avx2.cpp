@@ -7,10 +7,7 @@
 namespace otnfm::cpu::resnet {
 
 extern const Variant kAvx2;
-const Variant kAvx2 = {
-    "avx2",        [] { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; },
-    avx2::forward, avx2::backward,
-    avx2::pack,    avx2::round};
+const Variant kAvx2 = {"avx2", avx2::forward, avx2::backward, avx2::pack, avx2::round};
 
 }  // namespace otnfm::cpu::resnet
 #endif

@@ -7,15 +7,7 @@
 namespace otnfm::cpu::resnet {
 
 extern const Variant kAvx512;
-const Variant kAvx512 = {"avx512",
-                         [] {
-                           return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
-                                  __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0;
-                         },
-                         avx512::forward,
-                         avx512::backward,
-                         avx512::pack,
-                         avx512::round};
+const Variant kAvx512 = {"avx512", avx512::forward, avx512::backward, avx512::pack, avx512::round};
 
 }  // namespace otnfm::cpu::resnet
 #endif

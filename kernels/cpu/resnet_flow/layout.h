@@ -106,7 +106,6 @@ struct Partial {
 /// One processor's way to compute tiles. Each stands in a file of its own, compiled for that processor.
 struct Variant {
   const char* name;
-  bool (*runs_here)();
   /// Tiles [begin, end) of the forward. `packed` are the weights as `pack` leaves them; null, where not a.bfloat16, for
   /// a forward without them.
   void (*forward)(const ResNetFlowForward& a, const float* packed, std::int64_t begin, std::int64_t end);

@@ -6,7 +6,6 @@
 namespace otnfm::cpu::resnet {
 
 extern const Variant kPortable;
-const Variant kPortable = {"portable",         [] { return true; }, portable::forward,
-                           portable::backward, portable::pack,      portable::round};
+const Variant kPortable = {"portable", portable::forward, portable::backward, portable::pack, portable::round};
 
 }  // namespace otnfm::cpu::resnet

@@ -1,0 +1,30 @@
+#include "ot/loops/loops.h"
+
+namespace otnfm {
+namespace portable {
+extern const Loops kLoops;
+}
+#if defined(__x86_64__)
+namespace avx2 {
+extern const Loops kLoops;
+}
+namespace avx512 {
+extern const Loops kLoops;
+}
+#endif
+
+const cpu::PerProcessor<Loops>& all_loops() {
+#if defined(__x86_64__)
+  static const cpu::PerProcessor<Loops> all = {&portable::kLoops, &avx2::kLoops, &avx512::kLoops, nullptr};
+#else
+  static const cpu::PerProcessor<Loops> all = {&portable::kLoops, nullptr, nullptr, nullptr};
+#endif
+  return all;
+}
+
+const Loops& loops() {
+  static const Loops& chosen = cpu::choose(all_loops(), cpu::processor());
+  return chosen;
+}
+
+}  // namespace otnfm
