@@ -39,7 +39,8 @@ std::string wanted(const Option::Limits& limits) {
 }
 
 // Found now, and not after the work.
-void check_output(const std::string& name, const std::string& typed, const Option::Limits& limits) {
+void check_output(const std::string& name, const std::string& typed, const Option::Limits& limits,
+                  Command::Outputs& outputs) {
   if (typed == "-") throw InputError(name + " '-': standard output is not written to, name a file");
   if (limits.folder) return;
   std::error_code ignored;
@@ -47,6 +48,11 @@ void check_output(const std::string& name, const std::string& typed, const Optio
   const bool is_device = exists(status) && !is_regular_file(status) && !is_directory(status);
   if (!is_device && std::ranges::none_of(limits.endings, [&](const auto& end) { return typed.ends_with(end); }))
     throw InputError(fmt::format("{} '{}': must end in {}", name, typed, fmt::join(limits.endings, " or ")));
+  const std::string real = std::filesystem::weakly_canonical(typed, ignored).string();
+  for (const auto& [other, file] : outputs)
+    if (!is_device && other != name && file == real)
+      throw InputError(fmt::format("{} {}: is what {} writes", name, typed, other));
+  outputs.emplace_back(name, real);
   try {
     check_writable(typed);
   } catch (const InputError& error) {
@@ -55,12 +61,12 @@ void check_output(const std::string& name, const std::string& typed, const Optio
 }
 
 template <class T>
-T read(const std::string& name, const std::string& typed, const Option::Limits& limits) {
+T read(const std::string& name, const std::string& typed, const Option::Limits& limits, Command::Outputs& outputs) {
   if constexpr (std::is_same_v<T, std::string>) {
     if (typed.empty()) throw InputError(name + " '': wanted a text that is not empty");
     if (!limits.choices.empty() && std::ranges::find(limits.choices, typed) == limits.choices.end())
       throw InputError(fmt::format("{} '{}': wanted {}", name, typed, fmt::join(limits.choices, ", ")));
-    if (limits.folder || !limits.endings.empty()) check_output(name, typed, limits);
+    if (limits.folder || !limits.endings.empty()) check_output(name, typed, limits, outputs);
     return typed;
   } else {
     T value{};
@@ -130,7 +136,9 @@ Option Command::option(const std::string& names, T& value, const std::string& ab
   limits->most = kUnbounded;
   CLI::Option* option = app_->add_option_function<std::string>(
       names,
-      [names, limits, target = &value](const std::string& typed) { *target = read<Type>(names, typed, *limits); },
+      [names, limits, outputs = outputs_, target = &value](const std::string& typed) {
+        *target = read<Type>(names, typed, *limits, *outputs);
+      },
       about);
   option->type_name(kText ? "TEXT" : std::is_integral_v<Type> ? "INT" : "FLOAT");
   if constexpr (!Value<T>::kOptional) {

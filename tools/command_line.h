@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace CLI {
@@ -34,7 +35,8 @@ class Option {
   Option& between(double least, double most);
   Option& one_of(std::vector<std::string> choices);
   /// A file that the command writes, whose name ends in one of these (".npy", ".png"): refused at once where it could
-  /// not be written. Standard output, "-", is none; what is there and no file, /dev/null say, may have any name.
+  /// not be written, or where another option writes it. Standard output, "-", is none; what is there and no file,
+  /// /dev/null say, may have any name.
   Option& file(std::vector<std::string> endings);
   /// A folder that the command writes to: not "-" either.
   Option& folder();
@@ -46,7 +48,7 @@ class Option {
 
 class Command {
  public:
-  explicit Command(CLI::App* app) : app_(app) {}
+  explicit Command(CLI::App* app) : app_(app), outputs_(std::make_shared<Outputs>()) {}
 
   /// An option, or an argument where `names` has no dash: "--steps", "-n", "MODEL". T is std::string, double, int,
   /// std::int64_t, std::uint64_t, or a std::optional of one of them. --help shows what `value` holds now as the
@@ -57,8 +59,12 @@ class Command {
   void flag(const std::string& names, bool& value, const std::string& about);
   void run(std::function<void()> action);
 
+  /// The files that are to be written, by the option that names each.
+  using Outputs = std::vector<std::pair<std::string, std::string>>;
+
  private:
   CLI::App* app_;
+  std::shared_ptr<Outputs> outputs_;
 };
 
 class CommandLine {

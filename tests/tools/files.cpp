@@ -75,7 +75,9 @@ TEST_F(Files, RefusesOutputsAtOnce) {
   expect_refused(points + " --plan-out -", "--plan-out '-'");
   expect_refused("eval " + trained + " --neighbours -", "--neighbours '-'");
   expect_refused("sample " + trained + " -n 3 --trajectory 3 --out " + path("x.csv"), "--trajectory");
-  EXPECT_EQ(run(points + " --out /dev/null").code, 0);
+  expect_refused(points + " --out " + path("x.npy") + " --potentials-out " + path("run/../x.npy"),
+                 "is what --out writes");
+  EXPECT_EQ(run(points + " --out /dev/null --plan-out /dev/null").code, 0);
   EXPECT_FALSE(fs::exists("-"));
 }
 
@@ -96,6 +98,8 @@ TEST_F(Files, TakesNamesOfAnyBytes) {
   EXPECT_EQ(json_of("map '" + path(odd + "/model.safetensors") + "' --points 3")["points"], 3);
   // What the model itself keeps must be a text that JSON holds: said before the work.
   expect_refused("train --data '" + path(odd + ".csv") + "' --out " + path("kept"), "UTF-8");
+  expect_refused("train --data moons --flow 'resnet,blocks=\xff' --out " + path("kept"),
+                 "\"blocks\" must be an integer");
   // An error is one line, whatever the name holds.
   const Outcome refused = run("info '" + path("two\nlines") + "'");
   EXPECT_EQ(refused.code, 2);
