@@ -241,8 +241,8 @@ void solve_problem(SinkhornSolver::State& state, const Problem& problem, const S
   state.scaled.reset(problem);
   state.problem = state.scaled.problem();
   state.threads = options.threads;
-  const bool free = !std::isinf(options.marginal_penalty);
-  state.uniform = options.source_weights.empty() && options.target_weights.empty() && !free;
+  state.free = !std::isinf(options.marginal_penalty);
+  state.uniform = options.source_weights.empty() && options.target_weights.empty() && !state.free;
   assign_result(result.f, n, 0.0);
   assign_result(result.g, m, 0.0);
   if (n == 0 || m == 0) {
@@ -253,8 +253,8 @@ void solve_problem(SinkhornSolver::State& state, const Problem& problem, const S
     state.g.assign(result.g.begin(), result.g.end());
     return;
   }
-  state.a = marginal_of(options.source_weights, n, free, "source_weights");
-  state.b = marginal_of(options.target_weights, m, free, "target_weights");
+  state.a = marginal_of(options.source_weights, n, state.free, "source_weights");
+  state.b = marginal_of(options.target_weights, m, state.free, "target_weights");
   if (state.forbids) check_allowed(state.problem, state.a, state.b);
   state.f.assign(state.a.size(), 0.0);
   state.g.assign(state.b.size(), 0.0);

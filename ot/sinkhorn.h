@@ -117,6 +117,10 @@ class SinkhornSolver {
   // ended the solve before there was a plan, or `limits` (null: none) end these, the status is iteration_limit and what
   // was not done -1, or in the certificate a bound of -infinity. They throw InputError after a failure.
 
+  /// Bounds on what the plan, given its marginals exactly, costs (ot/entropic/plan_certificate.h); is_permutation is
+  /// false. NaN where there is no plan, the marginals are free, or `limits` (null: none) end it.
+  Certificate certify_plan(const SolveLimits* limits = nullptr);
+
   /// The column of the largest P_ij of each row.
   Assignment argmax_pairs(bool certify = true, const SolveLimits* limits = nullptr);
 

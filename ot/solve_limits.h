@@ -52,6 +52,11 @@ class SolveLimits {
   /// True where half a second has passed since time was out, which is for bringing what there is to an end.
   bool overdue() const { return late_by() > kGrace; }
 
+  /// The same of the time cap alone, for any thread.
+  bool past_the_end() const {
+    return max_seconds_ < std::numeric_limits<double>::infinity() && seconds() > max_seconds_ + kGrace;
+  }
+
  private:
   using Clock = std::chrono::steady_clock;
   static constexpr double kGrace = 0.5, kNotLate = -1;
@@ -78,8 +83,8 @@ class SolveLimits {
   mutable bool stopped_ = false;
 };
 
-/// The limits inside of a parallel loop: any thread may ask, but the clock and the watch are the business of the one
-/// that began the loop.
+/// The limits inside of a parallel loop: any thread may ask, but the watch is the business of the one that began the
+/// loop.
 class SharedLimits {
  public:
   /// `limits` may be null, and must outlive this.
@@ -96,7 +101,7 @@ class SharedLimits {
   void check() {
     if (limits_ == nullptr) return;
     if (!overdue_.load(std::memory_order_relaxed)) {
-      if (std::this_thread::get_id() != owner_ || !limits_->overdue()) return;
+      if (!(std::this_thread::get_id() == owner_ ? limits_->overdue() : limits_->past_the_end())) return;
       overdue_.store(true, std::memory_order_relaxed);
     }
     throw SolveStopped();

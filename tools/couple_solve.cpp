@@ -4,7 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <limits>
 #include <memory>
 
 #include "engine/io/array_file.h"
@@ -18,6 +20,9 @@
 
 namespace otnfm {
 namespace {
+
+// Of --max-seconds: the rest is for pairs and proof.
+constexpr double kPlanShare = 0.75;
 
 void refuse(bool given, const char* flag, const SolveFlags& flags, const char* goes_with) {
   if (given) throw InputError(fmt::format("{} goes with --solver {}, not with {}", flag, goes_with, flags.solver));
@@ -140,30 +145,122 @@ EpsilonUnit unit_of(const std::string& name) {
 
 // P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon).
 std::function<double(std::int64_t, std::int64_t)> plan_of(const Problem& problem, const SinkhornResult& result,
-                                                          const OpenedProblems& opened) {
+                                                          const OpenedProblems& opened, bool free) {
   const auto costs = std::make_shared<CostRows>();
   costs->reset(problem, false);
-  const auto normalised = [](std::span<const double> weights, std::int64_t count) {
+  const auto marginal = [&](std::span<const double> weights, std::int64_t count) {
     std::vector<double> out(static_cast<std::size_t>(count), 1.0 / static_cast<double>(count));
     double sum = 0;
     for (double w : weights) sum += w;
-    for (std::size_t i = 0; i < weights.size(); ++i) out[i] = weights[i] / sum;
+    for (std::size_t i = 0; i < weights.size(); ++i) out[i] = free ? weights[i] : weights[i] / sum;
     return out;
   };
-  return [costs, f = result.f, g = result.g, epsilon = result.epsilon,
-          a = normalised(opened.source_weights(), problem.n()),
-          b = normalised(opened.target_weights(), problem.m())](std::int64_t i, std::int64_t j) {
-    const auto row = static_cast<std::size_t>(i), column = static_cast<std::size_t>(j);
-    return a[row] * b[column] * std::exp((f[row] + g[column] - costs->at(i, j)) / epsilon);
-  };
+  return
+      [costs, f = result.f, g = result.g, epsilon = result.epsilon, a = marginal(opened.source_weights(), problem.n()),
+       b = marginal(opened.target_weights(), problem.m())](std::int64_t i, std::int64_t j) {
+        const auto row = static_cast<std::size_t>(i), column = static_cast<std::size_t>(j);
+        return a[row] * b[column] * std::exp((f[row] + g[column] - costs->at(i, j)) / epsilon);
+      };
+}
+
+struct SinkhornFlags {
+  SinkhornOptions options;
+  SinkhornRegime regime;
+  bool weighted;
+};
+
+// The pairs, with the certificate of what they stand for: that of the permutation, or of the plan.
+Pairing pairs_of_plan(SinkhornSolver& solver, const std::string& pairs, const SolveFlags& flags,
+                      const SolveLimits& limits) {
+  if (pairs == "permutation")
+    return of_assignment(solver.round_to_permutation(flags.max_gap.value_or(1e-3), limits, true));
+  Pairing pairing;
+  if (pairs == "argmax")
+    pairing.assignment = solver.argmax_pairs(true, &limits);
+  else if (pairs == "sampled")
+    pairing.assignment = solver.sample_pairs(flags.seed, 0, true, &limits);
+  else
+    throw InputError("--pairs " + pairs + ": wanted permutation, argmax or sampled");
+  pairing.more["pairs_cost"] = pairing.assignment.certificate.primal_cost;
+  pairing.more["pairs_one_to_one"] = pairing.assignment.certificate.is_permutation;
+  pairing.assignment.certificate = solver.certify_plan(&limits);
+  return pairing;
+}
+
+Pairing by_sinkhorn(const Problem& problem, const OpenedProblems& opened, const SolveFlags& flags,
+                    const SinkhornFlags& asked, const SolveWatch& watch, SinkhornSolver& solver,
+                    DeviceSinkhorn& device_solver) {
+  constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+  const bool free = flags.marginal_penalty.has_value();
+  const bool one_to_one = problem.n() == problem.m() && !asked.weighted && !free;
+  const std::string pairs = !flags.pairs.empty() ? flags.pairs : one_to_one ? "permutation" : "argmax";
+  if (pairs == "permutation" && !one_to_one)
+    throw InputError("--pairs permutation takes as many rows as columns, each of the same mass, not " +
+                     describe(problem));
+  // The host's own solver is the best of the CPU's, and reads every kind of pairs from its plan; the device's regimes
+  // run on the host only when they are asked for.
+  const bool by_regime = asked.regime != SinkhornRegime::automatic ||
+                         (flags.device == Device::cuda && (flags.device_chosen || pairs == "permutation"));
+  if (by_regime && pairs != "permutation")
+    throw InputError("--pairs " + pairs + " is read from the host's plan: leave out --regime and --device cuda");
+  SinkhornResult result;
+  SinkhornOptions options = asked.options;
+  options.max_seconds *= kPlanShare;
+  if (by_regime)
+    device_solver.solve(problem, options, result, asked.regime);
+  else
+    solver.solve(problem, options, result);
+  const SolveLimits left(std::numeric_limits<std::int64_t>::max(),
+                         std::max(0.0, asked.options.max_seconds - result.seconds), &watch);
+  Pairing pairing;
+  const bool failed = result.status == SolveStatus::numerical_failure;
+  const bool has_plan = !failed && !std::isnan(result.transport_cost);
+  if (failed || (by_regime && !has_plan)) {
+    pairing.assignment.sigma.assign(static_cast<std::size_t>(problem.n()), -1);
+    pairing.assignment.f = result.f;
+    pairing.assignment.g = result.g;
+    pairing.assignment.certificate = {
+        .primal_cost = kUnknown, .dual_bound = kUnknown, .gap = kUnknown, .is_permutation = false};
+  } else if (by_regime) {
+    pairing = of_assignment(solve_auction(problem, {.max_gap = flags.max_gap.value_or(1e-3),
+                                                    .threads = flags.threads,
+                                                    .max_seconds = std::max(0.0, left.seconds_left()),
+                                                    .watch = watch,
+                                                    .warm_start = result.g}));
+  } else {
+    pairing = pairs_of_plan(solver, pairs, flags, left);
+  }
+  Assignment& assignment = pairing.assignment;
+  pairing.primal_cost = free && has_plan ? result.transport_cost : assignment.certificate.primal_cost;
+  pairing.dual_bound = assignment.certificate.dual_bound;
+  pairing.gap = assignment.certificate.gap;
+  const SinkhornRegime host_regime = solver.stored() ? SinkhornRegime::stored : SinkhornRegime::streaming;
+  pairing.regime = name_of(by_regime ? device_solver.regime() : host_regime);
+  pairing.device = by_regime ? flags.device : Device::cpu;
+  pairing.marginal_error = has_plan ? result.row_error + result.column_error : kUnknown;
+  pairing.message = result.message;
+  assignment.iterations = result.iterations;
+  assignment.seconds += result.seconds;
+  if (result.status != SolveStatus::converged) assignment.status = result.status;
+  pairing.more["epsilon"] = result.epsilon;
+  if (!failed) {
+    pairing.more["pairs"] = pairs;
+    pairing.more["transport_cost"] = result.transport_cost;
+    pairing.more["entropic_cost"] = result.entropic_cost;
+    pairing.more["mass"] = result.mass;
+    pairing.more["rounding"] = result.rounding;
+  }
+  pairing.plan = plan_of(problem, result, opened, free);
+  return pairing;
 }
 
 std::vector<Pairing> by_sinkhorn(const OpenedProblems& opened, const SolveFlags& flags, const SolveWatch& watch) {
   const std::vector<double> warm_start = read_warm_start(flags.warm_start, opened);
-  const SinkhornRegime regime =
-      regime_of(flags, {SinkhornRegime::automatic, SinkhornRegime::streaming, SinkhornRegime::stored,
-                        SinkhornRegime::stored_16, SinkhornRegime::resident});
-  SinkhornOptions options;
+  SinkhornFlags asked;
+  asked.regime = regime_of(flags, {SinkhornRegime::automatic, SinkhornRegime::streaming, SinkhornRegime::stored,
+                                   SinkhornRegime::stored_16, SinkhornRegime::resident});
+  asked.weighted = !opened.source_weights().empty() || !opened.target_weights().empty();
+  SinkhornOptions& options = asked.options;
   if (flags.epsilon) options.epsilon = *flags.epsilon;
   options.unit = unit_of(flags.epsilon_unit);
   if (flags.tolerance) options.tolerance = *flags.tolerance;
@@ -175,78 +272,16 @@ std::vector<Pairing> by_sinkhorn(const OpenedProblems& opened, const SolveFlags&
   options.initial_g = warm_start;
   options.threads = flags.threads;
   options.watch = watch;
-  const bool weighted = !opened.source_weights().empty() || !opened.target_weights().empty();
   SinkhornSolver solver;
   Stream stream(flags.device);
   DeviceSinkhorn device_solver(stream);
   std::vector<Pairing> pairings;
   for (const Problem& problem : opened.problems()) {
-    const bool one_to_one = problem.n() == problem.m() && !weighted && !flags.marginal_penalty;
-    const std::string pairs = !flags.pairs.empty() ? flags.pairs : one_to_one ? "permutation" : "argmax";
-    if (pairs == "permutation" && !one_to_one)
-      throw InputError("--pairs permutation takes as many rows as columns, each of the same mass, not " +
-                       describe(problem));
-    // The host's own solver is the best of the CPU's, and reads every kind of pairs from its plan; the device's regimes
-    // run on the host only when they are asked for.
-    const bool by_regime = regime != SinkhornRegime::automatic ||
-                           (flags.device == Device::cuda && (flags.device_chosen || pairs == "permutation"));
-    SinkhornResult result;
-    if (by_regime && pairs != "permutation")
-      throw InputError("--pairs " + pairs + " is read from the host's plan: leave out --regime and --device cuda");
-    if (by_regime)
-      device_solver.solve(problem, options, result, regime);
-    else
-      solver.solve(problem, options, result);
-    const double left = options.max_seconds - result.seconds;
-    Pairing pairing;
-    const bool failed = result.status == SolveStatus::numerical_failure;
-    if (failed) {
-      pairing.assignment.sigma.assign(static_cast<std::size_t>(problem.n()), -1);
-      pairing.assignment.f = result.f;
-      pairing.assignment.g = result.g;
-    } else if (by_regime) {
-      pairing = of_assignment(solve_auction(problem, {.max_gap = flags.max_gap.value_or(1e-3),
-                                                      .threads = flags.threads,
-                                                      .max_seconds = std::max(0.0, left),
-                                                      .watch = watch,
-                                                      .warm_start = result.g}));
-    } else if (pairs == "permutation") {
-      pairing = of_assignment(solver.round_to_permutation(flags.max_gap.value_or(1e-3), std::max(0.0, left)));
-    } else if (pairs == "argmax") {
-      pairing.assignment = solver.argmax_pairs();
-    } else if (pairs == "sampled") {
-      pairing.assignment = solver.sample_pairs(flags.seed);
-    } else {
-      throw InputError("--pairs " + pairs + ": wanted permutation, argmax or sampled");
-    }
-    Assignment& assignment = pairing.assignment;
-    if (failed || pairs != "permutation") {
-      pairing.primal_cost = failed ? std::numeric_limits<double>::quiet_NaN() : result.transport_cost;
-      pairing.dual_bound = transport_dual_bound(problem, result.g, opened.source_weights(), opened.target_weights());
-      pairing.gap = (pairing.primal_cost - pairing.dual_bound) /
-                    std::max(std::fabs(pairing.primal_cost), std::numeric_limits<double>::min());
-      if (flags.marginal_penalty)  // the bound is that of plans with the marginals
-        pairing.dual_bound = pairing.gap = std::numeric_limits<double>::quiet_NaN();
-      if (!failed) pairing.more["pairs_cost"] = assignment.certificate.primal_cost;
-    }
-    const SinkhornRegime host_regime = solver.stored() ? SinkhornRegime::stored : SinkhornRegime::streaming;
-    pairing.regime = name_of(by_regime ? device_solver.regime() : host_regime);
-    pairing.device = by_regime ? flags.device : Device::cpu;
-    pairing.marginal_error = failed ? std::numeric_limits<double>::quiet_NaN() : result.row_error + result.column_error;
-    pairing.message = result.message;
-    assignment.iterations = result.iterations;
-    assignment.seconds += result.seconds;
-    if (result.status != SolveStatus::converged) assignment.status = result.status;
-    pairing.more["epsilon"] = result.epsilon;
-    if (!failed) {
-      pairing.more["pairs"] = pairs;
-      pairing.more["transport_cost"] = result.transport_cost;
-      pairing.more["entropic_cost"] = result.entropic_cost;
-      pairing.more["mass"] = result.mass;
-      pairing.more["rounding"] = result.rounding;
-    }
-    pairing.plan = plan_of(problem, result, opened);
-    pairings.push_back(std::move(pairing));
+    const auto start = std::chrono::steady_clock::now();
+    pairings.push_back(by_sinkhorn(problem, opened, flags, asked, watch, solver, device_solver));
+    // Of a stack, all problems together.
+    options.max_seconds = std::max(
+        0.0, options.max_seconds - std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   return pairings;
 }

@@ -16,6 +16,7 @@
 #include "ot/costs/pair_cost.h"
 #include "ot/costs/screened_columns.h"
 #include "ot/costs/widen.h"
+#include "ot/entropic/plan_certificate.h"
 #include "ot/entropic/sinkhorn_state.h"
 #include "ot/matching/short_list_assignment.h"
 #include "ot/solve_limits.h"
@@ -225,6 +226,31 @@ bool SinkhornSolver::has_plan() const {
 
 bool SinkhornSolver::stored() const {
   return state_->exponents.stored();
+}
+
+Certificate SinkhornSolver::certify_plan(const SolveLimits* limits) {
+  const State& state = solved(*state_);
+  const cpu::ThreadLimit thread_limit(state.threads);
+  constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+  Certificate certificate{.primal_cost = kUnknown, .dual_bound = kUnknown, .gap = kUnknown, .is_permutation = false};
+  if (!state.solved || state.free) return certificate;
+  try {
+    certificate = naming_memory([&] { return "the certificate of the Sinkhorn plan of " + describe(state.problem); },
+                                [&] {
+                                  return otnfm::certify_plan({.problem = state.problem,
+                                                              .a = state.a,
+                                                              .b = state.b,
+                                                              .f = state.f,
+                                                              .g = state.g,
+                                                              .epsilon = state.epsilon / state.ratio},
+                                                             limits);
+                                });
+  } catch (const SolveStopped&) {
+    return certificate;
+  }
+  certificate.primal_cost = state.scaled.back(certificate.primal_cost);
+  certificate.dual_bound = state.scaled.back(certificate.dual_bound);
+  return certificate;
 }
 
 Assignment SinkhornSolver::argmax_pairs(bool certify, const SolveLimits* limits) {

@@ -28,6 +28,7 @@ struct SinkhornSolver::State {
   int threads = 0;       // of the last solve
   bool solved = false;   // there is a plan
   bool stopped = false;  // there is none because of a limit
+  bool free = false;     // the marginals are, at a price
   bool uniform = true;   // balanced, without weights
   bool forbids = false;  // some costs are infinite
 };

@@ -6,6 +6,7 @@
 
 #include "kernels/error.h"
 #include "ot/sinkhorn.h"
+#include "ot/transport.h"
 #include "tests/ot/instances.h"
 
 namespace otnfm::test {
@@ -205,6 +206,49 @@ TEST(SinkhornFaults, NothingToPay) {
   EXPECT_EQ(transport_dual_bound(Problem::from_matrix(zeros.view()), result.g), 0);
 }
 
+// The cost of a plan whose marginals are off may lie below the optimum: the certificate's does not.
+TEST(SinkhornFaults, AnUnfinishedPlanHasAGapAllTheSame) {
+  Random random(std::random_device{}());
+  for (const auto& [n, m, d] : {std::tuple{1, 1, 1}, {60, 60, 2}, {37, 90, 5}}) {
+    const Matrix<double> x = gaussian<double>(random, n, d), y = gaussian<double>(random, m, d, 1, 1);
+    const Problem problem = Problem::from_points(x.view(), y.view());
+    std::vector<double> a(static_cast<std::size_t>(n)), b(static_cast<std::size_t>(m));
+    double sum_a = 0, sum_b = 0;
+    for (double& value : a) sum_a += value = std::uniform_real_distribution<double>(0, 1)(random);
+    for (double& value : b) sum_b += value = std::uniform_real_distribution<double>(0, 1)(random);
+    for (double& value : b) value *= sum_a / sum_b;
+    const double optimum = solve_transport(problem, a, b).primal_cost;
+    for (const auto& [iterations, epsilon] : {std::pair{1, 1e-3}, {3, 0.05}, {5000, 0.01}}) {
+      SinkhornSolver solver;
+      SinkhornResult result;
+      solver.solve(problem,
+                   {.epsilon = epsilon,
+                    .tolerance = 1e-4,
+                    .source_weights = a,
+                    .target_weights = b,
+                    .max_iterations = iterations},
+                   result);
+      const Certificate bounds = solver.certify_plan();
+      EXPECT_FALSE(bounds.is_permutation);
+      EXPECT_TRUE(bounds.primal_cost >= optimum * (1 - 1e-12)) << bounds.primal_cost << " for " << optimum;
+      EXPECT_TRUE(bounds.dual_bound <= optimum * (1 + 1e-12)) << bounds.dual_bound << " for " << optimum;
+      EXPECT_TRUE(std::fabs(bounds.gap - (bounds.primal_cost - bounds.dual_bound) / bounds.primal_cost) <= 1e-12);
+      EXPECT_TRUE(bounds.gap >= 0);
+      if (iterations == 5000) {
+        EXPECT_TRUE(bounds.gap <= 0.2) << bounds.gap;
+        EXPECT_TRUE(std::fabs(bounds.primal_cost - result.transport_cost) <= 0.02 * optimum);
+      }
+    }
+  }
+  SinkhornSolver solver;
+  SinkhornResult result;
+  Matrix<double> c(4, 4);
+  solver.solve(Problem::from_matrix(c.view()), {}, result);
+  EXPECT_EQ(solver.certify_plan().gap, 0);
+  solver.solve(Problem::from_matrix(c.view()), {.marginal_penalty = 1}, result);
+  EXPECT_TRUE(std::isnan(solver.certify_plan().gap));
+}
+
 // A pass over the pairs takes seconds here. Whatever phase it is in, a solve ends within the half second that it has
 // for its end; the bound leaves room for a busy machine and for sanitizers.
 TEST(SinkhornFaults, StopsInEveryPhase) {
@@ -224,6 +268,7 @@ TEST(SinkhornFaults, StopsInEveryPhase) {
   const SolveLimits none(1000, 0);
   for (const Assignment& pairs : {solver.argmax_pairs(true, &none), solver.sample_pairs(3, 0, true, &none)})
     EXPECT_EQ(pairs.status, SolveStatus::iteration_limit);
+  EXPECT_TRUE(std::isnan(solver.certify_plan(&none).gap) || solver.has_plan());
   transport_dual_bound(problem, result.g, {}, {}, &none);
   EXPECT_LE(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 10);
   EXPECT_EQ(calls, 1);

@@ -164,6 +164,38 @@ TEST_F(Couple, AnUnbalancedPlanClaimsNoBound) {
   EXPECT_LT(result["mass"].get<double>(), 1);
 }
 
+TEST_F(Couple, FreeMarginalsKeepTheirMasses) {
+  const std::string cost = write_npy("c.npy", {2, 2}, std::array<float, 4>{0, 100, 100, 0});
+  const std::string one = write_npy("one.npy", {2}, std::array<float, 2>{0.5, 0.5}),
+                    two = write_npy("two.npy", {2}, std::array<float, 2>{1, 1});
+  const nlohmann::json result =
+      couple("--solver sinkhorn --marginal-penalty 1000 --epsilon 0.01 --epsilon-unit absolute --cost " + cost +
+             " --source-weights " + one + " --target-weights " + two + " --plan-out " + path("plan.npy"));
+  // Between 1 and 2 at the price of both sides' KL, whose least is at the square root.
+  EXPECT_NEAR(result["mass"].get<double>(), std::sqrt(2.0), 1e-3);
+  double sum = 0;
+  for (const float mass : payload<float>("plan.npy", 4)) sum += static_cast<double>(mass);
+  EXPECT_NEAR(sum, result["mass"].get<double>(), 1e-3);
+}
+
+// One iteration: marginals that are far off, and neither a negative gap nor a permutation.
+TEST_F(Couple, AnUnfinishedPlanClaimsNoMoreThanItIs) {
+  const std::string points = "--source " + normal("a.npy", {50, 2}) + " --target " + normal("b.npy", {50, 2}, 2);
+  const double optimum = couple(points)["primal_cost"];
+  for (const char* pairs : {"argmax", "sampled"}) {
+    const nlohmann::json result =
+        couple(points + " --solver sinkhorn --epsilon 1e-3 --max-iterations 1 --pairs " + pairs);
+    EXPECT_EQ(result["is_permutation"], false);
+    EXPECT_EQ(result["status"], "iteration limit");
+    EXPECT_GE(result["primal_cost"].get<double>(), optimum * (1 - 1e-9));
+    EXPECT_LE(result["dual_bound"].get<double>(), optimum * (1 + 1e-9));
+    EXPECT_GE(result["gap"].get<double>(), 0);
+  }
+  const nlohmann::json whole = couple(points + " --solver sinkhorn --max-iterations 1");
+  EXPECT_EQ(whole["is_permutation"], true);
+  EXPECT_LE(whole["gap"].get<double>(), 1e-3);
+}
+
 TEST_F(Couple, ANumericalFailureClaimsNothingAndWritesNothing) {
   const std::string command = "couple --solver sinkhorn --epsilon 1e-30 --source " + normal("a.npy", {40, 2}) +
                               " --target " + normal("b.npy", {40, 2}) + " --out " + path("sigma.npy");

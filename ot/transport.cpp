@@ -1,0 +1,225 @@
+#include "ot/transport.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <tuple>
+
+#include "kernels/cpu/parallel.h"
+#include "kernels/error.h"
+#include "kernels/host_vector.h"
+#include "ot/costs/pair_cost.h"
+#include "ot/costs/scaled_problem.h"
+#include "ot/matching/transport_simplex.h"
+#include "ot/sinkhorn.h"
+
+namespace otnfm {
+namespace {
+
+constexpr double kSumsAgree = 1e-6;
+constexpr double kForbiddenMass = 1e-12;  // of the whole, below which it is rounding
+// Of the plan whose potentials the simplex starts from, found by measurement.
+constexpr double kEpsilon = 0.02, kTolerance = 1e-2;
+constexpr std::int64_t kSweeps = 60, kFewPairs = 64 * 64;
+
+double sum_of(std::span<const double> weights, const char* name) {
+  long double sum = 0;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    if (!(weights[i] >= 0 && weights[i] < std::numeric_limits<double>::infinity()))
+      throw InputError(fmt::format("{} holds {} at [{}]; weights are finite and not negative", name, weights[i], i));
+    sum += weights[i];
+  }
+  const auto total = static_cast<double>(sum);
+  if (!weights.empty() && !(total > 0 && total < std::numeric_limits<double>::infinity()))
+    throw InputError(fmt::format("{} sums to {}; it must be positive and finite", name, total));
+  return total;
+}
+
+/// Both sides' masses, of sum 1.
+struct Masses {
+  HostVector<double> a, b;
+  double total = 1;
+
+  Masses(const Problem& problem, std::span<const double> source, std::span<const double> target) {
+    const auto check_length = [](std::span<const double> weights, std::int64_t count, const char* name) {
+      if (!weights.empty() && weights.size() != static_cast<std::size_t>(count))
+        throw InputError(fmt::format("{} has {} entries for {} points", name, weights.size(), count));
+    };
+    check_length(source, problem.n(), "source_weights");
+    check_length(target, problem.m(), "target_weights");
+    const double source_sum = sum_of(source, "source_weights"), target_sum = sum_of(target, "target_weights");
+    if (!source.empty() && !target.empty() && !(std::fabs(source_sum - target_sum) <= kSumsAgree * source_sum))
+      throw InputError(fmt::format("source_weights sums to {:.9g} and target_weights to {:.9g}: they must be the same",
+                                   source_sum, target_sum));
+    total = !source.empty() ? source_sum : !target.empty() ? target_sum : 1;
+    a = scaled(source, source_sum, problem.n());
+    b = scaled(target, target_sum, problem.m());
+  }
+
+ private:
+  static HostVector<double> scaled(std::span<const double> weights, double sum, std::int64_t count) {
+    if (weights.empty()) return HostVector<double>(static_cast<std::size_t>(count), 1.0 / static_cast<double>(count));
+    HostVector<double> out(weights.begin(), weights.end());
+    for (double& value : out) value /= sum;
+    return out;
+  }
+};
+
+// Column potentials to start from: Sinkhorn's, or none where so few pairs are sooner solved.
+std::vector<double> first_potentials(const Problem& problem, const Masses& masses, const TransportOptions& options,
+                                     const SolveLimits& limits) {
+  std::vector<double> none(static_cast<std::size_t>(problem.m()), 0.0);
+  if (problem.n() <= kFewPairs / problem.m()) return none;
+  const SolveWatch watch = [&](std::int64_t, double) { return !limits.out_of_time(); };
+  SinkhornResult plan = solve_sinkhorn(problem, {.epsilon = kEpsilon,
+                                                 .tolerance = kTolerance,
+                                                 .source_weights = masses.a,
+                                                 .target_weights = masses.b,
+                                                 .max_iterations = kSweeps,
+                                                 .most_bytes = options.most_bytes,
+                                                 .threads = options.threads,
+                                                 .watch = watch,
+                                                 .check_input = false});
+  if (plan.status == SolveStatus::numerical_failure || limits.out_of_time()) return none;
+  return std::move(plan.g);
+}
+
+// f_i + g_j <= C_ij at every pair, rows and columns without mass included, from what the simplex has for the others:
+// theirs are as large as that allows.
+void complete_potentials(const Problem& problem, const Masses& masses, Transport& result) {
+  const auto a = std::span<const double>(masses.a), b = std::span<const double>(masses.b);
+  const bool whole = std::ranges::find(a, 0.0) == a.end() && std::ranges::find(b, 0.0) == b.end();
+  if (whole) return;
+  const auto least = [&](bool row, std::int64_t index) {
+    double lowest = std::numeric_limits<double>::infinity();
+    const std::int64_t count = row ? problem.m() : problem.n();
+    for (std::int64_t k = 0; k < count; ++k) {
+      const auto other = static_cast<std::size_t>(k);
+      if (row && b[other] == 0) continue;
+      lowest = std::min(lowest, row ? pair_cost(problem, index, k) - result.g[other]
+                                    : pair_cost(problem, k, index) - result.f[other]);
+    }
+    return std::isfinite(lowest) ? lowest : 0;
+  };
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (a[i] == 0) result.f[i] = least(true, static_cast<std::int64_t>(i));
+  for (std::size_t j = 0; j < b.size(); ++j)
+    if (b[j] == 0) result.g[j] = least(false, static_cast<std::int64_t>(j));
+}
+
+// Shares nothing with the simplex but the problem.
+void certify_transport(const Problem& problem, const Masses& masses, std::span<const double> first_g,
+                       const SolveLimits& limits, Transport& result) {
+  long double primal = 0;
+  HostVector<double> rows(masses.a.begin(), masses.a.end()), columns(masses.b.begin(), masses.b.end());
+  for (std::size_t k = 0; k < result.mass.size(); ++k) {
+    primal += static_cast<long double>(result.mass[k]) * pair_cost(problem, result.rows[k], result.columns[k]);
+    rows[static_cast<std::size_t>(result.rows[k])] -= result.mass[k];
+    columns[static_cast<std::size_t>(result.columns[k])] -= result.mass[k];
+  }
+  result.primal_cost = static_cast<double>(primal);
+  result.marginal_error = 0;
+  for (const double left : rows) result.marginal_error += std::fabs(left);
+  for (const double left : columns) result.marginal_error += std::fabs(left);
+  result.dual_bound = transport_dual_bound(problem, result.g, masses.a, masses.b, &limits);
+  if (result.status != SolveStatus::converged) {
+    // Those that the simplex began with were closer to optimal than those of an unfinished tree may be.
+    const double first = transport_dual_bound(problem, first_g, masses.a, masses.b, &limits);
+    if (first > result.dual_bound) {
+      result.dual_bound = first;
+      result.g.assign(first_g.begin(), first_g.end());
+    }
+  }
+  const double apart = result.primal_cost - result.dual_bound;
+  result.gap = apart <= 0 ? 0 : apart / std::fabs(result.primal_cost);
+  if (std::isnan(apart)) {
+    result.gap = apart;
+    result.status = SolveStatus::iteration_limit;
+  }
+}
+
+void read_plan(const TransportSimplex& simplex, Transport& result) {
+  struct Entry {
+    std::int64_t row, column;
+    double mass;
+  };
+  HostVector<Entry> entries;
+  simplex.for_pairs([&](std::int64_t i, std::int64_t j, double mass) {
+    if (mass > 0) entries.push_back({i, j, mass});
+  });
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& x, const Entry& y) { return std::tie(x.row, x.column) < std::tie(y.row, y.column); });
+  const auto count = static_cast<std::int64_t>(entries.size());
+  assign_result(result.rows, count, std::int64_t{0});
+  assign_result(result.columns, count, std::int64_t{0});
+  assign_result(result.mass, count, 0.0);
+  for (std::size_t k = 0; k < entries.size(); ++k) {
+    result.rows[k] = entries[k].row;
+    result.columns[k] = entries[k].column;
+    result.mass[k] = entries[k].mass;
+  }
+  assign_result(result.f, simplex.u());
+  assign_result(result.g, simplex.v());
+}
+
+Transport solve_scaled(const Problem& problem, const Masses& masses, bool forbids, const TransportOptions& options,
+                       const SolveLimits& limits) {
+  constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+  Transport result;
+  assign_result(result.f, problem.n(), 0.0);
+  assign_result(result.g, problem.m(), 0.0);
+  TransportSimplex simplex;
+  std::vector<double> g;
+  try {
+    g = first_potentials(problem, masses, options, limits);
+    simplex.reset(problem, masses.a, masses.b, options.most_bytes, limits);
+    simplex.start(g, limits);
+  } catch (const SolveStopped&) {
+    result.primal_cost = result.dual_bound = result.gap = result.marginal_error = kUnknown;
+    result.status = SolveStatus::iteration_limit;
+    result.seconds = limits.seconds();
+    return result;
+  }
+  if (!simplex.solve(limits)) result.status = SolveStatus::iteration_limit;
+  if (forbids && result.status == SolveStatus::converged && simplex.forbidden_mass() > kForbiddenMass)
+    throw InputError(fmt::format("{}: every plan needs pairs whose cost is infinite, for {:.3g} of the mass",
+                                 describe(problem), simplex.forbidden_mass()));
+  result.iterations = simplex.pivots();
+  read_plan(simplex, result);
+  complete_potentials(problem, masses, result);
+  result.seconds = limits.seconds();
+  if (options.certify) certify_transport(problem, masses, g, limits, result);
+  return result;
+}
+
+}  // namespace
+
+Transport solve_transport(const Problem& problem, std::span<const double> source_weights,
+                          std::span<const double> target_weights, const TransportOptions& options) {
+  if (options.threads < 0) throw InputError(fmt::format("threads is {}: it must not be negative", options.threads));
+  const cpu::ThreadLimit thread_limit(options.threads);
+  const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
+  const bool forbids = options.check_input && check_entries(problem);
+  const Masses masses(problem, source_weights, target_weights);
+  Transport result;
+  if (problem.n() == 0 || problem.m() == 0) {
+    assign_result(result.f, problem.n(), 0.0);
+    assign_result(result.g, problem.m(), 0.0);
+    return result;
+  }
+  ScaledProblem scaled;
+  scaled.reset(problem);
+  result = naming_memory([&] { return "the transport plan of " + describe(problem); },
+                         [&] { return solve_scaled(scaled.problem(), masses, forbids, options, limits); });
+  scaled.back(result.f);
+  scaled.back(result.g);
+  result.primal_cost = scaled.back(result.primal_cost);
+  result.dual_bound = scaled.back(result.dual_bound);
+  result.total_mass = masses.total;
+  for (double& mass : result.mass) mass *= masses.total;
+  return result;
+}
+
+}  // namespace otnfm

@@ -1,0 +1,57 @@
+// Optimal transport between weighted points, exactly: the plan P of least cost
+//     sum_ij P_ij C_ij,    P 1 = a, P^T 1 = b, P >= 0,
+// for any masses and n != m. It has at most n + m - 1 entries, and comes with the proof that no plan costs less. What
+// solves it is the network simplex (ot/matching/transport_simplex.h), started from Sinkhorn's potentials.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ot/assignment.h"
+#include "ot/cost.h"
+#include "ot/solve_limits.h"
+
+namespace otnfm {
+
+struct TransportOptions {
+  bool certify = true;      ///< fill in primal_cost, dual_bound, gap and marginal_error (one more pass over all pairs)
+  bool check_input = true;  ///< refuse NaN and infinite entries; without it they are undefined behaviour
+  int threads = 0;          ///< 0: cpu::thread_count()
+  double max_seconds = std::numeric_limits<double>::infinity();
+  std::int64_t max_iterations = std::numeric_limits<std::int64_t>::max();  ///< pivots
+  std::int64_t most_bytes = std::int64_t{4} << 30;  ///< n m costs in double are kept up to this; above, computed anew
+  SolveWatch watch = {};
+};
+
+/// A plan by its entries that are not 0, by rows and in a row by columns, and its potentials.
+struct Transport {
+  std::vector<std::int64_t> rows, columns;  ///< [entries], at most n + m - 1
+  std::vector<double> mass;                 ///< [entries] > 0, in the unit of the weights
+  std::vector<double> f;                    ///< [n] and
+  std::vector<double> g;                    ///< [m]: once converged f_i + g_j <= C_ij, with equality at the entries
+  double total_mass = 0;                    ///< sum_i a_i
+  double primal_cost = 0;                   ///< sum P_ij C_ij over the mass, and
+  double dual_bound = 0;                    ///< what no plan is below, (sum a_i f_i + sum b_j g_j) over the mass
+  double gap = 0;                           ///< (primal_cost - dual_bound) / |primal_cost|, 0 where they are equal
+  double marginal_error = 0;                ///< sum_i |sum_j P_ij - a_i| + sum_j |sum_i P_ij - b_j| over the mass
+  std::int64_t iterations = 0;              ///< pivots
+  double seconds = 0;                       ///< wall time with cost evaluation, without the certificate
+  /// iteration_limit: the plan is one, with the gap that it says; or, where time was out before there was any, it has
+  /// no entries, and a primal_cost, dual_bound and gap of NaN.
+  SolveStatus status = SolveStatus::converged;
+};
+
+/// source_weights [n] and target_weights [m]: masses, not negative; empty for equal ones of sum 1, or of the sum of the
+/// other side. Their sums must agree to one part in 10^6; the target's are scaled to the source's. Costs of any size
+/// that double holds; those of +infinity in a matrix forbid their pair.
+///
+/// Throws InputError for entries that are not finite, weights of the wrong length or not usable, sums that do not agree
+/// (it names both), and where every plan needs a forbidden pair; RunError where memory does not suffice, with the bytes
+/// and what they were for. A problem without rows or columns has no entries and cost 0.
+Transport solve_transport(const Problem& problem, std::span<const double> source_weights,
+                          std::span<const double> target_weights, const TransportOptions& options = {});
+
+}  // namespace otnfm
