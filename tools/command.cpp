@@ -4,12 +4,22 @@
 
 #include <nlohmann/json.hpp>
 
+#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
 
 namespace otnfm {
 
 void CommonFlags::add_device(Command& command) {
   command.option("--device", device, "where it runs").one_of({"auto", "cpu", "cuda"});
+}
+
+void CommonFlags::add_threads(Command& command) {
+  command.option("--threads", threads, "threads at most; 0: all processors, or OMP_NUM_THREADS")
+      .between(0, cpu::kMostThreads);
+}
+
+void CommonFlags::use_threads() const {
+  cpu::set_thread_count(threads);
 }
 
 void CommonFlags::add_seed(Command& command) {

@@ -10,15 +10,20 @@
 
 namespace otnfm {
 
-/// --device, --seed and --json, which most commands have.
+/// --device, --threads, --seed and --json, which most commands have.
 struct CommonFlags {
   std::string device = "auto";
+  int threads = 0;
   std::uint64_t seed = 0;
   bool json = false;
 
   void add_device(Command& command);
+  void add_threads(Command& command);
   void add_seed(Command& command);
   void add_json(Command& command);
+
+  /// From here on the program takes --threads threads at most.
+  void use_threads() const;
 
   /// auto is cuda where a GPU answers, else cpu. RunError where cuda was asked for and does not.
   Device chosen_device() const;

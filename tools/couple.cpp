@@ -218,7 +218,6 @@ void add_couple(CommandLine& program) {
               "from sinkhorn's plan: permutation, argmax (a row's largest) or sampled (by --seed)")
       .one_of({"permutation", "argmax", "sampled"});
   command.option("--warm-start", solve.warm_start, "G.npy [m]: column potentials of an earlier --potentials-out");
-  command.option("--threads", solve.threads, "0: all").at_least(0);
 
   command
       .option("--out", flags->out,
@@ -228,9 +227,13 @@ void add_couple(CommandLine& program) {
   command.option("--plan-out", flags->plan_out, "PLAN.npy [n, m] float32, or PLAN.csv, for small problems")
       .file({".npy", ".csv"});
   flags->common.add_device(command);
+  flags->common.add_threads(command);
   flags->common.add_seed(command);
   flags->common.add_json(command);
-  command.run([flags] { couple(*flags); });
+  command.run([flags] {
+    flags->common.use_threads();
+    couple(*flags);
+  });
 }
 
 }  // namespace otnfm

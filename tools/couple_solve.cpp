@@ -89,7 +89,6 @@ std::vector<Pairing> by_exact(const OpenedProblems& opened, const SolveFlags& fl
   ExactOptions options;
   options.algorithm = regime_of(
       flags, {ExactAlgorithm::automatic, ExactAlgorithm::dense, ExactAlgorithm::screened, ExactAlgorithm::multilevel});
-  options.threads = flags.threads;
   options.watch = watch;
   if (flags.max_seconds) options.max_seconds = *flags.max_seconds;
   if (flags.max_iterations) options.max_iterations = *flags.max_iterations;
@@ -122,7 +121,6 @@ std::vector<Pairing> by_auction(const OpenedProblems& opened, const SolveFlags& 
     return pairings;
   }
   AuctionOptions options;
-  options.threads = flags.threads;
   options.watch = watch;
   options.warm_start = warm_start;
   if (flags.max_gap) options.max_gap = *flags.max_gap;
@@ -223,7 +221,6 @@ Pairing by_sinkhorn(const Problem& problem, const OpenedProblems& opened, const 
         .primal_cost = kUnknown, .dual_bound = kUnknown, .gap = kUnknown, .is_permutation = false};
   } else if (by_regime) {
     pairing = of_assignment(solve_auction(problem, {.max_gap = flags.max_gap.value_or(1e-3),
-                                                    .threads = flags.threads,
                                                     .max_seconds = std::max(0.0, left.seconds_left()),
                                                     .watch = watch,
                                                     .warm_start = result.g}));
@@ -270,7 +267,6 @@ std::vector<Pairing> by_sinkhorn(const OpenedProblems& opened, const SolveFlags&
   options.source_weights = opened.source_weights();
   options.target_weights = opened.target_weights();
   options.initial_g = warm_start;
-  options.threads = flags.threads;
   options.watch = watch;
   SinkhornSolver solver;
   Stream stream(flags.device);

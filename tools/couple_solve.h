@@ -22,7 +22,6 @@ struct SolveFlags {
   std::optional<std::int64_t> max_iterations;
   std::optional<double> max_seconds;
   std::string warm_start;
-  int threads = 0;
   Device device = Device::cpu;
   bool device_chosen = false;  ///< by the user: then what it cannot do is an error; else the host does it
   std::uint64_t seed = 0;

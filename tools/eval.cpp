@@ -96,9 +96,13 @@ void add_eval(CommandLine& program) {
   command.flag("--log-likelihood", flags->log_likelihood,
                "the mean log-likelihood of the data: for a family with an inverse and a Gaussian source");
   flags->common.add_device(command);
+  flags->common.add_threads(command);
   flags->common.add_seed(command);
   flags->common.add_json(command);
-  command.run([flags] { eval(*flags); });
+  command.run([flags] {
+    flags->common.use_threads();
+    eval(*flags);
+  });
 }
 
 }  // namespace otnfm

@@ -114,9 +114,13 @@ void add_invert(CommandLine& program) {
   command.option("-n", flags->n, "rows at most").positive();
   command.option("--out", flags->out, "FILE.npy or FILE.csv: the noise, [n, d]").required().file({".npy", ".csv"});
   flags->common.add_device(command);
+  flags->common.add_threads(command);
   flags->common.add_seed(command);
   flags->common.add_json(command);
-  command.run([flags] { invert(*flags); });
+  command.run([flags] {
+    flags->common.use_threads();
+    invert(*flags);
+  });
 }
 
 }  // namespace otnfm

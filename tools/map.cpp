@@ -156,9 +156,13 @@ void add_map(CommandLine& program) {
   command.option("--time", flags->time, "t of F(t, x)").between(0.0, 1.0);
   command.option("--points", flags->points, "samples of the source where the Jacobian is looked at").between(1, 100000);
   flags->common.add_device(command);
+  flags->common.add_threads(command);
   flags->common.add_seed(command);
   flags->common.add_json(command);
-  command.run([flags] { map(*flags); });
+  command.run([flags] {
+    flags->common.use_threads();
+    map(*flags);
+  });
 }
 
 }  // namespace otnfm

@@ -117,9 +117,13 @@ void add_sample(CommandLine& program) {
   command.option("--trajectory", flags->trajectory,
                  "K: the samples at K times on their way, [K, n, d] in FILE.npy, and the paths in FILE.png");
   flags->common.add_device(command);
+  flags->common.add_threads(command);
   flags->common.add_seed(command);
   flags->common.add_json(command);
-  command.run([flags] { sample(*flags); });
+  command.run([flags] {
+    flags->common.use_threads();
+    sample(*flags);
+  });
 }
 
 }  // namespace otnfm

@@ -249,8 +249,12 @@ void add_train(CommandLine& program) {
                "search every op's output for NaN and infinity, and name the op (slow)");
   command.option("--seed", flags->seed, "seed of every random number (0)");
   flags->common.add_device(command);
+  flags->common.add_threads(command);
   flags->common.add_json(command);
-  command.run([flags] { train(*flags); });
+  command.run([flags] {
+    flags->common.use_threads();
+    train(*flags);
+  });
 }
 
 }  // namespace otnfm

@@ -33,7 +33,7 @@ using Clock = std::chrono::steady_clock;
 
 // A step of training leaves gaps of some 10 us between its loops, and to be woken takes some 50 us.
 constexpr std::chrono::microseconds kSpin{20}, kYield{200};
-constexpr int kMostThreads = 1024, kBoard = 64;
+constexpr int kBoard = 64;
 
 void pause_processor() {
 #if defined(__x86_64__)

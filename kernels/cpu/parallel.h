@@ -15,6 +15,7 @@
 namespace otnfm::cpu {
 
 inline constexpr std::int64_t kElementGrain = 8192;
+inline constexpr int kMostThreads = 1024;
 
 /// How many threads a loop that this thread starts is cut for: ThreadLimit's number, or else the program's. 1 inside
 /// a loop that is cut already, and inside a caller's OpenMP region.

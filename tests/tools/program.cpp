@@ -102,6 +102,20 @@ TEST_F(Program, HelpIsNotAnError) {
   }
 }
 
+TEST_F(Program, TakesAsManyThreadsAsItIsTold) {
+  const Outcome trained = run(small_run("three", "--steps 20 --threads 3"));
+  EXPECT_EQ(trained.code, 0) << trained.err;
+  EXPECT_NE((trained.out + trained.err).find(", 3 threads"), std::string::npos) << trained.out << trained.err;
+  const std::string model = path("three/model.safetensors");
+  for (const char* threads : {"1", "3", "0"})
+    EXPECT_EQ(run("sample " + model + " -n 5000 --threads " + threads + " --out " + path(threads) + ".npy").code, 0);
+  EXPECT_EQ(read(path("1.npy")), read(path("3.npy")));
+  EXPECT_EQ(read(path("1.npy")), read(path("0.npy")));
+  for (const char* command : {"train", "sample", "eval", "couple", "invert", "map"})
+    for (const char* wrong : {"-1", "100000", "two"})
+      expect_refused(std::string(command) + " --threads " + wrong, "--threads");
+}
+
 TEST_F(Program, GoesOnBitForBitAfterAKill) {
   const std::string common = "--log-every 20 --checkpoint-every 20";
   ASSERT_EQ(run(small_run("whole", common + " --steps 200")).code, 0);
