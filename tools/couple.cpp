@@ -27,25 +27,43 @@ struct CoupleFlags {
   std::string out, plan_out, potentials_out;
 };
 
-void write_pairs(const std::string& path, const std::vector<Pairing>& pairings, bool batch) {
-  std::vector<std::int64_t> sigma;
-  for (const Pairing& pairing : pairings)
-    sigma.insert(sigma.end(), pairing.assignment.sigma.begin(), pairing.assignment.sigma.end());
-  const auto count = static_cast<std::int64_t>(pairings.size()), size = static_cast<std::int64_t>(sigma.size());
-  if (batch)
-    write_array(path, View<const std::int64_t>(sigma.data(), {count, count == 0 ? 0 : size / count}));
-  else
-    write_array(path, View<const std::int64_t>(sigma.data(), {size}));
+/// [n], or of a stack [B, n].
+template <class T>
+void write_rows(const std::string& path, const std::vector<T>& values, std::size_t count, std::int64_t n, bool batch) {
+  if (path.empty()) return;
+  const auto size = static_cast<std::int64_t>(values.size()), problems = static_cast<std::int64_t>(count);
+  if (!batch) return write_array(path, View<const T>(values.data(), {size}));
+  if (size != problems * n) throw RunError(fmt::format("{}: {} numbers are no {} answers of {}", path, size, count, n));
+  write_array(path, View<const T>(values.data(), {problems, n}));
 }
 
-void write_potentials(const std::string& path, const std::vector<Pairing>& pairings, bool batch) {
+void write_answers(const CoupleFlags& flags, const OpenedProblems& opened, const std::vector<Pairing>& pairings) {
+  std::vector<std::int64_t> sigma;
   std::vector<double> g;
-  for (const Pairing& pairing : pairings) g.insert(g.end(), pairing.assignment.g.begin(), pairing.assignment.g.end());
-  const auto count = static_cast<std::int64_t>(pairings.size()), size = static_cast<std::int64_t>(g.size());
-  if (batch)
-    write_array(path, View<const double>(g.data(), {count, count == 0 ? 0 : size / count}));
+  for (const Pairing& pairing : pairings) {
+    sigma.insert(sigma.end(), pairing.assignment.sigma.begin(), pairing.assignment.sigma.end());
+    g.insert(g.end(), pairing.assignment.g.begin(), pairing.assignment.g.end());
+  }
+  write_rows(flags.out, sigma, pairings.size(), opened.n(), flags.problem.batch);
+  write_rows(flags.potentials_out, g, pairings.size(), opened.m(), flags.problem.batch);
+}
+
+/// A stack without a problem has an answer: none.
+void answer_nothing(const CoupleFlags& flags, const OpenedProblems& opened) {
+  if (!flags.plan_out.empty()) throw InputError("--plan-out is for one problem, and the stack holds none");
+  write_answers(flags, opened, {});
+  if (flags.common.json)
+    print_json({{"batch", 0},
+                {"n", opened.n()},
+                {"m", opened.m()},
+                {"solver", flags.solve.solver},
+                {"primal_cost", nullptr},
+                {"dual_bound", nullptr},
+                {"gap", nullptr},
+                {"status", "converged"},
+                {"problems", nlohmann::json::array()}});
   else
-    write_array(path, View<const double>(g.data(), {size}));
+    fmt::print("0 problems of {} x {}: nothing to pair\n", opened.n(), opened.m());
 }
 
 void write_plan(const std::string& path, const Problem& problem, const Pairing& pairing) {
@@ -133,7 +151,7 @@ void print(const nlohmann::json& json, const Problem& problem, const CoupleFlags
 
 void couple(const CoupleFlags& flags) {
   const OpenedProblems opened(flags.problem);
-  if (opened.problems().empty()) throw InputError("the stack holds no problem");
+  if (opened.problems().empty()) return answer_nothing(flags, opened);
   const Problem& first = opened.problems().front();
   if (!flags.plan_out.empty() &&
       (opened.problems().size() != 1 || first.m() > kMostPlanEntries / std::max<std::int64_t>(1, first.n())))
@@ -162,8 +180,7 @@ void couple(const CoupleFlags& flags) {
   const auto failed = std::ranges::find_if(
       pairings, [](const Pairing& pairing) { return pairing.assignment.status == SolveStatus::numerical_failure; });
   const bool answered = failed == pairings.end();
-  if (answered && !flags.out.empty()) write_pairs(flags.out, pairings, flags.problem.batch);
-  if (answered && !flags.potentials_out.empty()) write_potentials(flags.potentials_out, pairings, flags.problem.batch);
+  if (answered) write_answers(flags, opened, pairings);
   if (answered && !flags.plan_out.empty()) write_plan(flags.plan_out, first, pairings.front());
 
   std::vector<nlohmann::json> reports;

@@ -69,6 +69,8 @@ OpenedProblems::OpenedProblems(const ProblemFlags& flags) {
     first_ = read(flags.source, flags.batch);
     second_ = read(flags.target, flags.batch);
     make_floats_of_one_type(first_, flags.source, second_, flags.target);
+    n_ = first_.shape[first_.shape.size() - 2];
+    m_ = second_.shape[second_.shape.size() - 2];
     const std::int64_t count = flags.batch ? first_.shape[0] : 1;
     if (flags.batch && second_.shape[0] != count)
       throw InputError(
@@ -78,17 +80,18 @@ OpenedProblems::OpenedProblems(const ProblemFlags& flags) {
                                                cost_of_name(flags.cost_function)));
   } else if (!flags.cost.empty()) {
     first_ = read(flags.cost, flags.batch);
+    n_ = first_.shape[first_.shape.size() - 2];
+    m_ = first_.shape.back();
     const std::int64_t count = flags.batch ? first_.shape[0] : 1;
     for (std::int64_t b = 0; b < count; ++b)
       problems_.push_back(Problem::from_matrix(matrix_of(first_, b, flags.cost)));
   } else {
     lap_ = read_lap(flags.lap);
+    n_ = m_ = lap_->n;
     problems_.push_back(Problem::from_matrix(lap_->view()));
   }
-  if (!problems_.empty()) {
-    source_weights_ = read_weights("--source-weights", flags.source_weights, problems_.front().n());
-    target_weights_ = read_weights("--target-weights", flags.target_weights, problems_.front().m());
-  }
+  source_weights_ = read_weights("--source-weights", flags.source_weights, n_);
+  target_weights_ = read_weights("--target-weights", flags.target_weights, m_);
 }
 
 }  // namespace otnfm

@@ -27,6 +27,9 @@ class OpenedProblems {
   explicit OpenedProblems(const ProblemFlags& flags);
 
   const std::vector<Problem>& problems() const { return problems_; }
+  /// Of each problem, and of those that a stack of none would hold.
+  std::int64_t n() const { return n_; }
+  std::int64_t m() const { return m_; }
   bool is_lap() const { return lap_.has_value(); }
   std::span<const double> source_weights() const { return source_weights_; }  ///< [n], or empty
   std::span<const double> target_weights() const { return target_weights_; }  ///< [m], or empty
@@ -36,6 +39,7 @@ class OpenedProblems {
   std::optional<LapProblem> lap_;
   std::vector<double> source_weights_, target_weights_;
   std::vector<Problem> problems_;
+  std::int64_t n_ = 0, m_ = 0;
 };
 
 }  // namespace otnfm

@@ -60,6 +60,22 @@ TEST_F(Files, ReadsAndWritesTablesAsText) {
   expect_refused("train --data " + put("bad.csv", "x,y\n1,2\n3,many\n") + " --out " + path("y"), "line 3, column 2");
 }
 
+TEST_F(Files, AStackOfNoProblemsHasAnEmptyAnswer) {
+  const std::string points = write_npy("p.npy", {0, 5, 2}, {}), costs = write_npy("c.npy", {0, 4, 6}, {});
+  for (const std::string& problem : {"--source " + points + " --target " + points, "--cost " + costs})
+    for (const char* solver : {"exact", "auction", "sinkhorn"}) {
+      const nlohmann::json result = json_of("couple --batch " + problem + " --solver " + solver + " --out " +
+                                            path("s.npy") + " --potentials-out " + path("g.npy"));
+      EXPECT_EQ(result["batch"], 0);
+      EXPECT_EQ(result["problems"], nlohmann::json::array());
+      const bool square = problem.starts_with("--source");
+      EXPECT_NE(read(path("s.npy")).find(square ? "(0, 5)" : "(0, 4)"), std::string::npos) << read(path("s.npy"));
+      EXPECT_NE(read(path("g.npy")).find(square ? "(0, 5)" : "(0, 6)"), std::string::npos) << read(path("g.npy"));
+    }
+  EXPECT_EQ(run("couple --batch --cost " + costs).code, 0);
+  expect_refused("couple --batch --cost " + costs + " --plan-out " + path("x.npy"), "--plan-out");
+}
+
 TEST_F(Files, RefusesOutputsAtOnce) {
   const std::string points = "couple --source " + source() + " --target " + target();
   const std::string trained = model();
