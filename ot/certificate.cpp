@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -10,10 +11,12 @@
 #include "kernels/error.h"
 #include "kernels/host_vector.h"
 #include "ot/costs/row_minima.h"
+#include "ot/costs/scaled_problem.h"
 
 namespace otnfm {
 namespace {
 
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::int64_t kPairGrain = 8 * cpu::kElementGrain;  // some 30 us of a thread in two dimensions
 
 double as_double(float value) {
@@ -82,60 +85,134 @@ bool matches_smaller_side(std::span<const std::int64_t> sigma, std::int64_t m) {
   return matched == std::min<std::int64_t>(static_cast<std::int64_t>(sigma.size()), m);
 }
 
-Certificate bounds_of(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
-                      int threads) {
-  const std::int64_t n = problem.n(), m = problem.m();
-  Certificate certificate;
-  certificate.is_permutation = matches_smaller_side(sigma, m);
-  const std::int64_t matched = std::min(n, m);
-  if (matched == 0) return certificate;
+// No cost of points is below this.
+double least_possible_cost(const Problem& problem) {
+  if (problem.has_matrix) return -kInfinity;
+  if (problem.cost != Cost::negative_dot) return 0;
+  const auto longest = [&](const AnyMatrix& points) {
+    return with_type(points.dtype, [&](auto element) {
+      using T = decltype(element);
+      double most = 0;
+      for (std::int64_t i = 0; i < points.rows; ++i) {
+        double square = 0;
+        for (std::int64_t k = 0; k < points.columns; ++k) {
+          const double value = as_double(static_cast<const T*>(points.data)[i * points.row_stride + k]);
+          square += value * value;
+        }
+        most = std::max(most, square);
+      }
+      return std::sqrt(most);
+    });
+  };
+  return -longest(problem.source) * longest(problem.target) * (1 + 1e-9);
+}
 
+struct Primal {
+  long double sum = 0, size = 0;  // of C(i, sigma(i)), and of their sizes
+};
+
+Primal primal_of(const Problem& problem, std::span<const std::int64_t> sigma) {
+  Primal primal;
+  for (std::int64_t i = 0; i < problem.n(); ++i)
+    if (const std::int64_t j = sigma[static_cast<std::size_t>(i)]; j >= 0 && j < problem.m()) {
+      const long double cost = pair_cost(problem, i, j);
+      primal.sum += cost;
+      primal.size += std::fabs(cost);
+    }
+  return primal;
+}
+
+// What is proven of sum_i min_j (C_ij - g_j) + sum_j g_j, rounding taken off; for the rows that a limit left over, a
+// bound that costs nothing.
+long double dual_of(const Problem& problem, std::span<const double> g, const SolveLimits& limits, int threads,
+                    std::int64_t& proven_rows) {
+  const std::int64_t n = problem.n(), m = problem.m();
   HostVector<double> potentials(g.begin(), g.end());
-  double reach = 0;                                                                 // max |g_j|
-  bool whole = problem.dtype() == DType::int32 || problem.dtype() == DType::int64;  // the costs and all g_j
-  long double dual = 0;
+  double reach = 0, highest = -kInfinity;  // max |g_j|, max g_j
+  bool whole = problem.integral();         // the costs and all g_j
+  long double bound = 0;
   for (double& value : potentials) {
     if (!std::isfinite(value)) value = 0;
     if (n < m) value = std::min(value, 0.0);
     reach = std::max(reach, std::fabs(value));
+    highest = std::max(highest, value);
     whole = whole && value == std::trunc(value);
-    dual += value;
+    bound += value;
   }
-  const double ceiling = n > m ? 0.0 : std::numeric_limits<double>::infinity();
+  const double ceiling = n > m ? 0.0 : kInfinity;
   // The parts are fixed, and summed in order, so that the figure does not depend on the number of threads.
   constexpr std::int64_t kPart = RowMinima::kTile;
   const std::int64_t parts = (n + kPart - 1) / kPart;
   const RowMinima rows(problem, potentials);
-  HostVector<double> minima(static_cast<std::size_t>(n)), largest_of(static_cast<std::size_t>(parts));
+  HostVector<double> minima(static_cast<std::size_t>(n)), largest_of(static_cast<std::size_t>(parts), -1.0);
+  std::atomic<std::int64_t> unproven = n;
   const auto run = [&](std::int64_t first, std::int64_t last) {
     RowMinima::Scratch scratch;
-    for (std::int64_t part = first; part < last; ++part)
-      largest_of[static_cast<std::size_t>(part)] =
-          rows.find(part * kPart, std::min(n, (part + 1) * kPart), minima.data() + part * kPart, scratch);
+    scratch.stop = [&] { return limits.out_of_time(unproven.load(std::memory_order_relaxed)); };
+    for (std::int64_t part = first; part < last; ++part) {
+      const std::int64_t begin = part * kPart, end = std::min(n, begin + kPart);
+      if (scratch.stop() || !rows.find(begin, end, minima.data() + begin, scratch)) return;
+      largest_of[static_cast<std::size_t>(part)] = scratch.largest;
+      unproven.fetch_sub(end - begin, std::memory_order_relaxed);
+    }
   };
   if (threads == 1)
     run(0, parts);
   else
     cpu::parallel_ranges(parts, std::max<std::int64_t>(1, kPairGrain / (kPart * m)), run);
-  for (const double least : minima) dual += std::min(ceiling, least);
-  const double largest = *std::max_element(largest_of.begin(), largest_of.end());
-  // Where the potentials dwarf the costs, C - g rounds digits of C away: the bound is lowered by all that this can be,
-  // half a unit in the last place of every row's minimum, so that it stays one. Whole numbers that double holds round
-  // nowhere.
+  proven_rows = n - unproven.load();
+  double largest = 0;
+  long double size = 0;
+  for (std::int64_t part = 0; part < parts; ++part) {
+    const double of_part = largest_of[static_cast<std::size_t>(part)];
+    if (of_part < 0) continue;
+    largest = std::max(largest, of_part);
+    for (std::int64_t i = part * kPart; i < std::min(n, (part + 1) * kPart); ++i) {
+      const double least = minima[static_cast<std::size_t>(i)];
+      bound += std::min(ceiling, least);
+      size += std::fabs(least);
+    }
+  }
+  // C - g is rounded once, by half a unit in its own last place: the bound is lowered by that, so that it stays one.
+  // Whole numbers that double holds round nowhere; others are rounded themselves.
   constexpr double kLargestWhole = 9007199254740992.0;  // 2^53
-  const bool exact = whole && reach + largest <= kLargestWhole;
-  if (reach > 8 * largest && !exact)
-    dual -= static_cast<long double>(n) * std::numeric_limits<double>::epsilon() * (reach + largest);
-  long double primal = 0;
-  for (std::int64_t i = 0; i < n; ++i)
-    if (const std::int64_t j = sigma[static_cast<std::size_t>(i)]; j >= 0 && j < m) primal += pair_cost(problem, i, j);
+  constexpr long double kHalfUnit = std::numeric_limits<double>::epsilon() / 2;
+  if (!(whole && reach + largest <= kLargestWhole)) bound -= size * kHalfUnit;
+  if (problem.integral() && largest > kLargestWhole)
+    bound -= static_cast<long double>(n) * 2 * kHalfUnit * static_cast<long double>(largest);
+  if (proven_rows == n) return bound;
+  const double least = least_possible_cost(problem);
+  bound += static_cast<long double>(n - proven_rows) * std::min(ceiling, least - highest);
+  return std::isnan(bound) ? -std::numeric_limits<long double>::infinity() : bound;
+}
 
-  certificate.primal_cost = static_cast<double>(primal / matched);
+Certificate bounds_of(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
+                      const SolveLimits& limits, int threads) {
+  Certificate certificate;
+  certificate.is_permutation = matches_smaller_side(sigma, problem.m());
+  const auto matched = static_cast<long double>(std::min(problem.n(), problem.m()));
+  certificate.proven_rows = problem.n();
+  if (matched == 0) return certificate;
+  const double began = limits.seconds();
+  const Primal primal = primal_of(problem, sigma);
+  long double dual = dual_of(problem, g, limits, threads, certificate.proven_rows);
+  dual = std::max(dual, matched * static_cast<long double>(least_possible_cost(problem)));
+  // Potentials of 0 prove that nothing costs less than nothing, which others miss by their rounding.
+  if (problem.has_matrix && primal.size == 0 && dual < 0) {
+    std::int64_t proven = 0;
+    const HostVector<double> zeros(g.size(), 0.0);
+    dual = std::max(dual, dual_of(problem, zeros, limits, threads, proven));
+  }
+  // The same costs, summed in another order: a bound that is met may come out above.
+  const long double excess = primal.sum - dual;
+  if (certificate.is_permutation && excess < 0 && -excess <= 1e-12L * primal.size) dual = primal.sum;
+  certificate.primal_cost = static_cast<double>(primal.sum / matched);
   certificate.dual_bound = static_cast<double>(dual / matched);
-  const double floor = std::max(1e-12 * largest, std::numeric_limits<double>::min());
-  certificate.gap = certificate.is_permutation ? static_cast<double>(primal - dual) / static_cast<double>(matched) /
-                                                     std::max(std::fabs(certificate.primal_cost), floor)
-                                               : std::numeric_limits<double>::infinity();
+  certificate.gap = std::numeric_limits<double>::infinity();
+  if (certificate.is_permutation && std::isfinite(primal.sum))  // no forbidden pair is in it
+    certificate.gap =
+        excess <= 0 ? 0 : static_cast<double>(excess / std::max(std::fabs(primal.sum), 1e-12L * primal.size));
+  certificate.seconds = limits.seconds() - began;
   return certificate;
 }
 
@@ -143,6 +220,11 @@ Certificate bounds_of(const Problem& problem, std::span<const std::int64_t> sigm
 
 Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
                     int threads) {
+  return certify(problem, sigma, g, SolveLimits(), threads);
+}
+
+Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
+                    const SolveLimits& limits, int threads) {
   const std::int64_t n = problem.n(), m = problem.m();
   if (static_cast<std::int64_t>(sigma.size()) != n)
     throw InputError(fmt::format("certify: sigma has {} entries for {} rows", sigma.size(), n));
@@ -150,7 +232,38 @@ Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma,
     throw InputError(fmt::format("certify: g has {} entries for {} columns", g.size(), m));
   const cpu::ThreadLimit thread_limit(threads);
   return naming_memory([&] { return "the certificate of " + describe(problem); },
-                       [&] { return bounds_of(problem, sigma, g, threads); });
+                       [&] {
+                         ScaledProblem scaled;
+                         scaled.reset(problem);
+                         if (!scaled.scaled()) return bounds_of(problem, sigma, g, limits, threads);
+                         HostVector<double> potentials(g.begin(), g.end());
+                         for (double& value : potentials) value = scaled.forth(value);
+                         Certificate certificate = bounds_of(scaled.problem(), sigma, potentials, limits, threads);
+                         certificate.primal_cost = scaled.back(certificate.primal_cost);
+                         certificate.dual_bound = scaled.back(certificate.dual_bound);
+                         return certificate;
+                       });
+}
+
+double estimate_proof_seconds(const Problem& problem, int threads) {
+  const std::int64_t n = problem.n(), m = problem.m();
+  if (n == 0 || m == 0) return 0;
+  constexpr std::int64_t kOperations = std::int64_t{1} << 23, kFewest = 32;
+  const std::int64_t rows = std::min(n, RowMinima::kTile), d = std::max<std::int64_t>(1, problem.dimension());
+  const std::int64_t columns = std::min(m, std::max(kFewest, kOperations / (rows * d)));
+  Problem part = problem;
+  (part.has_matrix ? part.costs : part.source).rows = rows;
+  if (part.has_matrix)
+    part.costs.columns = columns;
+  else
+    part.target.rows = columns;
+  const HostVector<double> g(static_cast<std::size_t>(columns), 0.0);
+  const SolveLimits clock;
+  std::int64_t proven = 0;
+  dual_of(part, g, clock, 1, proven);
+  const double share = clock.seconds() / (static_cast<double>(rows) * static_cast<double>(columns));
+  const int at_once = threads > 0 ? threads : cpu::thread_count();
+  return share * static_cast<double>(n) * static_cast<double>(m) / at_once;
 }
 
 }  // namespace otnfm

@@ -9,6 +9,7 @@
 
 #include "ot/assignment.h"
 #include "ot/cost.h"
+#include "ot/solve_limits.h"
 
 namespace otnfm {
 
@@ -16,11 +17,21 @@ namespace otnfm {
 ///
 /// Where n != m the smaller side is matched, the means are over min(n, m), and the constraint of the larger side is an
 /// inequality: its potentials are clamped at 0 from above, which keeps the bound for any g.
-/// gap is (primal_cost - dual_bound) / max(|primal_cost|, 1e-12 max |C|): relative, with a floor that scales with the
-/// costs for optima at 0. A sigma that is not one-to-one or incomplete has is_permutation false and an infinite gap. A
-/// non-finite g_j is taken as 0. Throws InputError where sigma or g has the wrong length, RunError where memory does
+/// gap is (primal_cost - dual_bound) / max(|primal_cost|, 1e-12 mean |C(i, sigma(i))|): relative to what the assignment
+/// costs, whatever the other costs are, with a floor for costs that cancel; 0 where the bound is met, as by an
+/// assignment that costs nothing where no cost is negative. A sigma that is not one-to-one or incomplete has
+/// is_permutation false and an infinite gap. A non-finite g_j is taken as 0. An infinite cost of a matrix is a pair
+/// that may not be made, and no part of the bound. Numbers of any size are scaled (ot/costs/scaled_problem.h). Throws
+/// InputError where sigma or g has the wrong length, or costs of points are beyond double; RunError where memory does
 /// not suffice. `threads` = 0 means cpu::thread_count().
 Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
                     int threads = 0);
+
+/// The same under a limit on its time, see Certificate::proven_rows.
+Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
+                    const SolveLimits& limits, int threads = 0);
+
+/// About how long a certificate takes, measured on a small part of it.
+double estimate_proof_seconds(const Problem& problem, int threads = 0);
 
 }  // namespace otnfm

@@ -72,7 +72,7 @@ std::vector<double> first_potentials(const Problem& problem, const Masses& masse
                                      const SolveLimits& limits) {
   std::vector<double> none(static_cast<std::size_t>(problem.m()), 0.0);
   if (problem.n() <= kFewPairs / problem.m()) return none;
-  const SolveWatch watch = [&](std::int64_t, double) { return !limits.out_of_time(); };
+  const SolveWatch watch = [&](const SolveProgress&) { return !limits.out_of_time(); };
   SinkhornResult plan = solve_sinkhorn(problem, {.epsilon = kEpsilon,
                                                  .tolerance = kTolerance,
                                                  .source_weights = masses.a,

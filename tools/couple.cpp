@@ -169,9 +169,10 @@ void couple(const CoupleFlags& flags) {
   {
     Progress progress("couple");
     memory_is_for(fmt::format("pairing {}, by {}", describe(first), asked.solver));
-    pairings = solve(opened, asked, [&](std::int64_t iterations, double) {
-      progress.running(iterations > 0 ? fmt::format("{}, {} iterations", describe(first), iterations)
-                                      : describe(first));
+    pairings = solve(opened, asked, [&](const SolveProgress& at) {
+      progress.running(at.unproven_rows >= 0 ? fmt::format("{}, proof: {} rows left", describe(first), at.unproven_rows)
+                       : at.iterations > 0   ? fmt::format("{}, {} iterations", describe(first), at.iterations)
+                                             : describe(first));
       return interrupted == 0;
     });
   }

@@ -63,8 +63,8 @@ Options options_of(const otnfm_solve_options& c) {
   options.max_seconds = c.max_seconds;
   if (c.max_iterations >= 0) options.max_iterations = c.max_iterations;
   if (c.watch != nullptr)
-    options.watch = [watch = c.watch, data = c.watch_data](std::int64_t iterations, double seconds) {
-      return watch(data, iterations, seconds) != 0;
+    options.watch = [watch = c.watch, data = c.watch_data](const otnfm::SolveProgress& at) {
+      return watch(data, at.iterations, at.seconds) != 0;
     };
   return options;
 }

@@ -36,9 +36,9 @@ class GlobalCoupling : public Coupling {
       ExactOptions exact{.certify = false};
       bool stopped = false;
       if (options_.watch)
-        exact.watch = [&](std::int64_t paths, double seconds) {
-          stopped = !options_.watch("assigning " + std::to_string(n_) + " pairs: " + std::to_string(paths) +
-                                    " paths, " + std::to_string(static_cast<std::int64_t>(seconds)) + " s");
+        exact.watch = [&](const SolveProgress& at) {
+          stopped = !options_.watch("assigning " + std::to_string(n_) + " pairs: " + std::to_string(at.iterations) +
+                                    " paths, " + std::to_string(static_cast<std::int64_t>(at.seconds)) + " s");
           return !stopped;
         };
       const Assignment assignment =

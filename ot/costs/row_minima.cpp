@@ -25,9 +25,29 @@ const T* row_of(const AnyMatrix& matrix, std::int64_t i) {
   return static_cast<const T*>(matrix.data) + i * matrix.row_stride;
 }
 
+constexpr std::int64_t kUnasked = std::int64_t{1} << 22;  // multiply-adds, some milliseconds
+
+// Asks whether to stop, after so many multiply-adds.
+class Stop {
+ public:
+  explicit Stop(const RowMinima::Scratch& scratch) : scratch_(scratch) {}
+  bool after(std::int64_t work) {
+    done_ += work;
+    if (done_ < kUnasked) return false;
+    done_ = 0;
+    return scratch_.stop && scratch_.stop();
+  }
+
+ private:
+  const RowMinima::Scratch& scratch_;
+  std::int64_t done_ = 0;
+};
+
 template <class T>
-double matrix_rows(const AnyMatrix& costs, const double* g, std::int64_t begin, std::int64_t end, double* out) {
+bool matrix_rows(const AnyMatrix& costs, const double* g, std::int64_t begin, std::int64_t end,
+                 RowMinima::Scratch& scratch, double* out) {
   double largest = 0;
+  Stop stop(scratch);
   for (std::int64_t i = begin; i < end; ++i) {
     const T* row = row_of<T>(costs, i);
     double least = kInfinity;
@@ -35,11 +55,13 @@ double matrix_rows(const AnyMatrix& costs, const double* g, std::int64_t begin, 
     for (std::int64_t j = 0; j < costs.columns; ++j) {
       const double c = widen(row[j]), reduced = c - g[j], size = std::fabs(c);
       least = reduced < least ? reduced : least;
-      largest = size > largest ? size : largest;
+      largest = size > largest && size < kInfinity ? size : largest;
     }
     out[i - begin] = least;
+    if (stop.after(costs.columns)) return false;
   }
-  return largest;
+  scratch.largest = largest;
+  return true;
 }
 
 /// The least float that is not below.
@@ -146,16 +168,19 @@ void RowMinima::prepare_screen() {
   }
 }
 
-double RowMinima::find(std::int64_t begin, std::int64_t end, double* out, Scratch& scratch) const {
-  const auto in_rows = [&](auto element) {
+bool RowMinima::find(std::int64_t begin, std::int64_t end, double* out, Scratch& scratch) const {
+  const auto in_rows = [&](auto element) -> bool {
     using T = decltype(element);
     if constexpr (!std::is_same_v<T, bfloat16>)
-      if (problem_.has_matrix) return matrix_rows<T>(problem_.costs, g_.data(), begin, end, out);
+      if (problem_.has_matrix) return matrix_rows<T>(problem_.costs, g_.data(), begin, end, scratch, out);
     double largest = 0;
     if constexpr (!std::is_integral_v<T>)
-      for (std::int64_t i = begin; i < end; i += kTile)
-        largest = std::max(largest, find_in_points<T>(i, std::min(kTile, end - i), scratch, out + (i - begin)));
-    return largest;
+      for (std::int64_t i = begin; i < end; i += kTile) {
+        if (!find_in_points<T>(i, std::min(kTile, end - i), scratch, out + (i - begin))) return false;
+        largest = std::max(largest, scratch.largest);
+      }
+    scratch.largest = largest;
+    return true;
   };
   switch (problem_.dtype()) {
     case DType::float32:
@@ -172,7 +197,7 @@ double RowMinima::find(std::int64_t begin, std::int64_t end, double* out, Scratc
 }
 
 template <class T>
-double RowMinima::find_in_points(std::int64_t begin, std::int64_t count, Scratch& scratch, double* out) const {
+bool RowMinima::find_in_points(std::int64_t begin, std::int64_t count, Scratch& scratch, double* out) const {
   const auto d = static_cast<std::size_t>(problem_.dimension());
   scratch.x.resize(kTile * d);
   if (screens()) return screen_rows<T>(begin, count, scratch, out);
@@ -183,7 +208,7 @@ double RowMinima::find_in_points(std::int64_t begin, std::int64_t count, Scratch
 
 // All columns in double.
 template <class T>
-double RowMinima::scan_rows(const std::int64_t* rows, std::int64_t count, Scratch& scratch, double* out) const {
+bool RowMinima::scan_rows(const std::int64_t* rows, std::int64_t count, Scratch& scratch, double* out) const {
   const std::int64_t m = problem_.m(), d = problem_.dimension();
   scratch.block.resize(static_cast<std::size_t>(kPairColumns * d));
   double *const x = scratch.x.data(), *const block = scratch.block.data();
@@ -194,7 +219,9 @@ double RowMinima::scan_rows(const std::int64_t* rows, std::int64_t count, Scratc
   double minima[kTile * kMinimaLanes], largest[kMinimaLanes] = {}, bias[kPairColumns];
   std::fill_n(minima, count * kMinimaLanes, kInfinity);
   const auto& row_minima = loops().row_minima;
+  Stop stop(scratch);
   for (std::int64_t column = 0; column < m; column += kPairColumns) {
+    if (stop.after(count * kPairColumns * d)) return false;
     for (int c = 0; c < kPairColumns; ++c) {  // the last column stands in for those beyond it
       const std::int64_t j = std::min(column + c, m - 1);
       const T* row = row_of<T>(problem_.target, j);
@@ -205,11 +232,12 @@ double RowMinima::scan_rows(const std::int64_t* rows, std::int64_t count, Scratc
   }
   for (std::int64_t r = 0; r < count; ++r)
     out[r] = *std::min_element(minima + r * kMinimaLanes, minima + (r + 1) * kMinimaLanes);
-  return *std::max_element(largest, largest + kMinimaLanes);
+  scratch.largest = *std::max_element(largest, largest + kMinimaLanes);
+  return true;
 }
 
 template <class T>
-double RowMinima::screen_rows(std::int64_t begin, std::int64_t count, Scratch& scratch, double* out) const {
+bool RowMinima::screen_rows(std::int64_t begin, std::int64_t count, Scratch& scratch, double* out) const {
   const std::int64_t d = problem_.dimension();
   const auto padded = static_cast<std::int64_t>(bias_.size());
   const bool square = problem_.cost == Cost::squared_euclidean;
@@ -239,8 +267,10 @@ double RowMinima::screen_rows(std::int64_t begin, std::int64_t count, Scratch& s
     ceiling[r] = least[r] = kFar;
     most[r] = -kFar;
   }
+  Stop stop(scratch);
   for (std::int64_t column = 0; column < padded; column += kSegment) {
     const std::int64_t width = std::min(kSegment, padded - column);
+    if (stop.after(count * width * d / 8)) return false;  // a product's are cheaper
     by.product(scratch.rows.data(), count, d, panels_.data() + column * d, width, scratch.products.data(), width);
     for (std::int64_t r = 0; r < count; ++r) {
       if (found[r] > kMostNear) continue;
@@ -288,11 +318,13 @@ double RowMinima::screen_rows(std::int64_t begin, std::int64_t count, Scratch& s
     largest = std::max({largest, std::fabs(own[r] + static_cast<double>(least[r]) / unit),
                         std::fabs(own[r] + static_cast<double>(most[r]) / unit)});
   }
-  if (others == 0) return largest;
+  scratch.largest = largest;
+  if (others == 0) return true;
   double minima[kTile];
-  largest = std::max(largest, scan_rows<T>(left, others, scratch, minima));
+  if (!scan_rows<T>(left, others, scratch, minima)) return false;
   for (std::int64_t a = 0; a < others; ++a) out[places[a]] = minima[a];
-  return largest;
+  scratch.largest = std::max(scratch.largest, largest);
+  return true;
 }
 
 }  // namespace otnfm

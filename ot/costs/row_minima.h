@@ -21,6 +21,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "kernels/host_vector.h"
@@ -38,15 +39,19 @@ class RowMinima {
 
   /// What a thread needs beside; any number of calls may reuse it.
   struct Scratch {
+    std::function<bool()> stop;  ///< asked every few milliseconds, if given: true ends the search
+    double largest = 0;  ///< of the last search: max |C_ij| that is finite over its rows and all columns; where the
+                         ///< product serves to 1e-3
+
     HostVector<float> rows, products;  // [kTile, d], [kTile, columns of a segment]
     HostVector<double> x, y, block;    // [kTile, d], [d], [d, kPairColumns]
     HostVector<std::int32_t> near;     // [kTile, kMostNear]
     HostVector<float> low;             // likewise
   };
 
-  /// out[i - begin] = min_j (C_ij - g_j), infinity over no columns, for the rows [begin, end), in any thread. Returns
-  /// max |C_ij| over them and all columns, where the product serves to 1e-3.
-  double find(std::int64_t begin, std::int64_t end, double* out, Scratch& scratch) const;
+  /// out[i - begin] = min_j (C_ij - g_j), infinity over no columns, for the rows [begin, end), in any thread. False
+  /// where it was stopped; then `out` is not complete.
+  bool find(std::int64_t begin, std::int64_t end, double* out, Scratch& scratch) const;
 
   /// Whether the float32 product serves.
   bool screens() const { return scale_ > 0; }
@@ -55,11 +60,11 @@ class RowMinima {
   template <class T>
   void prepare_screen();
   template <class T>
-  double find_in_points(std::int64_t begin, std::int64_t count, Scratch& scratch, double* out) const;
+  bool find_in_points(std::int64_t begin, std::int64_t count, Scratch& scratch, double* out) const;
   template <class T>
-  double screen_rows(std::int64_t begin, std::int64_t count, Scratch& scratch, double* out) const;
+  bool screen_rows(std::int64_t begin, std::int64_t count, Scratch& scratch, double* out) const;
   template <class T>
-  double scan_rows(const std::int64_t* rows, std::int64_t count, Scratch& scratch, double* out) const;
+  bool scan_rows(const std::int64_t* rows, std::int64_t count, Scratch& scratch, double* out) const;
 
   Problem problem_;
   std::span<const double> g_;

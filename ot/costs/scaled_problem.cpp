@@ -14,6 +14,8 @@ namespace {
 
 constexpr int kLeast = -100, kMost = 100;  // exponents of costs that need no scaling
 constexpr int kMostInDouble = 1020;        // a potential may be four times the largest cost
+// Where costs are further apart than the first, the largest stays above 1, at 2^900 at the most.
+constexpr int kApart = 960, kMostScaled = 900;
 
 template <class Body>
 void with_type(DType dtype, const Body& body) {
@@ -135,6 +137,20 @@ CostSize size_of_points(const Problem& problem) {
   return size;
 }
 
+// Of the least cost that is not 0.
+int least_exponent(const AnyMatrix& costs) {
+  double least = std::numeric_limits<double>::infinity();
+  with_type(costs.dtype, [&](auto element) {
+    using T = decltype(element);
+    for (std::int64_t i = 0; i < costs.rows; ++i)
+      for (std::int64_t j = 0; j < costs.columns; ++j) {
+        const double size = std::fabs(widen(static_cast<const T*>(costs.data)[i * costs.row_stride + j]));
+        least = size > 0 && size < least ? size : least;
+      }
+  });
+  return exponent_of(least);
+}
+
 // matrix times 2^exponent, in float64.
 AnyMatrix scaled_copy(const AnyMatrix& matrix, int exponent, HostVector<double>& out) {
   out.resize(static_cast<std::size_t>(matrix.rows * matrix.columns));
@@ -162,6 +178,7 @@ CostSize cost_size(const Problem& problem) {
 void ScaledProblem::reset(const Problem& problem) {
   problem_ = problem;
   exponent_ = 0;
+  wide_ = false;
   const CostSize size = cost_size(problem);
   if (size.zero || (size.exponent >= kLeast && size.exponent <= kMost)) return;
   if (size.exponent > kMostInDouble)
@@ -174,6 +191,10 @@ void ScaledProblem::reset(const Problem& problem) {
                   const bool second = !problem.has_matrix && problem.cost != Cost::euclidean;
                   exponent_ = second ? size.exponent / 2 * 2 : size.exponent;
                   if (problem.has_matrix) {
+                    const int above =
+                        std::clamp(size.exponent - least_exponent(problem.costs) - kApart, 0, kMostScaled);
+                    exponent_ -= above;
+                    wide_ = above > kMost;
                     problem_.costs = scaled_copy(problem.costs, -exponent_, first_);
                   } else {
                     const int each = second ? -exponent_ / 2 : -exponent_;

@@ -1,6 +1,8 @@
 // Costs of any size. The solvers' arithmetic, of which parts are float32, holds costs from 2^-100 to 2^100; a problem
 // whose largest cost lies outside is solved in a copy whose entries are multiplied by a power of two, which rounds
-// nothing (but entries 2^-900 and less of the largest), and its answer is multiplied back.
+// nothing, and its answer is multiplied back. The largest cost comes near 1; above it where costs of a matrix are so
+// far apart that the least would fall below double's range (what coordinates lose there, 2^-500 and less of the
+// largest, is lost).
 #pragma once
 
 #include <cmath>
@@ -30,6 +32,8 @@ class ScaledProblem {
   /// The views of it stay valid until the next reset(), and while the problem given does.
   const Problem& problem() const { return problem_; }
   bool scaled() const { return exponent_ != 0; }
+  /// Whether costs of problem() are beyond 2^100 all the same: no solver in float32 takes it.
+  bool wide() const { return wide_; }
 
   /// A cost or a potential of problem(), in the units of the problem given: times a power of two.
   double back(double value) const { return scaled() ? std::ldexp(value, exponent_) : value; }
@@ -40,6 +44,7 @@ class ScaledProblem {
  private:
   Problem problem_;
   int exponent_ = 0;
+  bool wide_ = false;
   HostVector<double> first_, second_;
 };
 

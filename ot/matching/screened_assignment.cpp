@@ -69,7 +69,7 @@ bool ScreenedAssignment::solve_few(const Problem& problem, const SolveLimits& li
 bool ScreenedAssignment::solve_many(const Problem& problem, const SolveLimits& limits, int threads,
                                     Assignment& result) {
   if (problem.n() < kManyPointsAlways) threads = 1;  // more would only wait for one another
-  const SolveWatch watch = [&](std::int64_t, double) { return !limits.reached(0); };
+  const SolveWatch watch = [&](const SolveProgress&) { return !limits.reached(0); };
   sinkhorn_.solve(problem,
                   {.epsilon = kEpsilon,
                    .tolerance = kTolerance,

@@ -356,9 +356,9 @@ TEST(Exact, AWatchSeesTheSolveAndEndsIt) {
     ExactOptions options;
     options.algorithm = algorithm;
     options.certify = false;
-    options.watch = [&](std::int64_t, double seconds) {
-      EXPECT_GE(seconds, seen);
-      seen = seconds;
+    options.watch = [&](const SolveProgress& at) {
+      EXPECT_GE(at.seconds, seen);
+      seen = at.seconds;
       return false;
     };
     const Assignment result = solve_exact(problem, options);

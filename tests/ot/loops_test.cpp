@@ -190,7 +190,8 @@ TEST(RowMinima, WhatIsScreenedIsThatOfAllColumns) {
             const RowMinima rows(problem, g);
             RowMinima::Scratch scratch;
             std::vector<double> found(static_cast<std::size_t>(n));
-            const double most = rows.find(0, n, found.data(), scratch);
+            ASSERT_TRUE(rows.find(0, n, found.data(), scratch));
+            const double most = scratch.largest;
             screened += rows.screens();
             EXPECT_NEAR(most, largest, 1e-3 * largest);
             for (std::int64_t i = 0; i < n; ++i) {

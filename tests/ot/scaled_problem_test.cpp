@@ -101,6 +101,22 @@ TEST(ScaledProblem, ZerosIntegersNothingAndForbiddenPairsStayAsTheyAre) {
   EXPECT_TRUE(pair_cost(problem.problem(), 1, 1) <= 1);
 }
 
+// What is as small beside the largest as double allows keeps its digits.
+TEST(ScaledProblem, CostsFarApartAreAllKept) {
+  for (const double huge : {1e300, 1e306})
+    for (const double small : {1e-6, 1.2345678901234e-250, 1.2345678901234e-270}) {
+      Matrix<double> c(2, 3);
+      c.values = {huge, small, 0, 3 * small, -small, 7 * small};
+      ScaledProblem problem;
+      problem.reset(Problem::from_matrix(c.view()));
+      EXPECT_TRUE(problem.scaled());
+      EXPECT_EQ(problem.wide(), small < 1e-100) << huge << ", " << small;
+      for (std::int64_t i = 0; i < 2; ++i)
+        for (std::int64_t j = 0; j < 3; ++j)
+          EXPECT_EQ(problem.back(pair_cost(problem.problem(), i, j)), c(i, j)) << huge << ", " << small;
+    }
+}
+
 TEST(Problem, OnlyAMatrixForbidsAndOnlyByPlusInfinity) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   Matrix<double> c(2, 2);

@@ -260,7 +260,7 @@ TEST(SinkhornFaults, StopsInEveryPhase) {
   SinkhornSolver solver;
   SinkhornResult result;
   std::int64_t calls = 0;
-  const SolveWatch watch = [&](std::int64_t, double) { return ++calls < 1; };
+  const SolveWatch watch = [&](const SolveProgress&) { return ++calls < 1; };
   solver.solve(problem, {.epsilon = 1e-4, .most_bytes = 0, .watch = watch}, result);
   EXPECT_EQ(result.status, SolveStatus::iteration_limit);
   EXPECT_EQ(solver.has_plan(), !std::isnan(result.transport_cost));
