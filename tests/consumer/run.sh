@@ -8,6 +8,8 @@ work=$build/consumer
 rm -rf "$work"
 mkdir -p "$work"
 
+# As it is after tools/demo.sh, which builds the program alone: installing makes the libraries.
+rm -f "$build"/package/libotnfm*
 cmake --install "$build" --prefix "$work/prefix" >"$work/install.log"
 "$work/prefix/bin/otnfm" train --data moons --coupling independent --flow coupling --steps 50 --out "$work/run" >"$work/train.log" 2>&1
 model=$work/run/model.safetensors
