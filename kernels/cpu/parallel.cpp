@@ -17,10 +17,10 @@
 
 #include <chrono>
 #include <climits>
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
-#include <string>
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -120,6 +120,7 @@ struct alignas(64) Entry {
 // Never destroyed: threads look at it until the program ends.
 struct Pool {
   Entry board[kBoard];
+  std::atomic<int> used{0};                                        ///< entries from here on have never been taken
   alignas(64) std::atomic<std::uint32_t> loops{0};                 ///< how many there have been; what the idle sleep on
   alignas(64) std::atomic<int> threads{0}, awake{0}, sleepers{0};  ///< all; the idle that spin; the idle that sleep
   std::atomic<bool> growing{false};
@@ -134,8 +135,9 @@ void* work(void*) {
   for (;;) {
     const std::uint32_t seen = pool.loops.load(std::memory_order_seq_cst);
     bool helped = false;
-    for (Entry& entry : pool.board)
-      if (entry.state.load(std::memory_order_relaxed) != 0) helped = entry.help() || helped;
+    const int used = pool.used.load(std::memory_order_relaxed);
+    for (int k = 0; k < used; ++k)
+      if (pool.board[k].state.load(std::memory_order_relaxed) != 0) helped = pool.board[k].help() || helped;
     if (helped) continue;
     const auto changed = [&] { return pool.loops.load(std::memory_order_relaxed) != seen; };
     pool.awake.fetch_add(1, std::memory_order_relaxed);
@@ -185,21 +187,26 @@ void call(int helpers) {
 }
 
 Entry* take_entry() {
-  for (Entry& entry : pool.board)
-    if (!entry.taken.load(std::memory_order_relaxed) && !entry.taken.exchange(true, std::memory_order_acquire))
-      return &entry;
+  for (int k = 0; k < kBoard; ++k) {
+    Entry& entry = pool.board[k];
+    if (entry.taken.load(std::memory_order_relaxed) || entry.taken.exchange(true, std::memory_order_acquire)) continue;
+    for (int used = pool.used.load(std::memory_order_relaxed);
+         used <= k && !pool.used.compare_exchange_weak(used, k + 1, std::memory_order_relaxed);) {
+    }
+    return &entry;
+  }
   return nullptr;
 }
 
 /// Processors that a control group (a container's) leaves to this process, rounded up; INT_MAX where it says nothing.
 int processors_of_group() {
-  std::string quota;
-  double period = 0;
-  if (std::ifstream file("/sys/fs/cgroup/cpu.max"); !(file >> quota >> period)) return INT_MAX;
-  char* end = nullptr;
-  const double share = std::strtod(quota.c_str(), &end);
-  if (end == quota.c_str() || !(share > 0) || !(period > 0)) return INT_MAX;  // "max"
-  return static_cast<int>(std::clamp((share + period - 1) / period, 1.0, 1e6));
+  double quota = 0, period = 0;  // "max" and -1 are no quota
+  if (std::ifstream both("/sys/fs/cgroup/cpu.max"); !(both >> quota >> period)) {
+    quota = 0;
+    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
+    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
+  }
+  return quota > 0 && period > 0 ? static_cast<int>(std::clamp(std::ceil(quota / period), 1.0, 1e6)) : INT_MAX;
 }
 
 int default_thread_count() {

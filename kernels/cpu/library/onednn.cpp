@@ -159,6 +159,12 @@ void run(Prepared& p, std::byte* scratch, const void* a, const void* b, const fl
 constexpr std::int64_t kWorkAPart = std::int64_t{1} << 18;  // multiply-adds, of some 5 us
 constexpr std::int64_t kCut = 16;                           // rows or columns of a part: whole vectors
 
+/// Of `length` rows or columns among all threads: what the slowest has.
+std::int64_t longest_part(std::int64_t length) {
+  const std::int64_t units = (length + kCut - 1) / kCut;
+  return std::min(length, (units + thread_count() - 1) / thread_count() * kCut);
+}
+
 std::size_t scratch_share(int parts) {
   return kScratchBytes / static_cast<std::size_t>(parts) / 4096 * 4096;
 }
@@ -225,7 +231,7 @@ bool has_bfloat16() {
 }
 
 void gemm(std::byte* scratch, const Gemm& g, const void* a, const void* b, const float* bias, float* c) {
-  const bool by_product = g.batch >= thread_count(), by_row = g.m >= g.n;
+  const bool by_product = g.batch >= thread_count(), by_row = longest_part(g.m) * g.n <= longest_part(g.n) * g.m;
   const std::int64_t length = by_product ? g.batch : by_row ? g.m : g.n, unit = by_product ? 1 : kCut;
   const std::int64_t units = (length + unit - 1) / unit;
   const int parts = static_cast<int>(std::max<std::int64_t>(
