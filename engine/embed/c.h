@@ -153,14 +153,15 @@ typedef struct {
   otnfm_dtype dtype;            /* of the points, or of the costs: OTNFM_FLOAT32 */
   otnfm_cost cost;              /* of points: OTNFM_SQUARED_EUCLIDEAN */
   const double* source_weights; /* [n], not negative, scaled to sum 1 unless there is a marginal_penalty; null: alike */
-  const double* target_weights; /* [m]; with weights the solver is OTNFM_SINKHORN */
+  const double* target_weights; /* [m]; with weights the solver is OTNFM_TRANSPORT or OTNFM_SINKHORN */
 } otnfm_problem;
 void otnfm_problem_init(otnfm_problem* problem, size_t size);
 
 typedef enum OTNFM_INT {
-  OTNFM_EXACT = 0,   /* the assignment of least cost; its planner knows four ways */
-  OTNFM_AUCTION = 1, /* an assignment within max_gap of it, the sooner the larger that is */
-  OTNFM_SINKHORN = 2 /* an entropic plan, and pairs from it */
+  OTNFM_EXACT = 0,    /* the assignment of least cost; its planner knows four ways */
+  OTNFM_AUCTION = 1,  /* an assignment within max_gap of it, the sooner the larger that is */
+  OTNFM_SINKHORN = 2, /* an entropic plan, and pairs from it */
+  OTNFM_TRANSPORT = 3 /* the plan of least cost between weighted points: at most n + m - 1 entries */
 } otnfm_solver;
 
 /* Ways of the exact solver. */
@@ -181,9 +182,17 @@ typedef enum OTNFM_INT {
   OTNFM_PAIRS_SAMPLED = 3      /* a column drawn from each row, by `seed` */
 } otnfm_pairs;
 
-/* Called up to ten times a second while otnfm_solve() is at work, in its thread, with the steps so far and the seconds.
- * 0 ends the solve as a limit does; anything else lets it go on. otnfm_solve_batch() does not call it. */
-typedef int (*otnfm_watch)(void* data, int64_t iterations, double seconds);
+typedef struct {
+  size_t size;           /* of what the library knows */
+  int64_t iterations;    /* augmenting paths, bids, sweeps or pivots so far */
+  double seconds;        /* since the solve began */
+  int64_t unproven_rows; /* left for the certificate; -1 while the solver is at work */
+} otnfm_progress;
+
+/* Called up to ten times a second while otnfm_solve() is at work, by one thread at a time, which need not be the
+ * caller's. 0 ends the solve as a limit does; anything else lets it go on. otnfm_solve_batch() calls it for
+ * OTNFM_SINKHORN and OTNFM_TRANSPORT alone. */
+typedef int (*otnfm_watch)(void* data, const otnfm_progress* progress);
 
 typedef struct {
   size_t size;
@@ -207,10 +216,15 @@ typedef struct {
 } otnfm_solve_options;
 void otnfm_solve_options_init(otnfm_solve_options* options, size_t size);
 
+/* Where a limit ended the solve sigma is what there was, completed as well as could be quickly, or -1 everywhere where
+ * there was nothing yet; the certificate says what it is worth. */
 typedef enum OTNFM_INT {
   OTNFM_CONVERGED = 0,
-  OTNFM_STOPPED = 1,          /* by a limit or the watch; the certificate says what the answer is worth */
-  OTNFM_NUMERICAL_FAILURE = 2 /* the arithmetic does not reach what was asked: sigma is -1 everywhere */
+  OTNFM_ITERATION_LIMIT = 1,
+  OTNFM_TIME_LIMIT = 2,
+  OTNFM_INTERRUPTED = 3,      /* by the watch */
+  OTNFM_INFEASIBLE = 4,       /* pairs that are forbidden (cost +infinity, in a matrix) leave no complete assignment */
+  OTNFM_NUMERICAL_FAILURE = 5 /* the arithmetic does not reach what was asked: sigma is -1 everywhere */
 } otnfm_solve_status;
 
 /* Null options: all as otnfm_solve_options_init() sets it. OTNFM_OK where there is an answer, be it unfinished:
@@ -219,8 +233,8 @@ typedef struct otnfm_solution otnfm_solution;
 otnfm_status otnfm_solve(const otnfm_problem* problem, const otnfm_solve_options* options, otnfm_solution** solution,
                          otnfm_error* error);
 
-/* `count` problems, a thread a problem but for OTNFM_SINKHORN, whose threads share each; initial_g is for all. On an
- * error in any of them no solution is made. */
+/* `count` problems, a thread a problem, but for OTNFM_SINKHORN and OTNFM_TRANSPORT, whose threads share each one;
+ * max_seconds and initial_g are for each. On an error in any of them no solution is made. */
 otnfm_status otnfm_solve_batch(const otnfm_problem* problems, int64_t count, const otnfm_solve_options* options,
                                otnfm_solution** solutions /* [count] */, otnfm_error* error);
 void otnfm_solution_free(otnfm_solution* solution);
@@ -229,14 +243,15 @@ void otnfm_solution_free(otnfm_solution* solution);
 typedef struct {
   size_t size;
   otnfm_solve_status status;
-  int is_permutation;    /* every row, or every column where there are fewer, has one partner */
-  int64_t matched;       /* rows with a partner */
-  double primal_cost;    /* mean cost of a pair; of Sinkhorn without a permutation the plan's cost, sum_ij P_ij C_ij */
-  double dual_bound;     /* no pairing (no plan with these marginals) costs less */
-  double gap;            /* (primal_cost - dual_bound) / |primal_cost| */
+  int is_permutation; /* every row, or every column where there are fewer, has one partner */
+  int64_t matched;    /* rows with a partner */
+  double primal_cost; /* mean cost of a pair, or of a unit of a plan's mass (Sinkhorn's, given its marginals exactly) */
+  double dual_bound;  /* no pairing (no plan with these marginals) costs less */
+  double gap;         /* (primal_cost - dual_bound) / |primal_cost| */
   double marginal_error; /* L1, of the mass that is not where it belongs */
-  int64_t iterations;    /* augmenting paths, bids or sweeps */
+  int64_t iterations;    /* augmenting paths, bids, sweeps or pivots */
   double seconds;        /* without the certificate */
+  double certificate_seconds;
   double epsilon;        /* of Sinkhorn, in the units of the cost, and what follows */
   double transport_cost; /* sum_ij P_ij C_ij */
   double entropic_cost;  /* the regularised problem's dual objective */
@@ -247,15 +262,21 @@ void otnfm_solution_summary(const otnfm_solution* solution, otnfm_summary* summa
 
 /* The solution's own memory, until it is freed. sigma [n]: the column of each row, -1 where it has none. f [n] and
  * g [m]: potentials; of an assignment f_i + g_j <= C_ij, with equality where sigma_i = j; of Sinkhorn's plan
- * P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon). */
+ * P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon). Of OTNFM_TRANSPORT sigma_i is the column of row i's largest entry.
+ */
 const int64_t* otnfm_solution_sigma(const otnfm_solution* solution);
 const double* otnfm_solution_f(const otnfm_solution* solution);
 const double* otnfm_solution_g(const otnfm_solution* solution);
 const char* otnfm_solution_algorithm(const otnfm_solution* solution); /* "screened", "stored", ... */
 const char* otnfm_solution_message(const otnfm_solution* solution);   /* one line where it has not converged, or "" */
 
-/* row [m] = P_i., row i of the plan: of an assignment 1 / min(n, m) at sigma_i. The problem's memory must still be
- * there. */
+/* The plan of OTNFM_TRANSPORT: how many entries it has, and their rows, columns and masses, by rows and in a row by
+ * columns, in the solution's own memory; 0 of other solvers. */
+int64_t otnfm_solution_entries(const otnfm_solution* solution, const int64_t** rows, const int64_t** columns,
+                               const double** mass);
+
+/* row [m] = P_i., row i of the plan: of an assignment 1 / min(n, m) at sigma_i. Of Sinkhorn's plan the problem's memory
+ * must still be there. */
 otnfm_status otnfm_solution_plan_row(const otnfm_solution* solution, int64_t i, double* row, otnfm_error* error);
 
 /* Proves an assignment of the caller's: sigma [n], g [m] column potentials, any. `threads` as in the options. */

@@ -11,20 +11,13 @@
 
 #include "engine/embed/c.h"
 #include "engine/embed/c_problem.h"
+#include "engine/embed/c_solution.h"
 #include "engine/embed/guarded.h"
 #include "ot/auction.h"
 #include "ot/certificate.h"
-#include "ot/costs/pair_cost.h"
 #include "ot/exact.h"
 #include "ot/sinkhorn.h"
-
-struct otnfm_solution {
-  otnfm::Problem problem;
-  otnfm::Assignment assignment;
-  otnfm_summary summary;
-  std::string message;
-  std::vector<double> source_masses, target_masses;  ///< of a plan; empty for an assignment
-};
+#include "ot/transport.h"
 
 namespace {
 
@@ -38,6 +31,9 @@ using otnfm::embed::guarded;
 using otnfm::embed::read;
 using otnfm::embed::require;
 using otnfm::embed::write;
+
+// Of the time for Sinkhorn; the rest is for the pairs and the proof.
+constexpr double kPlanShare = 0.75;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
@@ -64,14 +60,28 @@ Options options_of(const otnfm_solve_options& c) {
   if (c.max_iterations >= 0) options.max_iterations = c.max_iterations;
   if (c.watch != nullptr)
     options.watch = [watch = c.watch, data = c.watch_data](const otnfm::SolveProgress& at) {
-      return watch(data, at.iterations, at.seconds) != 0;
+      const otnfm_progress progress{sizeof(otnfm_progress), at.iterations, at.seconds, at.unproven_rows};
+      return watch(data, &progress) != 0;
     };
   return options;
 }
 
 otnfm_solve_status status_of(SolveStatus status) {
-  if (status == SolveStatus::converged) return OTNFM_CONVERGED;
-  return status == SolveStatus::numerical_failure ? OTNFM_NUMERICAL_FAILURE : OTNFM_STOPPED;
+  switch (status) {
+    case SolveStatus::converged:
+      return OTNFM_CONVERGED;
+    case SolveStatus::iteration_limit:
+      return OTNFM_ITERATION_LIMIT;
+    case SolveStatus::time_limit:
+      return OTNFM_TIME_LIMIT;
+    case SolveStatus::interrupted:
+      return OTNFM_INTERRUPTED;
+    case SolveStatus::infeasible:
+      return OTNFM_INFEASIBLE;
+    case SolveStatus::numerical_failure:
+      break;
+  }
+  return OTNFM_NUMERICAL_FAILURE;
 }
 
 void summarise(otnfm_solution& solution, bool certified) {
@@ -90,6 +100,7 @@ void summarise(otnfm_solution& solution, bool certified) {
   s.marginal_error = most == 0 ? 0 : 2 * (1 - static_cast<double>(matched) / static_cast<double>(most));
   s.iterations = a.iterations;
   s.seconds = a.seconds;
+  s.certificate_seconds = certified ? a.certificate.seconds : 0;
   s.epsilon = s.transport_cost = s.entropic_cost = s.mass = kNaN;
 }
 
@@ -112,6 +123,7 @@ bool one_to_one(const Given& given, const otnfm_solve_options& c) {
 
 void solve_entropic(const Given& given, const otnfm_solve_options& c, otnfm_solution& solution) {
   const Problem& problem = given.problem;
+  const bool certify = c.certify != 0, free = has_free_marginals(c);
   const otnfm_pairs pairs = c.pairs != OTNFM_PAIRS_AUTOMATIC ? c.pairs
                             : one_to_one(given, c)           ? OTNFM_PAIRS_PERMUTATION
                                                              : OTNFM_PAIRS_ARGMAX;
@@ -119,6 +131,8 @@ void solve_entropic(const Given& given, const otnfm_solve_options& c, otnfm_solu
     throw InputError("OTNFM_PAIRS_PERMUTATION takes as many rows as columns, each of the same mass, not " +
                      describe(problem));
   auto options = options_of<otnfm::SinkhornOptions>(c);
+  const otnfm::SolveLimits limits(otnfm::SolveLimits::kNoIterations, c.max_seconds, &options.watch);
+  options.max_seconds *= kPlanShare;
   options.epsilon = c.epsilon;
   options.unit = c.epsilon_unit == OTNFM_ABSOLUTE    ? otnfm::EpsilonUnit::absolute
                  : c.epsilon_unit == OTNFM_MEAN_COST ? otnfm::EpsilonUnit::mean_cost
@@ -128,19 +142,22 @@ void solve_entropic(const Given& given, const otnfm_solve_options& c, otnfm_solu
   options.source_weights = given.source_weights;
   options.target_weights = given.target_weights;
   if (c.initial_g != nullptr) options.initial_g = {c.initial_g, static_cast<std::size_t>(problem.m())};
-  const otnfm::SolveLimits limits(std::numeric_limits<std::int64_t>::max(), c.max_seconds, &options.watch);
   otnfm::SinkhornSolver solver;
   otnfm::SinkhornResult result;
   solver.solve(problem, options, result);
-  const bool failed = result.status == SolveStatus::numerical_failure, certify = c.certify != 0;
+  const bool failed = result.status == SolveStatus::numerical_failure;
+  const bool has_plan = !failed && !std::isnan(result.transport_cost);
   Assignment& assignment = solution.assignment;
-  if (failed)
+  if (failed) {
     assignment.sigma.assign(static_cast<std::size_t>(problem.n()), -1);
-  else if (pairs == OTNFM_PAIRS_PERMUTATION)
+    assignment.certificate = {.primal_cost = kNaN, .dual_bound = kNaN, .gap = kNaN};
+  } else if (pairs == OTNFM_PAIRS_PERMUTATION) {
     assignment = solver.round_to_permutation(c.max_gap < 0 ? 1e-3 : c.max_gap, limits, certify);
-  else
-    assignment = pairs == OTNFM_PAIRS_ARGMAX ? solver.argmax_pairs(certify, &limits)
-                                             : solver.sample_pairs(c.seed, 0, certify, &limits);
+  } else {
+    assignment = pairs == OTNFM_PAIRS_ARGMAX ? solver.argmax_pairs(false, &limits)
+                                             : solver.sample_pairs(c.seed, 0, false, &limits);
+    if (certify) assignment.certificate = solver.certify_plan(&limits);
+  }
   assignment.iterations = result.iterations;
   assignment.seconds += result.seconds;
   assignment.algorithm = solver.stored() ? "stored" : "streaming";
@@ -149,21 +166,46 @@ void solve_entropic(const Given& given, const otnfm_solve_options& c, otnfm_solu
   assignment.f = result.f;
   assignment.g = result.g;
   solution.message = result.message;
-  solution.source_masses = masses_of(given.source_weights, problem.n(), has_free_marginals(c));
-  solution.target_masses = masses_of(given.target_weights, problem.m(), has_free_marginals(c));
+  solution.source_masses = masses_of(given.source_weights, problem.n(), free);
+  solution.target_masses = masses_of(given.target_weights, problem.m(), free);
   otnfm_summary& s = solution.summary;
   s.epsilon = result.epsilon;
-  if (!failed) s.transport_cost = result.transport_cost, s.entropic_cost = result.entropic_cost, s.mass = result.mass;
-  if (!failed && pairs == OTNFM_PAIRS_PERMUTATION) return;
-  // Of the plan, since the pairs are none.
-  s.marginal_error = failed ? kNaN : result.row_error + result.column_error;
-  s.primal_cost = failed ? kNaN : result.transport_cost;
-  s.dual_bound = s.gap = kNaN;
-  // Unbalanced plans need not have the marginals that the bound is for.
-  if (!certify || has_free_marginals(c)) return;
-  s.dual_bound = transport_dual_bound(problem, result.g, given.source_weights, given.target_weights, &limits);
-  const double excess = s.primal_cost - s.dual_bound;
-  s.gap = excess == 0 ? 0 : excess / std::max(std::fabs(s.primal_cost), std::numeric_limits<double>::min());
+  s.marginal_error = has_plan ? result.row_error + result.column_error : kNaN;
+  if (!has_plan) return;
+  s.transport_cost = result.transport_cost;
+  s.entropic_cost = result.entropic_cost;
+  s.mass = result.mass;
+  if (free || (!certify && pairs != OTNFM_PAIRS_PERMUTATION)) s.primal_cost = result.transport_cost;
+}
+
+void solve_transport_plan(const Given& given, const otnfm_solve_options& c, otnfm_solution& solution) {
+  auto options = options_of<otnfm::TransportOptions>(c);
+  options.certify = c.certify != 0;
+  otnfm::Transport plan = solve_transport(given.problem, given.source_weights, given.target_weights, options);
+  Assignment& assignment = solution.assignment;
+  assignment.sigma.assign(static_cast<std::size_t>(given.problem.n()), -1);
+  std::vector<double> largest(assignment.sigma.size(), 0.0);
+  for (std::size_t k = 0; k < plan.rows.size(); ++k) {
+    const auto i = static_cast<std::size_t>(plan.rows[k]);
+    if (plan.mass[k] > largest[i]) largest[i] = plan.mass[k], assignment.sigma[i] = plan.columns[k];
+  }
+  assignment.certificate = {.primal_cost = plan.primal_cost, .dual_bound = plan.dual_bound, .gap = plan.gap};
+  assignment.iterations = plan.iterations;
+  assignment.seconds = plan.seconds;
+  assignment.status = plan.status;
+  assignment.algorithm = "network simplex";
+  summarise(solution, options.certify);
+  assignment.f = std::move(plan.f);
+  assignment.g = std::move(plan.g);
+  otnfm_summary& s = solution.summary;
+  s.marginal_error = options.certify ? plan.marginal_error : kNaN;
+  s.certificate_seconds = kNaN;
+  s.transport_cost = options.certify ? plan.primal_cost * plan.total_mass : kNaN;
+  s.mass = plan.total_mass;
+  solution.rows = std::move(plan.rows);
+  solution.columns = std::move(plan.columns);
+  solution.mass = std::move(plan.mass);
+  solution.is_transport = true;
 }
 
 void check(const otnfm_solve_options& c, const std::vector<Given>& all) {
@@ -171,19 +213,19 @@ void check(const otnfm_solve_options& c, const std::vector<Given>& all) {
     if (value < 0 || value > most)
       throw InputError(std::string("otnfm_solve_options: unknown ") + name + " " + std::to_string(value));
   };
-  within("solver", c.solver, OTNFM_SINKHORN);
+  within("solver", c.solver, OTNFM_TRANSPORT);
   within("algorithm", c.algorithm, OTNFM_MULTILEVEL);
   within("epsilon_unit", c.epsilon_unit, OTNFM_STANDARD_DEVIATION);
   within("pairs", c.pairs, OTNFM_PAIRS_SAMPLED);
   require(c.threads >= 0, "otnfm_solve_options: threads must be 0 (all) or more");
   require(!std::isnan(c.max_gap), "otnfm_solve_options: max_gap is not a number");
   require(c.max_seconds >= 0, "otnfm_solve_options: max_seconds must be 0 or more");
-  if (c.solver == OTNFM_SINKHORN) return;
-  require(c.initial_g == nullptr || c.solver == OTNFM_AUCTION,
+  require(c.initial_g == nullptr || c.solver == OTNFM_AUCTION || c.solver == OTNFM_SINKHORN,
           "otnfm_solve_options: initial_g goes with OTNFM_AUCTION and OTNFM_SINKHORN");
+  if (c.solver == OTNFM_SINKHORN || c.solver == OTNFM_TRANSPORT) return;
   for (const Given& given : all)
     require(given.source_weights.empty() && given.target_weights.empty(),
-            "otnfm_problem: weights go with OTNFM_SINKHORN");
+            "otnfm_problem: weights go with OTNFM_TRANSPORT and OTNFM_SINKHORN");
 }
 
 void solve_assignments(const std::vector<Given>& all, const otnfm_solve_options& c,
@@ -230,6 +272,8 @@ std::vector<std::unique_ptr<otnfm_solution>> solve(std::vector<Given> all, const
   }
   if (c.solver == OTNFM_SINKHORN)
     for (std::size_t b = 0; b < all.size(); ++b) solve_entropic(all[b], c, *solutions[b]);
+  else if (c.solver == OTNFM_TRANSPORT)
+    for (std::size_t b = 0; b < all.size(); ++b) solve_transport_plan(all[b], c, *solutions[b]);
   else
     solve_assignments(all, c, solutions);
   return solutions;
@@ -268,55 +312,6 @@ otnfm_status otnfm_solve_batch(const otnfm_problem* problems, int64_t count, con
     }
     std::vector<std::unique_ptr<otnfm_solution>> solved = solve(std::move(all), options);
     for (std::unique_ptr<otnfm_solution>& solution : solved) *solutions++ = solution.release();
-  });
-}
-
-void otnfm_solution_free(otnfm_solution* solution) {
-  delete solution;
-}
-
-void otnfm_solution_summary(const otnfm_solution* solution, otnfm_summary* summary, size_t size) {
-  if (solution != nullptr) write(solution->summary, summary, size);
-}
-
-const int64_t* otnfm_solution_sigma(const otnfm_solution* solution) {
-  return solution == nullptr ? nullptr : solution->assignment.sigma.data();
-}
-
-const double* otnfm_solution_f(const otnfm_solution* solution) {
-  return solution == nullptr ? nullptr : solution->assignment.f.data();
-}
-
-const double* otnfm_solution_g(const otnfm_solution* solution) {
-  return solution == nullptr ? nullptr : solution->assignment.g.data();
-}
-
-const char* otnfm_solution_algorithm(const otnfm_solution* solution) {
-  return solution == nullptr ? "" : solution->assignment.algorithm.c_str();
-}
-
-const char* otnfm_solution_message(const otnfm_solution* solution) {
-  return solution == nullptr ? "" : solution->message.c_str();
-}
-
-otnfm_status otnfm_solution_plan_row(const otnfm_solution* solution, int64_t i, double* row, otnfm_error* error) {
-  return guarded(error, [&] {
-    require(solution != nullptr && row != nullptr, "otnfm_solution_plan_row: solution and row must not be null");
-    const std::int64_t n = solution->problem.n(), m = solution->problem.m();
-    if (i < 0 || i >= n)
-      throw InputError("otnfm_solution_plan_row: row " + std::to_string(i) + " of " + std::to_string(n));
-    const Assignment& a = solution->assignment;
-    const auto at = static_cast<std::size_t>(i);
-    std::fill_n(row, m, 0.0);
-    if (solution->source_masses.empty()) {
-      if (a.sigma[at] >= 0) row[a.sigma[at]] = 1 / static_cast<double>(std::min(n, m));
-      return;
-    }
-    for (std::int64_t j = 0; j < m; ++j) {
-      const auto column = static_cast<std::size_t>(j);
-      row[j] = solution->source_masses[at] * solution->target_masses[column] *
-               std::exp((a.f[at] + a.g[column] - pair_cost(solution->problem, i, j)) / solution->summary.epsilon);
-    }
   });
 }
 

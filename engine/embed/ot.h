@@ -10,3 +10,4 @@
 #include "ot/exact.h"
 #include "ot/semidiscrete.h"
 #include "ot/sinkhorn.h"
+#include "ot/transport.h"

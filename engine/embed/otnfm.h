@@ -15,3 +15,4 @@
 #include "ot/exact.h"
 #include "ot/semidiscrete.h"
 #include "ot/sinkhorn.h"
+#include "ot/transport.h"

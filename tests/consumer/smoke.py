@@ -21,7 +21,7 @@ class Problem(Structure):
                 ("target_weights", c_void_p)]
 
 
-Watch = CFUNCTYPE(c_int, c_void_p, c_int64, c_double)
+Watch = CFUNCTYPE(c_int, c_void_p, c_void_p)
 
 
 class SolveOptions(Structure):
@@ -34,7 +34,7 @@ class SolveOptions(Structure):
 class Summary(Structure):
     _fields_ = [("size", c_size_t), ("status", c_int), ("is_permutation", c_int), ("matched", c_int64),
                 ("primal_cost", c_double), ("dual_bound", c_double), ("gap", c_double), ("marginal_error", c_double),
-                ("iterations", c_int64), ("seconds", c_double), ("epsilon", c_double), ("transport_cost", c_double),
+                ("iterations", c_int64), ("seconds", c_double), ("certificate_seconds", c_double), ("epsilon", c_double), ("transport_cost", c_double),
                 ("entropic_cost", c_double), ("mass", c_double)]
 
 
@@ -47,7 +47,7 @@ def solve_costs(otnfm, call):
     assert problem.size == sizeof(problem) and options.max_gap == -1 and options.epsilon == 0.05
     problem.n = problem.m = 3
     problem.dtype, problem.costs = 4, ctypes.addressof(costs)
-    options.watch = Watch(lambda data, iterations, seconds: 1)
+    options.watch = Watch(lambda data, progress: 1)
     call("solve", byref(problem), byref(options), byref(solution))
     otnfm.otnfm_solution_summary(solution, byref(summary), c_size_t(sizeof(summary)))
     otnfm.otnfm_solution_sigma.restype, otnfm.otnfm_solution_sigma.argtypes = POINTER(c_int64), [c_void_p]

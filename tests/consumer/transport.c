@@ -20,8 +20,8 @@ static void expect(int holds, const char* what) {
 #define EXPECT(what) expect(what, #what)
 
 static int calls;
-static int stop_at_once(void* data, int64_t iterations, double seconds) {
-  EXPECT(*(int*)data == 7 && iterations >= 0 && seconds >= 0);
+static int stop_at_once(void* data, const otnfm_progress* progress) {
+  EXPECT(*(int*)data == 7 && progress->iterations >= 0 && progress->seconds >= 0);
   ++calls;
   return 0;
 }
@@ -37,6 +37,10 @@ int main(void) {
   otnfm_summary summary, best;
   otnfm_certificate proof;
   double mass = 0, cost = 0;
+  static double source_weights[n], target_weights[m];
+  const int64_t *rows, *columns;
+  const double* masses;
+  int64_t entries;
   int seven = 7;
   uint32_t state = 1;
   for (int k = 0; k < n * d; ++k) source[k] = (double)(state = state * 1664525u + 1013904223u) / 4294967296.0;
@@ -104,13 +108,34 @@ int main(void) {
          (int)summary.iterations);
   otnfm_solution_free(other);
 
+  /* Weights: the plan of least cost, by its entries. */
+  otnfm_solve_options_init(&options, sizeof options);
+  options.solver = OTNFM_TRANSPORT;
+  for (int i = 0; i < n; ++i) source_weights[i] = 1 + i % 4;
+  for (int j = 0; j < m; ++j) target_weights[j] = j % 3 == 0 ? 0 : 150.0 / 33;
+  points.source_weights = source_weights, points.target_weights = target_weights;
+  check(otnfm_solve(&points, &options, &other, &error));
+  otnfm_solution_summary(other, &summary, sizeof summary);
+  entries = otnfm_solution_entries(other, &rows, &columns, &masses);
+  EXPECT(entries > 0 && entries < n + m && summary.status == OTNFM_CONVERGED && fabs(summary.gap) <= 1e-9);
+  cost = mass = 0;
+  for (int64_t k = 0; k < entries; ++k) {
+    double square = 0;
+    for (int c = 0; c < d; ++c) square += pow(source[rows[k] * d + c] - target[columns[k] * d + c], 2);
+    cost += masses[k] * square, mass += masses[k];
+    EXPECT(columns[k] % 3 != 0);
+  }
+  EXPECT(fabs(mass - 150) <= 1e-9 && fabs(cost / mass - summary.primal_cost) <= 1e-9);
+  otnfm_solution_free(other);
+  points.source_weights = points.target_weights = NULL;
+
   /* Limits and the caller's own word end a solve; there is an answer, and its summary says so. */
   otnfm_solve_options_init(&options, sizeof options);
   options.max_seconds = 0;
   options.watch = stop_at_once, options.watch_data = &seven;
   check(otnfm_solve(&points, &options, &other, &error));
   otnfm_solution_summary(other, &summary, sizeof summary);
-  EXPECT(summary.status == OTNFM_STOPPED);
+  EXPECT(summary.status != OTNFM_CONVERGED);
   otnfm_solution_free(other);
 
   /* An error is a status and a line of text, and nothing is made. */

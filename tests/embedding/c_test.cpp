@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <random>
 #include <string>
 #include <thread>
@@ -15,6 +17,7 @@
 #include "ot/auction.h"
 #include "ot/exact.h"
 #include "ot/sinkhorn.h"
+#include "ot/transport.h"
 
 namespace otnfm {
 namespace {
@@ -183,11 +186,12 @@ TEST(C, GivesSinkhornsPlan) {
       EXPECT_EQ(summary.mass, want.mass);
       EXPECT_EQ(summary.epsilon, 0.1);
       EXPECT_EQ(summary.iterations, want.iterations);
-      EXPECT_EQ(summary.primal_cost, want.transport_cost);
       if (penalty == kInfinity) {
-        EXPECT_LE(summary.dual_bound, summary.primal_cost * (1 + 1e-4));
+        EXPECT_NEAR(summary.primal_cost, want.transport_cost, 1e-4);  // of the plan with its marginals exactly
+        EXPECT_LE(summary.dual_bound, summary.primal_cost);
         EXPECT_GT(summary.dual_bound, 0);
       } else {
+        EXPECT_EQ(summary.primal_cost, want.transport_cost);
         EXPECT_TRUE(std::isnan(summary.dual_bound) && std::isnan(summary.gap));
       }
       double mass = 0, cost = 0;
@@ -209,6 +213,48 @@ TEST(C, GivesSinkhornsPlan) {
       EXPECT_NEAR(mass, want.mass, 1e-6 * want.mass);
       EXPECT_NEAR(cost, want.transport_cost, 1e-5 * (1 + want.transport_cost));
     }
+}
+
+TEST(C, GivesTheExactPlanBetweenWeights) {
+  constexpr std::int64_t n = 30, m = 21, d = 2;
+  const std::vector<float> x = numbers<float>(n * d, 11), y = numbers<float>(m * d, 12);
+  std::vector<double> a(n, 0.5), b(m, 0.0);
+  for (std::size_t j = 0; j < b.size(); ++j) b[j] = j == 4 ? 0 : 15.0 / 20;
+  otnfm_problem problem = problem_of(n, m);
+  problem.d = d, problem.source = x.data(), problem.target = y.data();
+  problem.source_weights = a.data(), problem.target_weights = b.data();
+  otnfm_solve_options options = usual_options();
+  options.solver = OTNFM_TRANSPORT;
+  const Solution got = solve(problem, options);
+  const Transport want = solve_transport(
+      Problem::from_points(View<const float>(x.data(), {n, d}), View<const float>(y.data(), {m, d})), a, b);
+  const otnfm_summary summary = summary_of(got);
+  EXPECT_EQ(summary.status, OTNFM_CONVERGED);
+  EXPECT_EQ(summary.primal_cost, want.primal_cost);
+  EXPECT_EQ(summary.dual_bound, want.dual_bound);
+  EXPECT_EQ(summary.gap, want.gap);
+  EXPECT_EQ(summary.mass, 15);
+  const std::int64_t *rows, *columns;
+  const double* mass;
+  const std::int64_t entries = otnfm_solution_entries(got.get(), &rows, &columns, &mass);
+  EXPECT_EQ(std::vector<std::int64_t>(rows, rows + entries), want.rows);
+  EXPECT_EQ(std::vector<std::int64_t>(columns, columns + entries), want.columns);
+  EXPECT_EQ(std::vector<double>(mass, mass + entries), want.mass);
+  std::vector<double> row(m), of_columns(m, 0.0);
+  for (std::int64_t i = 0; i < n; ++i) {
+    ASSERT_EQ(otnfm_solution_plan_row(got.get(), i, row.data(), nullptr), OTNFM_OK);
+    double sum = 0;
+    for (std::size_t j = 0; j < row.size(); ++j) sum += row[j], of_columns[j] += row[j];
+    EXPECT_NEAR(sum, 0.5, 1e-12);
+    EXPECT_EQ(row[static_cast<std::size_t>(otnfm_solution_sigma(got.get())[i])],
+              *std::max_element(row.begin(), row.end()));
+  }
+  for (std::size_t j = 0; j < b.size(); ++j) EXPECT_NEAR(of_columns[j], b[j], 1e-12);
+  b[0] = 4;
+  otnfm_solution* none = nullptr;
+  otnfm_error error;
+  EXPECT_EQ(otnfm_solve(&problem, &options, &none, &error), OTNFM_INPUT_ERROR) << "masses that do not agree";
+  EXPECT_EQ(none, nullptr);
 }
 
 TEST(C, GivesPairsOfEveryKind) {
@@ -245,7 +291,7 @@ TEST(C, HeedsLimitsAndTheCallersWord) {
     options.max_iterations = 0;
     const Solution solution = solve(problem, options);
     const otnfm_summary summary = summary_of(solution);
-    EXPECT_EQ(summary.status, OTNFM_STOPPED) << solver;
+    EXPECT_EQ(summary.status, OTNFM_ITERATION_LIMIT) << solver;
     EXPECT_LE(summary.dual_bound, summary_of(solve(problem, usual_options())).primal_cost + 1e-9) << solver;
   }
 }
@@ -283,9 +329,10 @@ TEST(C, SaysWhatIsWrongAndThrowsNothing) {
   expect_refused(problem([](auto& p) { p.dtype = OTNFM_INT32; }), usual, "int32");
   expect_refused(problem([](auto& p) { p.cost = static_cast<otnfm_cost>(-1); }), usual, "cost -1");
   const std::vector<double> weights(4, 1.0);
-  expect_refused(problem([&](auto& p) { p.source_weights = weights.data(); }), usual, "OTNFM_SINKHORN");
+  expect_refused(problem([&](auto& p) { p.source_weights = weights.data(); }), usual,
+                 "OTNFM_TRANSPORT and OTNFM_SINKHORN");
   expect_refused(good, options([](auto& o) { o.size = 1; }), "otnfm_solve_options_init()");
-  expect_refused(good, options([](auto& o) { o.solver = static_cast<otnfm_solver>(3); }), "solver 3");
+  expect_refused(good, options([](auto& o) { o.solver = static_cast<otnfm_solver>(4); }), "solver 4");
   expect_refused(good, options([](auto& o) { o.algorithm = static_cast<otnfm_algorithm>(4); }), "algorithm 4");
   expect_refused(good, options([](auto& o) { o.threads = -1; }), "threads");
   expect_refused(good, options([](auto& o) { o.max_gap = std::nan(""); }), "max_gap");
