@@ -82,7 +82,7 @@ void register_all() {
   for (const std::int64_t n : {256, 1000, 4096, 16384}) one("8gaussians_moons", 2, n);
   for (const std::int64_t n : {4096, 16384}) one("8gaussians_8gaussians", 2, n);
   for (const std::int64_t n : {1000, 4096}) one("gaussian_gaussian", 64, n);
-  for (const std::int64_t n : {256, 1000}) one("gaussian_gaussian", 784, n);
+  for (const std::int64_t n : {256, 1000, 2000}) one("gaussian_gaussian", 784, n);
   for (const std::int64_t n : {128, 256, 512, 1024, 4096})
     for (const std::int64_t d : {2, 3, 4, 6, 8, 16, 32, 64, 784})
       for (const char* pair : {"gaussian_gaussian", "gaussian_mixture"})

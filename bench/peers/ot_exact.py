@@ -1,18 +1,25 @@
 #!/usr/bin/env python3
 """Exact assignment: this library against SciPy, lapx and POT's network simplex, on the same problems in the same run.
 
-bench_ot writes its problems as .npy and reports its times; every peer that can be imported then solves them. Times are from
-points to pairing, the cost matrix included on both sides (for the peers one float64 matrix product), the best of --repeat
-runs; `proof` is our certificate's, on top. The last column compares processor time, all threads together: it is what to look at
-where other work has the machine. A peer that exceeds --limit seconds on a problem is stopped and shown as such. Costs must agree
-to 1e-9.
+bench_ot writes its problems as .npy and reports its times; with --program the whole command `otnfm couple` is timed as well, from
+the start of the process to its end, reading the files and the certificate included. Every peer that can be imported then solves
+them, alone: its imports and first calls are not counted, the cost matrix is (one float64 matrix product). All take turns for
+--rounds rounds of --repeat runs, and the best run counts. `proof` is our certificate's time. The columns "best / ours" compare the
+best peer with the command (or with the solver where there is no --program), wall time and processor time, all threads together: the
+latter is what to look at where other work has the machine. A peer that exceeds --limit seconds on a problem is stopped and shown as
+such. Costs must agree to 1e-9.
 
-    bench/peers/ot_exact.py --bench build/bench_ot [--filter d2_n4096] [--limit 60] [--out results.json]
+OTNFM_PROCESSOR=avx2 in the environment holds our loops to AVX2 (and leaves the peers what the machine has).
+
+    bench/peers/ot_exact.py --bench build/bench_ot --program build/otnfm [--filter d2_n4096] [--limit 60] [--out results.json]
 """
 import argparse
+import datetime
 import json
 import os
 import pathlib
+import platform
+import resource
 import subprocess
 import tempfile
 import time
@@ -71,57 +78,102 @@ def time_peer(name, folder, problem, repeat):
     return {"seconds": best, "cpu_seconds": cpu, "mean_cost": float(cost)}
 
 
+def time_command(program, folder, problem, repeat):
+    paths = {side: folder / f"{problem}.{side}.npy" for side in ("source", "target")}
+    batch = np.load(paths["source"]).shape[0] > 1
+    if not batch:  # one problem, without its leading axis
+        for side, path in paths.items():
+            paths[side] = folder / f"{side}.npy"
+            np.save(paths[side], np.load(path)[0])
+    command = [program, "couple", "--json", "--source", paths["source"], "--target", paths["target"]]
+    if batch:
+        command += ["--batch", "--out", folder / "sigma.npy"]
+    best = cpu = float("inf")
+    for _ in range(repeat):
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        best = min(best, time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = min(cpu, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return {"command_seconds": best, "command_cpu_seconds": cpu}
+
+
+def keep_least(into, run):
+    for key, value in run.items():
+        into[key] = min(into.get(key, float("inf")), value) if key.endswith("seconds") else value
+
+
+def processor_name():
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def time_bench(args, folder):
+    command = [args.bench, f"--benchmark_filter=exact/[^/]*({args.filter or '.*'})[^/]*/", "--benchmark_format=json"]
+    command += [f"--benchmark_repetitions={args.repeat}", "--benchmark_min_time=0.001"]
+    output = subprocess.run(command, env={**os.environ, "OTNFM_BENCH_PROBLEMS": str(folder)}, stdout=subprocess.PIPE, check=True)
+    ours = {}
+    for run in json.loads(output.stdout)["benchmarks"]:
+        if run.get("run_type") == "aggregate":
+            continue
+        if run.get("error_occurred"):
+            raise SystemExit(f"{run['name']}: {run['error_message']}")
+        keep_least(ours.setdefault(run["name"].split("/")[1], {}),
+                   {"seconds": run["real_time"] / 1000, "cpu_seconds": run["cpu_time"] / 1000, "certificate_seconds": run["certificate_s"],
+                    "algorithm": run.get("label", ""), "mean_cost": run["mean_cost"], "gap": run["gap"]})
+    return ours
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bench", default="build/bench_ot", help="the bench_ot program")
+    parser.add_argument("--program", help="the otnfm program, to time the whole command")
     parser.add_argument("--filter", default="", help="only problems whose name matches this regular expression")
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--repeat", type=int, default=7)
-    parser.add_argument("--limit", type=float, default=120, help="seconds for all runs of a peer on a problem")
+    parser.add_argument("--limit", type=float, default=120, help="seconds for all runs of a peer on a problem in a round")
     parser.add_argument("--out", help="write all figures to this JSON file")
     args = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        command = [args.bench, f"--benchmark_filter=exact/[^/]*({args.filter or '.*'})[^/]*/", "--benchmark_format=json"]
-        command += [f"--benchmark_repetitions={args.repeat}", "--benchmark_min_time=0.001"]
-        output = subprocess.run(command, env={**os.environ, "OTNFM_BENCH_PROBLEMS": name}, stdout=subprocess.PIPE, check=True)
-        ours = {}
-        for run in json.loads(output.stdout)["benchmarks"]:
-            if run.get("run_type") == "aggregate":
-                continue
-            if run.get("error_occurred"):
-                raise SystemExit(f"{run['name']}: {run['error_message']}")
-            problem = run["name"].split("/")[1]
-            own = ours.setdefault(problem, {"seconds": float("inf"), "cpu_seconds": float("inf"), "certificate_s": float("inf")})
-            own["seconds"] = min(own["seconds"], run["real_time"] / 1000)
-            own["cpu_seconds"] = min(own["cpu_seconds"], run["cpu_time"] / 1000)
-            own["certificate_s"] = min(own["certificate_s"], run["certificate_s"])
-            own |= {"algorithm": run.get("label", ""), "mean_cost": run["mean_cost"], "gap": run["gap"]}
+        rows = {}
+        for _ in range(args.rounds):
+            for problem, own in time_bench(args, folder).items():
+                row = rows.setdefault(problem, {"problem": problem, "otnfm": {}})
+                keep_least(row["otnfm"], own)
+                if args.program:
+                    keep_least(row["otnfm"], time_command(args.program, folder, problem, args.repeat))
+                for peer in PEERS:
+                    if "over" not in row.get(peer, {}):
+                        keep_least(row.setdefault(peer, {}), run_limited(time_peer, (peer, folder, problem, args.repeat), args.limit))
 
-        results = []
-        print(f"{'problem':44} {'ours':>9} {'proof':>9}" + "".join(f" {peer:>9}" for peer in PEERS) + "   best / ours   cpu")
-        for problem, own in ours.items():
-            row = {"problem": problem, "otnfm": own}
-            line = f"{problem:44} {own['seconds']:9.4f} {own['certificate_s']:9.4f}"
-            for peer in PEERS:
-                row[peer] = run_limited(time_peer, (peer, folder, problem, args.repeat), args.limit)
-                if "seconds" in row[peer]:
-                    line += f" {row[peer]['seconds']:9.4f}"
-                    if not abs(row[peer]["mean_cost"] / own["mean_cost"] - 1) <= 1e-9:
-                        line += f"(cost {row[peer]['mean_cost']!r}, ours {own['mean_cost']!r})"
-                elif "over" in row[peer]:
-                    line += f" {'> %g' % row[peer]['over']:>9}"
-                else:
-                    line += f" {'missing' if 'missing' in row[peer] else 'failed':>9}"
-            times = [row[peer]["seconds"] for peer in PEERS if "seconds" in row[peer]]
-            if times:
-                row["ratio"] = min(times) / own["seconds"]
-                row["cpu_ratio"] = min(row[p]["cpu_seconds"] for p in PEERS if "seconds" in row[p]) / own["cpu_seconds"]
-                line += f"   {row['ratio']:11.1f} {row['cpu_ratio']:5.1f}"
-            print(line, flush=True)
-            results.append(row)
+    print(f"{'problem':40} {'solver':>9} {'proof':>9} {'command':>9}" + "".join(f" {peer:>9}" for peer in PEERS) + "   best / ours   cpu")
+    for problem, row in rows.items():
+        own = row["otnfm"]
+        line = f"{problem:40} {own['seconds']:9.4f} {own['certificate_seconds']:9.4f} {own.get('command_seconds', float('nan')):9.4f}"
+        for peer in PEERS:
+            if "seconds" in row[peer]:
+                line += f" {row[peer]['seconds']:9.4f}"
+                if not abs(row[peer]["mean_cost"] / own["mean_cost"] - 1) <= 1e-9:
+                    line += f"(cost {row[peer]['mean_cost']!r}, ours {own['mean_cost']!r})"
+            elif "over" in row[peer]:
+                line += f" {'> %g' % row[peer]['over']:>9}"
+            else:
+                line += f" {'missing' if 'missing' in row[peer] else 'failed':>9}"
+        known = [row[peer] for peer in PEERS if "seconds" in row[peer]]
+        if known:
+            kind = "command_" if args.program else ""
+            row["ratio"] = min(peer["seconds"] for peer in known) / own[kind + "seconds"]
+            row["cpu_ratio"] = min(peer["cpu_seconds"] for peer in known) / own[kind + "cpu_seconds"]
+            line += f"   {row['ratio']:11.1f} {row['cpu_ratio']:5.1f}"
+        print(line, flush=True)
     if args.out:
-        pathlib.Path(args.out).write_text(json.dumps(results, indent=1) + "\n")
+        about = {"date": datetime.date.today().isoformat(), "machine": processor_name(), "processors": os.cpu_count(),
+                 "OTNFM_PROCESSOR": os.environ.get("OTNFM_PROCESSOR", ""), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "")}
+        pathlib.Path(args.out).write_text(json.dumps({**about, "results": list(rows.values())}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,11 @@ bool is_narrow(const Gemm& g) {
          g.m * g.n * g.k <= kMostNarrowWork;
 }
 
+#if defined(__AVX512F__)
 constexpr int kLanes = 16;
+#else
+constexpr int kLanes = 8;  // sixteen sums fill the registers of AVX2
+#endif
 typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float))));
 
 Lanes load(const float* from, std::int64_t count = kLanes) {
@@ -73,12 +77,13 @@ Lanes multiply_add(Lanes a, Lanes b, Lanes c) {
 /// Adds the upper half of each group of 2 * half lanes to the lower; those of a, then those of b.
 template <int half, int... lane>
 Lanes fold(Lanes a, Lanes b, std::integer_sequence<int, lane...>) {
-  return __builtin_shufflevector(a, b, (lane / 8 * 16 + lane % 8 / half * 2 * half + lane % half)...) +
-         __builtin_shufflevector(a, b, (lane / 8 * 16 + lane % 8 / half * 2 * half + lane % half + half)...);
+  constexpr int k = kLanes / 2;
+  return __builtin_shufflevector(a, b, (lane / k * kLanes + lane % k / half * 2 * half + lane % half)...) +
+         __builtin_shufflevector(a, b, (lane / k * kLanes + lane % k / half * 2 * half + lane % half + half)...);
 }
 
-/// The 16 sums of the lanes of 16 vectors; 45 instructions, where one at a time takes 128.
-template <int half = 8>
+/// The sums of the lanes of as many vectors; 45 instructions of AVX-512, where one at a time takes 128.
+template <int half = kLanes / 2>
 Lanes sums_of(const Lanes* v) {
   constexpr std::make_integer_sequence<int, kLanes> lanes;
   if constexpr (half == 1)
@@ -94,7 +99,8 @@ void put(float& to, float beta, float value) {
   to = beta == 0 ? value : fma_rn(beta, to, value);
 }
 
-/// Rows of a are contiguous: the elements of a column of c are dot products of 16 of them with a row of `b`, [n, k].
+/// Rows of a are contiguous: the elements of a column of c are dot products of kLanes of them with a row of `b`, [n,
+/// k].
 void narrow_dots(const Gemm& g, const float* a, const float* b, std::int64_t row_stride_b, float* c) {
   for (std::int64_t i = 0; i < g.m; i += kLanes) {
     const std::int64_t rows = std::min<std::int64_t>(kLanes, g.m - i);
@@ -118,7 +124,7 @@ void narrow_dots(const Gemm& g, const float* a, const float* b, std::int64_t row
   }
 }
 
-/// Columns of op(a) are contiguous: 32 rows of c at a time, in registers, as a sum of multiples of those columns.
+/// Columns of op(a) are contiguous: 2 kLanes rows of c at a time, in registers, as a sum of multiples of those columns.
 template <int n = 1>
 void narrow_sums(const Gemm& g, const float* a, const float* b, std::int64_t step_k, std::int64_t step_j, float* c) {
   if constexpr (n < kNarrow)

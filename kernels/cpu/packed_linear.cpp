@@ -2,103 +2,44 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/check.h"
+#include "kernels/cpu/loops/loops.h"
 
 namespace otnfm::cpu {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kLanes = 16;
-#else
-constexpr int kLanes = 8;
-#endif
-constexpr int kVectors = 4;
-constexpr std::int64_t kPanel = kLanes * kVectors;
-constexpr int kTileRows = 4;
-typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float))));
-typedef std::uint16_t Halves __attribute__((vector_size(kLanes * sizeof(std::uint16_t))));
-typedef std::uint32_t Words __attribute__((vector_size(kLanes * sizeof(std::uint32_t))));
+constexpr std::int64_t kPanel = kPackedPart * kPackedParts;
 
-/// Outputs of a panel, rounded up to whole vectors: how wide its rows are stored.
+/// Outputs of a panel, rounded up to whole parts: how wide its rows are stored.
 std::int64_t stored_width(std::int64_t outputs) {
-  return (std::min(kPanel, outputs) + kLanes - 1) / kLanes * kLanes;
-}
-
-Lanes load(const float* from) {
-  Lanes lanes;
-  std::memcpy(&lanes, from, sizeof(lanes));
-  return lanes;
-}
-
-Lanes load(const bfloat16* from) {
-  Halves halves;
-  std::memcpy(&halves, from, sizeof(halves));
-  const Words words = __builtin_convertvector(halves, Words) << 16;
-  Lanes lanes;
-  std::memcpy(&lanes, &words, sizeof(lanes));
-  return lanes;
-}
-
-Lanes multiply_add(float a, Lanes b, Lanes c) {
-  for (int lane = 0; lane < kLanes; ++lane) c[lane] = fma_rn(a, b[lane], c[lane]);
-  return c;
-}
-
-/// kRows rows of y, the outputs of one panel: bias and sums, without the activation.
-template <int kRows, int kCount, class Weight>
-void tile(const float* x, std::int64_t x_stride, const Weight* panel, const float* bias, std::int64_t inner, float* y,
-          std::int64_t y_stride, std::int64_t width) {
-  constexpr std::int64_t kWidth = kCount * kLanes;
-  Lanes sums[kRows][kCount] = {};
-  for (std::int64_t k = 0; k < inner; ++k) {
-    Lanes w[kCount];
-#pragma GCC unroll 4
-    for (int v = 0; v < kCount; ++v) w[v] = load(panel + k * kWidth + v * kLanes);
-#pragma GCC unroll 4
-    for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
-      for (int v = 0; v < kCount; ++v) sums[i][v] = multiply_add(x[i * x_stride + k], w[v], sums[i][v]);
-  }
-  for (int i = 0; i < kRows; ++i) {
-    float values[kWidth];
-    std::memcpy(values, sums[i], sizeof(values));
-    if (bias != nullptr)
-      for (std::int64_t j = 0; j < width; ++j) values[j] += bias[j];
-    std::memcpy(y + i * y_stride, values, static_cast<std::size_t>(width) * sizeof(float));
-  }
-}
-
-template <int kCount, class Weight>
-void rows_of_panel(const PackedLinear& a, const View<const float>& x, const View<float>& y, const Weight* panel,
-                   std::int64_t column, std::int64_t width) {
-  const float* bias = a.bias.data == nullptr ? nullptr : a.bias.data + column;
-  std::int64_t i = 0;
-  for (; i + kTileRows <= y.rows(); i += kTileRows)
-    tile<kTileRows, kCount>(x.row(i), x.row_stride(), panel, bias, x.columns(), y.row(i) + column, y.row_stride(),
-                            width);
-  for (; i < y.rows(); ++i)
-    tile<1, kCount>(x.row(i), x.row_stride(), panel, bias, x.columns(), y.row(i) + column, y.row_stride(), width);
+  return (std::min(kPanel, outputs) + kPackedPart - 1) / kPackedPart * kPackedPart;
 }
 
 template <class Weight>
 void multiply(const PackedLinear& a, const View<const float>& x, const View<float>& y, const Weight* panels) {
   const std::int64_t inner = x.columns(), outputs = y.columns();
+  const auto& by = std::is_same_v<Weight, float> ? loops().packed_floats : loops().packed_bfloat16s;
+  float sums[kPackedRows * kPanel];
   for (std::int64_t column = 0; column < outputs; column += kPanel) {
-    const Weight* panel = panels + column * inner;
-    const std::int64_t width = std::min(kPanel, outputs - column);
-    switch (stored_width(width) / kLanes) {
-      case 1:
-        rows_of_panel<1>(a, x, y, panel, column, width);
-        break;
-      case 2:
-        rows_of_panel<2>(a, x, y, panel, column, width);
-        break;
-      case 3:
-        rows_of_panel<3>(a, x, y, panel, column, width);
-        break;
-      default:
-        rows_of_panel<4>(a, x, y, panel, column, width);
+    const std::int64_t width = std::min(kPanel, outputs - column), stored = stored_width(width);
+    const float* bias = a.bias.data == nullptr ? nullptr : a.bias.data + column;
+    for (std::int64_t i = 0; i < y.rows(); i += kPackedRows) {
+      const std::int64_t rows = std::min<std::int64_t>(kPackedRows, y.rows() - i);
+      by({.x = x.row(i),
+          .x_stride = x.row_stride(),
+          .rows = rows,
+          .inner = inner,
+          .panel = panels + column * inner,
+          .parts = static_cast<int>(stored / kPackedPart),
+          .sums = sums});
+      for (std::int64_t r = 0; r < rows; ++r) {
+        float *from = sums + r * stored, *to = y.row(i + r) + column;
+        if (bias != nullptr)
+          for (std::int64_t j = 0; j < width; ++j) from[j] += bias[j];
+        std::memcpy(to, from, static_cast<std::size_t>(width) * sizeof(float));
+      }
     }
   }
 }

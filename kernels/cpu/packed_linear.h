@@ -3,7 +3,8 @@
 // A GEMM library allocates inside a call and blocks by the sizes; this does neither. Element (i, j) is the fused sum
 // fma(x_i1, w_j1, fma(x_i0, w_j0, 0)) ... in the order of k, then bias and activation, whatever the batch that row i
 // stands in: so a sample does not depend on how a request was split. W lies in panels of 64 outputs, [K][64], so that a
-// panel stays in the cache while all rows pass; 4 rows by 64 outputs are summed in registers. 2 B K N FLOPs.
+// panel stays in the cache while all rows pass; 6 rows are summed in registers (cpu/loops/packed_rows.h). 2 B K N
+// FLOPs.
 //
 // bfloat16 keeps W as bfloat16 (half the bytes) and rounds x to it; products and sums are float32.
 #pragma once

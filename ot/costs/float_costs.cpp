@@ -5,7 +5,6 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/host_vector.h"
-#include "kernels/matmul.h"
 #include "ot/costs/widen.h"
 
 namespace otnfm {
@@ -13,7 +12,6 @@ namespace {
 
 constexpr std::int64_t kLeastDimension = 8;
 constexpr std::int64_t kTile = 8;
-constexpr std::int64_t kProductRows = 256;
 // Rounding of a product in units of the last place of |x|^2 + |y|^2: its terms are added in many partial sums.
 constexpr double kProductRounding = 4;
 
@@ -65,26 +63,21 @@ void FloatCosts::reset(const Problem& problem, bool exchanged, CostColumns& cost
     cpu::parallel_ranges(rows, kTile, fill);
 }
 
-// Blocks of rows, each by one thread: where several share a product the library may part its sums among them, and the
-// last bits would depend on their number.
 void FloatCosts::multiply(std::int64_t rows, std::int64_t columns, std::int64_t d, int threads) {
-  const std::int64_t blocks = (rows + kProductRows - 1) / kProductRows;
-  const std::int64_t most = threads == 1 ? 1 : std::min<std::int64_t>(blocks, cpu::thread_count());
-  while (static_cast<std::int64_t>(streams_.size()) < most) streams_.emplace_back(Device::cpu);
-  const auto fill = [&](int part, std::int64_t begin, std::int64_t end) {
-    const cpu::OneThread one_thread;
-    Stream& stream = streams_[static_cast<std::size_t>(part)];
-    for (std::int64_t i = begin * kProductRows; i < std::min(rows, end * kProductRows); i += kProductRows) {
-      const std::int64_t count = std::min(kProductRows, rows - i);
-      matmul(stream, {.a = View<const float>(source_.data() + i * d, {count, d}),
-                      .b = View<const float>(target_.data(), {columns, d}),
-                      .c = View<float>(matrix_.data() + i * columns, {count, columns}),
-                      .transpose_b = true,
-                      .bias = View<const float>(bias_.data(), {columns})});
+  constexpr std::int64_t kRows = Panels::kBlockRows;
+  const std::int64_t blocks = (rows + kRows - 1) / kRows;
+  const auto fill = [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin * kRows; i < std::min(rows, end * kRows); i += kRows) {
+      const std::int64_t count = std::min(kRows, rows - i);
+      float* out = matrix_.data() + i * columns;
+      panels_.multiply(source_.data() + i * d, count, out, columns);
+      for (std::int64_t r = 0; r < count; ++r)
+        for (std::int64_t j = 0; j < columns; ++j) out[r * columns + j] += bias_[static_cast<std::size_t>(j)];
     }
   };
-  if (most == 1) return fill(0, 0, blocks);
-  cpu::parallel_numbered_ranges(blocks, 1, fill);
+  const cpu::ThreadLimit limit(threads);
+  panels_.pack(target_, columns, d);
+  cpu::parallel_ranges(blocks, panels_.grain(), fill);
 }
 
 void FloatCosts::prepare(const Problem& problem, bool exchanged) {

@@ -5,12 +5,11 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "kernels/host_vector.h"
-#include "kernels/stream.h"
 #include "ot/cost.h"
 #include "ot/costs/cost_columns.h"
+#include "ot/costs/panels.h"
 
 namespace otnfm {
 
@@ -38,7 +37,7 @@ class FloatCosts {
   HostVector<float> matrix_, source_, target_, bias_;
   HostVector<double> offsets_;
   double offset_sum_ = 0, rounding_ = 0;
-  std::vector<Stream> streams_;  // one a thread
+  Panels panels_;  // of target_
 };
 
 }  // namespace otnfm

@@ -5,7 +5,6 @@
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/host_vector.h"
-#include "kernels/matmul.h"
 #include "ot/costs/widen.h"
 #include "ot/loops/loops.h"
 
@@ -74,8 +73,8 @@ void GibbsExponents::reset(const Problem& problem, double epsilon, std::int64_t 
   const std::int64_t row_bytes = stride_ * static_cast<std::int64_t>(sizeof(float));
   block_rows_ = n_ <= most_bytes / row_bytes ? n_ : std::min(n_, std::max<std::int64_t>(64, kBlockBytes / row_bytes));
   if (product_) {
-    if (!stream_) stream_.emplace(Device::cpu);
     centre();
+    packed_ = false;
   } else {
     costs_.reset(problem_, false);
     // A row's least cost is where its mass is, and rounds least if it is 0.
@@ -172,23 +171,20 @@ void GibbsExponents::fill(std::int64_t first, std::int64_t count, const SolveLim
     std::fill(values() + i * stride_ + m_, values() + (i + 1) * stride_, 0.0f);
 }
 
-// In parts of some tenths of a second, so that a solve can be stopped.
 void GibbsExponents::multiply(std::int64_t first, std::int64_t count, const SolveLimits* limits) {
-  constexpr std::int64_t kPartRows = 256, kPartProducts = std::int64_t{1} << 32;
+  constexpr std::int64_t kRows = Panels::kBlockRows;
   const std::int64_t d = problem_.dimension();
-  const std::int64_t rows =
-      std::max(kPartRows, kPartProducts / std::max<std::int64_t>(1, m_ * d) / kPartRows * kPartRows);
+  if (!packed_) panels_.pack(target_, m_, d);
+  packed_ = true;
   SharedLimits shared(limits);
-  for (std::int64_t begin = 0; begin < count; begin += rows) {
-    shared.check();
-    const std::int64_t height = std::min(rows, count - begin);
-    View<float> k(values() + begin * stride_, {height, m_});
-    k.stride[0] = stride_;
-    matmul(*stream_, {.a = View<const float>(source_.data() + (first + begin) * d, {height, d}),
-                      .b = View<const float>(target_.data(), {m_, d}),
-                      .c = k,
-                      .transpose_b = true});
-  }
+  cpu::parallel_ranges((count + kRows - 1) / kRows, panels_.grain(), [&](std::int64_t begin, std::int64_t end) {
+    std::int64_t unchecked = 0;
+    for (std::int64_t i = begin * kRows; i < std::min(count, end * kRows); i += kRows) {
+      const std::int64_t height = std::min(kRows, count - i);
+      shared.check(height * m_ * (1 + d / 16), unchecked);
+      panels_.multiply(source_.data() + (first + i) * d, height, values() + i * stride_, stride_);
+    }
+  });
 }
 
 void GibbsExponents::fill_from_rows(std::int64_t first, std::int64_t count, const SolveLimits* limits) {

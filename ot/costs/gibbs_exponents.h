@@ -15,14 +15,13 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 
 #include "kernels/host_vector.h"
 #include "kernels/memory.h"
-#include "kernels/stream.h"
 #include "ot/cost.h"
 #include "ot/costs/cost_rows.h"
+#include "ot/costs/panels.h"
 #include "ot/solve_limits.h"
 
 namespace otnfm {
@@ -81,7 +80,6 @@ class GibbsExponents {
   void fill_from_rows(std::int64_t first, std::int64_t count, const SolveLimits* limits);
 
   Problem problem_;
-  std::optional<Stream> stream_;  // since the first product: its workspace is more than most small problems take
   std::int64_t n_ = 0, m_ = 0, stride_ = 0, block_rows_ = 0;
   double epsilon_ = 0, scale_ = 0;  // scale: log2(e) / epsilon
   bool product_ = false;            // K is a product of centred points
@@ -89,6 +87,8 @@ class GibbsExponents {
   HostVector<double> source_norm_;                                  // [n] |x'_i|, where K is a product
   double target_norm_ = 0, mean_norm_[2] = {}, mean_distance_ = 0;  // max |y'_j|, |p|, |q| and |p - q|
   HostVector<float> source_, target_;                               // [n, d], [m, d], centred and scaled
+  bool packed_ = false;
+  Panels panels_;  // of target_
   CostRows costs_;
   Memory memory_;
 };

@@ -1,0 +1,5 @@
+#if defined(__x86_64__)
+#define OTNFM_PROCESSOR avx512
+#define OTNFM_VECTOR_BYTES 64
+#include "kernels/cpu/loops/table.h"
+#endif

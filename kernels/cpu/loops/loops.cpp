@@ -1,0 +1,30 @@
+#include "kernels/cpu/loops/loops.h"
+
+namespace otnfm::cpu {
+namespace portable {
+extern const Loops kLoops;
+}
+#if defined(__x86_64__)
+namespace avx2 {
+extern const Loops kLoops;
+}
+namespace avx512 {
+extern const Loops kLoops;
+}
+#endif
+
+const PerProcessor<Loops>& all_loops() {
+#if defined(__x86_64__)
+  static const PerProcessor<Loops> all = {&portable::kLoops, &avx2::kLoops, &avx512::kLoops, nullptr};
+#else
+  static const PerProcessor<Loops> all = {&portable::kLoops, nullptr, nullptr, nullptr};
+#endif
+  return all;
+}
+
+const Loops& loops() {
+  static const Loops& chosen = choose(all_loops(), processor());
+  return chosen;
+}
+
+}  // namespace otnfm::cpu

@@ -1,0 +1,3 @@
+#define OTNFM_PROCESSOR portable
+#define OTNFM_VECTOR_BYTES 16
+#include "kernels/cpu/loops/table.h"

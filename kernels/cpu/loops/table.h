@@ -1,0 +1,17 @@
+// The table of one processor; see kernels/cpu/processor/vector.h for the macros that go before it.
+#pragma once
+
+#include "kernels/cpu/loops/argmin.h"
+#include "kernels/cpu/loops/loops.h"
+#include "kernels/cpu/loops/packed_rows.h"
+
+namespace otnfm::cpu::OTNFM_PROCESSOR {
+
+extern const Loops kLoops;
+const Loops kLoops = {.packed_floats = packed_rows<float>,
+                      .packed_bfloat16s = packed_rows<std::uint16_t>,
+                      .enclose = enclose,
+                      .search = search,
+                      .search_row = search_row};
+
+}  // namespace otnfm::cpu::OTNFM_PROCESSOR
