@@ -1,5 +1,7 @@
 #include "kernels/matmul.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "kernels/check.h"
@@ -25,8 +27,7 @@ void require_operand(const char* op, const char* name, const View<T>& v, int ran
                      std::int64_t rows, std::int64_t columns) {
   const int row = rank - 2;
   const auto wanted = [&] {
-    std::string text = rank == 3 ? "[" + std::to_string(batch) + ", " : "[";
-    return text + std::to_string(rows) + ", " + std::to_string(columns) + "]";
+    return rank == 3 ? fmt::format("[{}, {}, {}]", batch, rows, columns) : fmt::format("[{}, {}]", rows, columns);
   };
   const bool fits =
       v.rank == rank && (rank == 2 || v.shape[0] == batch) && v.shape[row] == rows && v.shape[row + 1] == columns;

@@ -1,45 +1,27 @@
-// g++ 12 takes the deliberately undefined operands of its own AVX-512 intrinsics for a mistake (its bug 105593).
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-
 #include "layers/jacobian.h"
 
 #include <fmt/format.h>
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "engine/core/dense_matrix.h"
 #include "kernels/check.h"
 #include "kernels/gather.h"
 
 namespace otnfm {
 namespace {
 
-Eigen::MatrixXd in_double(View<const float> jacobian) {
+DenseMatrix in_double(View<const float> jacobian) {
   require(jacobian.rank == 2 && jacobian.rows() == jacobian.columns() && jacobian.rows_contiguous(), "jacobian", "J",
           describe(jacobian) + ", wanted [d, d]");
-  Eigen::MatrixXd j(jacobian.rows(), jacobian.columns());
+  DenseMatrix j(jacobian.rows(), jacobian.columns());
   for (std::int64_t r = 0; r < jacobian.rows(); ++r)
     for (std::int64_t c = 0; c < jacobian.columns(); ++c) j(r, c) = jacobian(r, c);
-  if (!j.allFinite()) throw RunError("a Jacobian holds a number that is not finite");
+  if (!std::ranges::all_of(j.values(), [](double value) { return std::isfinite(value); }))
+    throw RunError("a Jacobian holds a number that is not finite");
   return j;
-}
-
-struct LogDet {
-  double log_abs;
-  bool positive;
-};
-
-LogDet log_det(const Eigen::MatrixXd& j) {
-  const Eigen::PartialPivLU<Eigen::MatrixXd> lu(j);
-  LogDet result{0, lu.permutationP().determinant() > 0};
-  for (const double pivot : lu.matrixLU().diagonal()) {
-    result.log_abs += std::log(std::abs(pivot));
-    if (pivot < 0) result.positive = !result.positive;
-  }
-  return result;
 }
 
 }  // namespace
@@ -100,25 +82,34 @@ void Jacobian::operator()(View<const float> t, View<const float> x, View<float> 
 }
 
 JacobianSummary summarize_jacobian(View<const float> jacobian) {
-  const Eigen::MatrixXd j = in_double(jacobian);
+  const DenseMatrix j = in_double(jacobian);
+  const std::int64_t d = j.rows();
+  DenseMatrix transpose(d, d), squared(d, d), symmetric(d, d), difference(d, d);
+  for (std::int64_t r = 0; r < d; ++r)
+    for (std::int64_t c = 0; c < d; ++c) {
+      transpose(r, c) = j(c, r);
+      symmetric(r, c) = (j(r, c) + j(c, r)) / 2;
+      difference(r, c) = j(r, c) - j(c, r);
+    }
+  add_gram(transpose, squared);
   JacobianSummary summary;
   // By J^T J: squaring costs half the digits of double, which leaves more than the float32 Jacobian holds.
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> squared(j.transpose() * j, Eigen::EigenvaluesOnly);
-  const Eigen::VectorXd singular = squared.eigenvalues().reverse().cwiseMax(0).cwiseSqrt();
-  summary.singular_values.assign(singular.begin(), singular.end());
-  const LogDet determinant = log_det(j);
+  for (const double eigenvalue : symmetric_eigen(squared, false).values)
+    summary.singular_values.insert(summary.singular_values.begin(), std::sqrt(std::max(0.0, eigenvalue)));
+  const LogDeterminant determinant = log_determinant(j);
   summary.log_abs_determinant = determinant.log_abs;
   summary.keeps_orientation = determinant.positive;
-  const double norm = j.norm();
-  summary.asymmetry = norm > 0 ? (j - j.transpose()).norm() / norm : 0;
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> symmetric((j + j.transpose()) / 2, Eigen::EigenvaluesOnly);
-  const double all = symmetric.eigenvalues().norm();
-  summary.negative_part = all > 0 ? symmetric.eigenvalues().cwiseMin(0).norm() / all : 0;
+  const double size = norm(j.values());
+  summary.asymmetry = size > 0 ? norm(difference.values()) / size : 0;
+  std::vector<double> eigenvalues = symmetric_eigen(symmetric, false).values;
+  const double all = norm(eigenvalues);
+  for (double& eigenvalue : eigenvalues) eigenvalue = std::min(0.0, eigenvalue);
+  summary.negative_part = all > 0 ? norm(eigenvalues) / all : 0;
   return summary;
 }
 
 double log_abs_determinant(View<const float> jacobian) {
-  return log_det(in_double(jacobian)).log_abs;
+  return log_determinant(in_double(jacobian)).log_abs;
 }
 
 }  // namespace otnfm

@@ -1,26 +1,29 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds and runs all tests. CI runs this.
 #
-#   tools/test.sh              every stage but the last
-#   tools/test.sh STAGE...     some of: checks cpu simt tsan cuda tsan-all
+#   tools/test.sh              every stage but the last, by value
+#   tools/test.sh STAGE...     some of: checks cpu simt cuda tsan fuzz avx2 tidy tsan-all
 #
-# checks: clang-format, the project's own rules, clang-tidy.   cpu: build/, tests on the CPU.
-# simt: build-simt/, the CUDA kernels on the host under AddressSanitizer and UBSan.   tsan: build-tsan/, a few of them under
-# ThreadSanitizer.   cuda: build-cuda/, where there is nvcc: all CUDA compiled and linked for one architecture, registers and
-# spills against the committed table, and the program started.   tsan-all: build-tsan-cpu/, every test of the CPU under
-# ThreadSanitizer.
+# checks: clang-format, the project's own rules.   cpu: build/, tests on the CPU.   simt: build-simt/, the CUDA kernels on the host under
+# AddressSanitizer and UBSan.   cuda: build-cuda/, where there is nvcc: all CUDA compiled and linked for one architecture, registers and
+# spills against the committed table, and the program started.   tsan: build-tsan/, a few of simt's under ThreadSanitizer.   fuzz: each
+# fuzz target for two seconds, where there is clang.   avx2: build-avx2/, -march=x86-64-v3 and its tests, where the processor has more.
+# tidy: clang-tidy, newest files first.   tsan-all: build-tsan-cpu/, every test of the CPU under ThreadSanitizer.
+#
+# A run of all keeps a clock: from OTNFM_TEST_MINUTES (70) on it starts no stage that may be left out (tsan, fuzz, avx2, tidy), and its last
+# lines say which those were.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-case ${1:-} in -h | --help) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;; esac
-stages=("$@")
-[[ $# -gt 0 ]] || stages=(checks cpu simt tsan cuda)
-for stage in "${stages[@]}"; do
-  [[ " checks cpu simt tsan cuda tsan-all " == *" $stage "* ]] ||
-    fail "no stage is named '$stage' (checks cpu simt tsan cuda tsan-all)"
+required=(checks cpu simt cuda)
+optional=(tsan fuzz avx2 tidy)
+known=("${required[@]}" "${optional[@]}" tsan-all)
+case ${1:-} in -h | --help) sed -n '2,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;; esac
+for stage in "$@"; do
+  [[ " ${known[*]} " == *" $stage "* ]] || fail "no stage is named '$stage' (${known[*]})"
 done
 
-configure() { cmake --preset "$1" -DOTNFM_TESTS=ON >/dev/null; }
+configure() { cmake --preset "$1" -DOTNFM_TESTS=ON "${@:2}" >/dev/null; }
 build() { cmake --build "$1" -j "$jobs" "${@:2}"; }
 # Tests that run side by side must not spin for each other's processors.
 run_ctest() { OMP_WAIT_POLICY=passive ctest --test-dir "$1" -j "$jobs" --output-on-failure --no-tests=error "${@:2}"; }
@@ -41,8 +44,11 @@ checks() {
   run_stage "checks: format" format
   run_stage "checks: rules" python3 tools/check_rules.py
   run_stage "checks: rules, planted" python3 tools/check_rules.py --self-test
-  run_stage "checks: configure" configure cpu
-  run_stage "checks: clang-tidy" python3 tools/check_tidy.py --build build
+}
+
+tidy() {
+  run_stage "tidy: configure" configure cpu
+  run_stage "tidy: clang-tidy" python3 tools/check_tidy.py --build build
 }
 
 cpu() {
@@ -80,6 +86,30 @@ tsan() {
   run_stage "tsan: kernels" run_shards build-tsan/test_kernels --gtest_brief=1 --gtest_filter="${filter#:}"
 }
 
+fuzz() {
+  # Its fuzzing library is a package of its own.
+  if ! clang++ -std=c++20 -I. -fsanitize=fuzzer -x c++ - -o /dev/null <tests/fuzz/nothing.cpp 2>/dev/null; then
+    say "not run: the fuzz targets want clang++ and its fuzzing library (tools/setup.sh --checks installs both)"
+    return
+  fi
+  run_stage "fuzz: configure" configure cpu
+  run_stage "fuzz: the libraries" build build --target otnfm
+  run_stage "fuzz: targets" tests/fuzz/run.sh build --seconds 2
+}
+
+# The processor of most laptops, and of the .deb: where this one is no better, the stage cpu was that already.
+avx2() {
+  if ! grep -qw avx512f /proc/cpuinfo; then
+    say "not run: this processor has no AVX-512, so that the stage cpu has shown x86-64-v3"
+    return
+  fi
+  export OTNFM_PROCESSOR=x86-64-v3
+  run_stage "avx2: configure" configure avx2
+  run_stage "avx2: build" build build-avx2 --target otnfm test_kernels test_ot test_layers test_embedding
+  run_stage "avx2: tests" run_ctest build-avx2 -R '^(kernels|ot|layers|embedding)'
+  unset OTNFM_PROCESSOR
+}
+
 tsan-all() {
   run_stage "tsan-all: configure" configure tsan-cpu
   run_stage "tsan-all: build" build build-tsan-cpu
@@ -115,6 +145,15 @@ cuda() {
 }
 
 run_stage "setup" tools/setup.sh --checks
-for stage in "${stages[@]}"; do "$stage"; done
+left_out=()
+if [[ $# -gt 0 ]]; then
+  for stage in "$@"; do "$stage"; done
+else
+  for stage in "${required[@]}"; do "$stage"; done
+  for stage in "${optional[@]}"; do
+    if ((SECONDS < 60 * ${OTNFM_TEST_MINUTES:-70})); then "$stage"; else left_out+=("$stage"); fi
+  done
+fi
 print_stages
-say "every stage passed: ${stages[*]}"
+[[ ${#left_out[@]} -eq 0 ]] || say "left out for lack of time, after $((SECONDS / 60)) minutes: ${left_out[*]}"
+say "every stage that ran passed, in $((SECONDS / 60)) minutes"

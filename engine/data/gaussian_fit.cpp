@@ -1,16 +1,13 @@
-// g++ 12 takes the deliberately undefined operands of its own AVX-512 intrinsics for a mistake (its bug 105593).
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-
 #include "engine/data/gaussian_fit.h"
 
 #include <fmt/format.h>
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <utility>
 
+#include "engine/core/dense_matrix.h"
 #include "kernels/check.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
@@ -19,110 +16,138 @@
 namespace otnfm {
 namespace {
 
-using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+// [rows, columns] in float32, row after row, as products are formed.
+struct Rows {
+  std::int64_t rows = 0, columns = 0;
+  std::vector<float> values;
 
-View<float> view(RowMatrix& matrix) {
-  return {matrix.data(), {matrix.rows(), matrix.cols()}};
+  Rows() = default;
+  Rows(std::int64_t rows_wanted, std::int64_t columns_wanted) { resize(rows_wanted, columns_wanted); }
+  void resize(std::int64_t rows_wanted, std::int64_t columns_wanted) {
+    rows = rows_wanted;
+    columns = columns_wanted;
+    values.resize(static_cast<std::size_t>(rows * columns));
+  }
+  View<float> view() { return {values.data(), {rows, columns}}; }
+};
+
+// sum += a; a is the other way round in memory.
+void add(Rows& a, DenseMatrix& sum) {
+  const View<float> view = a.view();
+  for (std::int64_t j = 0; j < a.columns; ++j)
+    for (std::int64_t i = 0; i < a.rows; ++i) sum(i, j) += view(i, j);
+}
+
+void divide(DenseMatrix& a, std::int64_t n) {
+  for (double& value : a.values()) value /= static_cast<double>(n);
+}
+
+void round_into(const DenseMatrix& a, Rows& rounded) {
+  rounded.resize(a.rows(), a.columns());
+  const View<float> view = rounded.view();
+  for (std::int64_t i = 0; i < a.rows(); ++i)
+    for (std::int64_t j = 0; j < a.columns(); ++j) view(i, j) = static_cast<float>(a(i, j));
 }
 
 // Rows at a time: products of one block are added up in float32, those of the blocks in double.
 constexpr std::int64_t kBlockRows = 2048;
 
-Eigen::VectorXd column_means(View<const float> rows) {
-  Eigen::VectorXd sum = Eigen::VectorXd::Zero(rows.columns());
-  for (std::int64_t i = 0; i < rows.rows(); ++i)
-    sum += Eigen::Map<const Eigen::VectorXf>(rows.row(i), rows.columns()).cast<double>();
-  return sum / static_cast<double>(rows.rows());
-}
-
 // use(block) for every block of rows, less the mean.
 template <class Use>
-void for_each_centred_block(View<const float> rows, const Eigen::VectorXd& mean, const Use& use) {
-  const Eigen::RowVectorXf shift = mean.cast<float>();
-  RowMatrix block;
+void for_each_centred_block(View<const float> rows, const std::vector<double>& mean, const Use& use) {
+  const std::vector<float> shift(mean.begin(), mean.end());
+  Rows block;
   for (std::int64_t first = 0; first < rows.rows(); first += kBlockRows) {
     const std::int64_t count = std::min(kBlockRows, rows.rows() - first);
     block.resize(count, rows.columns());
     cpu::parallel_rows(count, rows.columns(), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i)
-        block.row(i) = Eigen::Map<const Eigen::RowVectorXf>(rows.row(first + i), rows.columns()) - shift;
+      for (std::int64_t i = begin; i < end; ++i) {
+        const float* x = rows.row(first + i);
+        float* centred = block.view().row(i);
+        for (std::size_t k = 0; k < shift.size(); ++k) centred[k] = x[k] - shift[k];
+      }
     });
     use(block);
   }
 }
 
-void append_factors(const Eigen::MatrixXd& vectors, const Eigen::VectorXd& values, std::vector<float>& factor) {
+// The last `count` eigenvectors, the largest first, each times the root of its eigenvalue.
+void append_factors(const DenseMatrix& vectors, std::span<const double> values, std::int64_t count,
+                    std::vector<float>& factor) {
   // Below the rounding of the products an eigenvalue means nothing; a negative one has no root.
-  const double least = 1e-7 * std::max(0.0, values.maxCoeff());
-  for (std::int64_t k = values.size(); k-- > 0;) {
-    if (!(values[k] > least)) continue;
-    const Eigen::VectorXf column = (std::sqrt(values[k]) * vectors.col(k)).cast<float>();
-    factor.insert(factor.end(), column.begin(), column.end());
+  const double least = 1e-7 * std::max(0.0, values.back());
+  const auto all = static_cast<std::int64_t>(values.size());
+  for (std::int64_t k = all; k-- > all - count;) {
+    const double value = values[static_cast<std::size_t>(k)];
+    if (!(value > least)) continue;
+    for (const double entry : vectors.column(k)) factor.push_back(static_cast<float>(std::sqrt(value) * entry));
   }
 }
 
-void fit_full(View<const float> rows, const Eigen::VectorXd& mean, GaussianParameters& fit) {
+void fit_full(View<const float> rows, const std::vector<double>& mean, GaussianParameters& fit) {
   const std::int64_t d = rows.columns();
   Stream& stream = host_stream();
-  Eigen::MatrixXd covariance = Eigen::MatrixXd::Zero(d, d);
-  RowMatrix products(d, d);
-  for_each_centred_block(rows, mean, [&](RowMatrix& block) {
-    matmul(stream, {.a = view(block), .b = view(block), .c = view(products), .transpose_a = true});
-    covariance += products.cast<double>();
+  DenseMatrix covariance(d, d);
+  Rows products(d, d);
+  for_each_centred_block(rows, mean, [&](Rows& block) {
+    matmul(stream, {.a = block.view(), .b = block.view(), .c = products.view(), .transpose_a = true});
+    add(products, covariance);
   });
-  covariance /= static_cast<double>(rows.rows());
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(covariance);
-  append_factors(solver.eigenvectors(), solver.eigenvalues(), fit.factor);
+  divide(covariance, rows.rows());
+  const SymmetricEigen eigen = symmetric_eigen(covariance);
+  append_factors(eigen.vectors, eigen.values, d, fit.factor);
 }
 
-Eigen::MatrixXd orthonormal(const Eigen::MatrixXd& columns) {
-  return Eigen::HouseholderQR<Eigen::MatrixXd>(columns).householderQ() *
-         Eigen::MatrixXd::Identity(columns.rows(), columns.cols());
-}
-
-void fit_low_rank(View<const float> rows, const Eigen::VectorXd& mean, const GaussianFitOptions& options,
+void fit_low_rank(View<const float> rows, const std::vector<double>& mean, const GaussianFitOptions& options,
                   GaussianParameters& fit) {
   const std::int64_t d = rows.columns(), n = rows.rows();
   const std::int64_t width = std::min(d, options.rank + 32);  // a few more than are kept: they converge faster
   Stream& stream = host_stream();
 
-  RowMatrix basis(d, width), image(d, width), projected;
+  Rows basis(d, width), image(d, width), projected;
   const DrawKey start{.seed = 0x6f746e666d};
-  normal(stream, {.y = view(basis), .key = random_key(start)});
-  Eigen::MatrixXd q = orthonormal(basis.cast<double>());
+  normal(stream, {.y = basis.view(), .key = random_key(start)});
+  DenseMatrix q(d, width);
+  add(basis, q);
+  q = orthonormal(q);
   for (int iteration = 0; iteration < options.iterations; ++iteration) {  // q <- orthonormal(C q)
-    basis = q.cast<float>();
-    Eigen::MatrixXd sum = Eigen::MatrixXd::Zero(d, width);
-    for_each_centred_block(rows, mean, [&](RowMatrix& block) {
-      projected.resize(block.rows(), width);
-      matmul(stream, {.a = view(block), .b = view(basis), .c = view(projected)});
-      matmul(stream, {.a = view(block), .b = view(projected), .c = view(image), .transpose_a = true});
-      sum += image.cast<double>();
+    round_into(q, basis);
+    DenseMatrix sum(d, width);
+    for_each_centred_block(rows, mean, [&](Rows& block) {
+      projected.resize(block.rows, width);
+      matmul(stream, {.a = block.view(), .b = basis.view(), .c = projected.view()});
+      matmul(stream, {.a = block.view(), .b = projected.view(), .c = image.view(), .transpose_a = true});
+      add(image, sum);
     });
     q = orthonormal(sum);
   }
 
-  basis = q.cast<float>();
-  RowMatrix products(width, width);
-  Eigen::MatrixXd small = Eigen::MatrixXd::Zero(width, width);  // q^T C q
-  Eigen::VectorXd variance = Eigen::VectorXd::Zero(d);
-  for_each_centred_block(rows, mean, [&](RowMatrix& block) {
-    projected.resize(block.rows(), width);
-    matmul(stream, {.a = view(block), .b = view(basis), .c = view(projected)});
-    matmul(stream, {.a = view(projected), .b = view(projected), .c = view(products), .transpose_a = true});
-    small += products.cast<double>();
-    for (std::int64_t i = 0; i < block.rows(); ++i) variance += block.row(i).transpose().cast<double>().cwiseAbs2();
+  round_into(q, basis);
+  Rows products(width, width);
+  DenseMatrix small(width, width);  // q^T C q
+  std::vector<double> variance(static_cast<std::size_t>(d), 0.0);
+  for_each_centred_block(rows, mean, [&](Rows& block) {
+    projected.resize(block.rows, width);
+    matmul(stream, {.a = block.view(), .b = basis.view(), .c = projected.view()});
+    matmul(stream, {.a = projected.view(), .b = projected.view(), .c = products.view(), .transpose_a = true});
+    add(products, small);
+    for (std::int64_t i = 0; i < block.rows; ++i)
+      for (std::size_t k = 0; k < variance.size(); ++k) {
+        const double value = block.view().row(i)[k];
+        variance[k] += value * value;
+      }
   });
-  small /= static_cast<double>(n);
-  variance /= static_cast<double>(n);
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(small);
-  const std::int64_t rank = std::min(options.rank, width);
-  append_factors(q * solver.eigenvectors().rightCols(rank), solver.eigenvalues().tail(rank), fit.factor);
+  divide(small, n);
+  const SymmetricEigen eigen = symmetric_eigen(small);
+  append_factors(product(q, eigen.vectors), eigen.values, std::min(options.rank, width), fit.factor);
 
-  const Eigen::Map<const RowMatrix> factor(fit.factor.data(), fit.rank(), d);
-  for (std::int64_t j = 0; j < d; ++j)
-    fit.diagonal.push_back(
-        static_cast<float>(std::sqrt(std::max(0.0, variance[j] - factor.col(j).cast<double>().squaredNorm()))));
+  const View<const float> factor(fit.factor.data(), {fit.rank(), d});
+  for (std::int64_t j = 0; j < d; ++j) {
+    double kept = 0;
+    for (std::int64_t k = 0; k < factor.rows(); ++k) kept += double{factor(k, j)} * factor(k, j);
+    fit.diagonal.push_back(static_cast<float>(
+        std::sqrt(std::max(0.0, variance[static_cast<std::size_t>(j)] / static_cast<double>(n) - kept))));
+  }
 }
 
 void check_finite(const char* name, const std::vector<float>& values) {
@@ -136,7 +161,7 @@ GaussianParameters fit_gaussian(View<const float> rows, const GaussianFitOptions
   require(rows.rank == 2 && !rows.empty(), "fit_gaussian", "the data must be a matrix that is not empty",
           describe(rows));
   require_matrix("fit_gaussian", "the data", rows, rows.rows(), rows.columns());
-  const Eigen::VectorXd mean = column_means(rows);
+  const std::vector<double> mean = mean_row(rows);
   GaussianParameters fit;
   fit.mean.assign(mean.begin(), mean.end());
   if (rows.columns() <= options.max_full_dimension)

@@ -1,33 +1,40 @@
-// g++ 12 takes the deliberately undefined operands of its own AVX-512 intrinsics for a mistake (its bug 105593).
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-
 #include "engine/metrics/frechet.h"
 
 #include <fmt/format.h>
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 
+#include "engine/core/dense_matrix.h"
 #include "kernels/check.h"
 #include "kernels/error.h"
 
 namespace otnfm {
 namespace {
 
-using Eigen::MatrixXd;
-using Eigen::VectorXd;
-
-Eigen::Map<const MatrixXd> covariance_of(const FeatureMoments& moments) {
-  const auto d = static_cast<Eigen::Index>(moments.mean.size());
-  return {moments.covariance.data(), d, d};
+DenseMatrix covariance_of(const FeatureMoments& moments) {
+  const auto d = static_cast<std::int64_t>(moments.mean.size());
+  DenseMatrix covariance(d, d);
+  std::ranges::copy(moments.covariance, covariance.data());
+  return covariance;
 }
 
-MatrixXd square_root(const MatrixXd& symmetric) {
-  const Eigen::SelfAdjointEigenSolver<MatrixXd> solver(symmetric);
-  const VectorXd roots = solver.eigenvalues().cwiseMax(0.0).cwiseSqrt();
-  return solver.eigenvectors() * roots.asDiagonal() * solver.eigenvectors().transpose();
+double trace(const DenseMatrix& a) {
+  double sum = 0;
+  for (std::int64_t k = 0; k < a.rows(); ++k) sum += a(k, k);
+  return sum;
+}
+
+// V sqrt(D) V^T, as the square of V D^(1/4).
+DenseMatrix square_root(const DenseMatrix& symmetric) {
+  SymmetricEigen eigen = symmetric_eigen(symmetric);
+  for (std::int64_t k = 0; k < symmetric.rows(); ++k) {
+    const double factor = std::sqrt(std::sqrt(std::max(0.0, eigen.values[static_cast<std::size_t>(k)])));
+    for (double& value : eigen.vectors.column(k)) value *= factor;
+  }
+  DenseMatrix root(symmetric.rows(), symmetric.rows());
+  add_gram(eigen.vectors, root);
+  return root;
 }
 
 void check_moments(const FeatureMoments& moments) {
@@ -46,23 +53,13 @@ FeatureMoments feature_moments(View<const float> x) {
   require(x.rank == 2 && x.rows() >= 2, "feature_moments", "features must have at least 2 rows", describe(x));
   require_matrix("feature_moments", "features", x, x.rows(), x.columns());
   constexpr std::int64_t kBlockRows = 1024;
-  const Eigen::Index d = x.columns();
-  const double n = static_cast<double>(x.rows());
-  VectorXd mean = VectorXd::Zero(d);
-  for (std::int64_t i = 0; i < x.rows(); ++i) mean += Eigen::Map<const Eigen::VectorXf>(x.row(i), d).cast<double>();
-  mean /= n;
-  MatrixXd covariance = MatrixXd::Zero(d, d), block;
-  for (std::int64_t first = 0; first < x.rows(); first += kBlockRows) {
-    const std::int64_t count = std::min(kBlockRows, x.rows() - first);
-    block.resize(d, count);
-    for (std::int64_t i = 0; i < count; ++i)
-      block.col(i) = Eigen::Map<const Eigen::VectorXf>(x.row(first + i), d).cast<double>() - mean;
-    covariance.noalias() += block * block.transpose();
-  }
-  covariance /= n - 1;
-  return {.mean = {mean.begin(), mean.end()},
-          .covariance = {covariance.data(), covariance.data() + covariance.size()},
-          .count = x.rows()};
+  const std::int64_t d = x.columns();
+  const std::vector<double> mean = mean_row(x);
+  DenseMatrix covariance(d, d);
+  for (std::int64_t first = 0; first < x.rows(); first += kBlockRows)
+    add_gram(transposed_centred(x.row_slice(first, std::min(kBlockRows, x.rows() - first)), mean), covariance);
+  for (double& value : covariance.values()) value /= static_cast<double>(x.rows() - 1);
+  return {.mean = mean, .covariance = {covariance.values().begin(), covariance.values().end()}, .count = x.rows()};
 }
 
 double frechet_distance(const FeatureMoments& a, const FeatureMoments& b) {
@@ -72,12 +69,14 @@ double frechet_distance(const FeatureMoments& a, const FeatureMoments& b) {
   check_moments(b);
   double distance = 0;
   for (std::size_t j = 0; j < a.mean.size(); ++j) distance += (a.mean[j] - b.mean[j]) * (a.mean[j] - b.mean[j]);
-  const MatrixXd root = square_root(covariance_of(a));
-  const MatrixXd product = root * covariance_of(b) * root;
-  const MatrixXd symmetric = 0.5 * (product + product.transpose());
-  const VectorXd eigenvalues =
-      Eigen::SelfAdjointEigenSolver<MatrixXd>(symmetric, Eigen::EigenvaluesOnly).eigenvalues().cwiseMax(0.0);
-  distance += covariance_of(a).trace() + covariance_of(b).trace() - 2 * eigenvalues.cwiseSqrt().sum();
+  const DenseMatrix covariance_a = covariance_of(a), covariance_b = covariance_of(b);
+  const DenseMatrix root = square_root(covariance_a);
+  DenseMatrix squared = product(product(root, covariance_b), root);
+  for (std::int64_t i = 0; i < squared.rows(); ++i)
+    for (std::int64_t j = 0; j < i; ++j) squared(i, j) = squared(j, i) = 0.5 * (squared(i, j) + squared(j, i));
+  distance += trace(covariance_a) + trace(covariance_b);
+  for (const double eigenvalue : symmetric_eigen(squared, false).values)
+    distance -= 2 * std::sqrt(std::max(0.0, eigenvalue));
   return std::max(0.0, distance);  // of equal moments the difference is rounding, of either sign
 }
 
