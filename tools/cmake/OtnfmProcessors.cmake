@@ -8,5 +8,7 @@ function(otnfm_processors folder)
     set_source_files_properties(${folder}/avx2.cpp PROPERTIES COMPILE_OPTIONS -march=x86-64-v3)
     set_source_files_properties(${folder}/avx512.cpp PROPERTIES COMPILE_OPTIONS "${avx512}")
     set_source_files_properties(${folder}/avx512_bf16.cpp PROPERTIES COMPILE_OPTIONS "${avx512};-mavx512bf16")
+    set_source_files_properties(${folder}/avx2.cpp ${folder}/avx512.cpp ${folder}/avx512_bf16.cpp
+                                PROPERTIES SKIP_PRECOMPILE_HEADERS ON)  # those are another processor's
   endif()
 endfunction()
