@@ -103,7 +103,7 @@ avx2() {
     say "not run: this processor has no AVX-512, so that the stage cpu has shown x86-64-v3"
     return
   fi
-  export OTNFM_PROCESSOR=x86-64-v3
+  export OTNFM_PROCESSOR=avx2
   run_stage "avx2: configure" configure avx2
   run_stage "avx2: build" build build-avx2 --target otnfm test_kernels test_ot test_layers test_embedding
   run_stage "avx2: tests" run_ctest build-avx2 -R '^(kernels|ot|layers|embedding)'
