@@ -225,7 +225,7 @@ bool DeviceSinkhorn::State::stage(double at, bool last) {
     const double pass = limits->seconds() - start;  // of so many launched
     if (limits->reached(result->iterations) || limits->seconds_left() < pass) {
       if (!done) settle_for_the_best(damping);
-      result->status = SolveStatus::iteration_limit;
+      result->status = limits->reached(result->iterations) ? limits->status() : SolveStatus::time_limit;
       result->message = fmt::format("stopped after {} iterations, {:.3g} s, at an L1 error of {:.3g}",
                                     result->iterations, limits->seconds(), found[0] / mass);
       break;

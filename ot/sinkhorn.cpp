@@ -105,7 +105,7 @@ class SinkhornRun {
       longest_ = std::max(longest_, limits_.seconds() - start);
       // What follows a stop takes the time of two iterations more.
       if (!(answered && last) && (limits_.reached(result_.iterations) || limits_.seconds_left() < 3 * longest_)) {
-        result_.status = SolveStatus::iteration_limit;
+        result_.status = limits_.reached(result_.iterations) ? limits_.status() : SolveStatus::time_limit;
         result_.message = fmt::format("stopped after {} iterations, {:.3g} s, at an L1 error of {:.3g}",
                                       result_.iterations, limits_.seconds(), error_);
         if (!answered) settle_for_the_best();
@@ -266,6 +266,7 @@ void solve_problem(SinkhornSolver::State& state, const Problem& problem, const S
     assign_result(result.g, state.g);
   }
   if (!state.solved) report_no_plan(limits, result);
+  state.status = result.status;
   scale_back(state.scaled, result);
   result.seconds = limits.seconds();
 }

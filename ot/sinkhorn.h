@@ -114,8 +114,8 @@ class SinkhornSolver {
   bool has_plan() const;
 
   // Of the last solve's plan. sigma_i is a column for every row, several rows may have the same one. Where a limit
-  // ended the solve before there was a plan, or `limits` (null: none) end these, the status is iteration_limit and what
-  // was not done -1, or in the certificate a bound of -infinity. They throw InputError after a failure.
+  // ended the solve before there was a plan, or `limits` (null: none) end these, the status is that of the limit and
+  // what was not done -1. They throw InputError after a failure.
 
   /// Bounds on what the plan, given its marginals exactly, costs (ot/entropic/plan_certificate.h); is_permutation is
   /// false. NaN where there is no plan, the marginals are free, or `limits` (null: none) end it.

@@ -136,7 +136,7 @@ void certify_transport(const Problem& problem, const Masses& masses, std::span<c
   result.gap = apart <= 0 ? 0 : apart / std::fabs(result.primal_cost);
   if (std::isnan(apart)) {
     result.gap = apart;
-    result.status = SolveStatus::iteration_limit;
+    result.status = limits.status();
   }
 }
 
@@ -178,11 +178,11 @@ Transport solve_scaled(const Problem& problem, const Masses& masses, bool forbid
     simplex.start(g, limits);
   } catch (const SolveStopped&) {
     result.primal_cost = result.dual_bound = result.gap = result.marginal_error = kUnknown;
-    result.status = SolveStatus::iteration_limit;
+    result.status = limits.status();
     result.seconds = limits.seconds();
     return result;
   }
-  if (!simplex.solve(limits)) result.status = SolveStatus::iteration_limit;
+  if (!simplex.solve(limits)) result.status = limits.status();
   if (forbids && result.status == SolveStatus::converged && simplex.forbidden_mass() > kForbiddenMass)
     throw InputError(fmt::format("{}: every plan needs pairs whose cost is infinite, for {:.3g} of the mass",
                                  describe(problem), simplex.forbidden_mass()));

@@ -24,7 +24,7 @@ struct CoupleFlags {
   CommonFlags common;
   ProblemFlags problem;
   SolveFlags solve;
-  std::string out, plan_out, potentials_out;
+  std::string out, plan_out, sparse_plan_out, potentials_out;
 };
 
 /// [n], or of a stack [B, n].
@@ -50,7 +50,8 @@ void write_answers(const CoupleFlags& flags, const OpenedProblems& opened, const
 
 /// A stack without a problem has an answer: none.
 void answer_nothing(const CoupleFlags& flags, const OpenedProblems& opened) {
-  if (!flags.plan_out.empty()) throw InputError("--plan-out is for one problem, and the stack holds none");
+  if (!flags.plan_out.empty() || !flags.sparse_plan_out.empty())
+    throw InputError("--plan-out and --sparse-plan-out are for one problem, and the stack holds none");
   write_answers(flags, opened, {});
   if (flags.common.json)
     print_json({{"batch", 0},
@@ -72,6 +73,12 @@ void write_plan(const std::string& path, const Problem& problem, const Pairing& 
     for (std::int64_t j = 0; j < problem.m(); ++j)
       plan[static_cast<std::size_t>(i * problem.m() + j)] = static_cast<float>(pairing.plan(i, j));
   write_array(path, View<const float>(plan.data(), {problem.n(), problem.m()}));
+}
+
+void write_sparse_plan(const std::string& path, const Pairing& pairing) {
+  const auto count = static_cast<std::int64_t>(pairing.entries.size());
+  const double* first = pairing.entries.empty() ? nullptr : pairing.entries.front().data();
+  write_array(path, View<const double>(first, {count, 3}));
 }
 
 nlohmann::json report_of(const Problem& problem, const Pairing& pairing, const CoupleFlags& flags, bool is_lap) {
@@ -115,7 +122,8 @@ nlohmann::json summary_of(const std::vector<nlohmann::json>& reports, double sec
     permutation = permutation && report["is_permutation"].get<bool>();
     if (report["status"] != "converged") json["status"] = report["status"];
   }
-  for (const char* own : {"pairs_cost", "epsilon", "transport_cost", "entropic_cost", "mass", "rounding"})
+  for (const char* own :
+       {"pairs_cost", "epsilon", "transport_cost", "entropic_cost", "mass", "rounding", "entries", "pairs_one_to_one"})
     json.erase(own);
   json.update({{"batch", reports.size()},
                {"primal_cost", primal},
@@ -144,8 +152,10 @@ void print(const nlohmann::json& json, const Problem& problem, const CoupleFlags
   if (json.contains("pairs"))
     fmt::print("epsilon {:.4g}, marginal error {:.3g}, entropic cost {:.9g}; pairs: {}\n", json.value("epsilon", 0.0),
                number("marginal_error"), json.value("entropic_cost", 0.0), json["pairs"].get<std::string>());
+  if (json.contains("entries"))
+    fmt::print("{} entries, mass {:.9g}\n", json["entries"].get<std::int64_t>(), json.value("mass", 0.0));
   if (json.contains("total_cost")) fmt::print("total cost {:.9g}\n", number("total_cost"));
-  for (const std::string* path : {&flags.out, &flags.plan_out, &flags.potentials_out})
+  for (const std::string* path : {&flags.out, &flags.plan_out, &flags.sparse_plan_out, &flags.potentials_out})
     if (!path->empty()) fmt::print("wrote {}\n", *path);
 }
 
@@ -157,6 +167,9 @@ void couple(const CoupleFlags& flags) {
       (opened.problems().size() != 1 || first.m() > kMostPlanEntries / std::max<std::int64_t>(1, first.n())))
     throw InputError(fmt::format("--plan-out is for one problem of at most {} pairs, not {} of {}", kMostPlanEntries,
                                  opened.problems().size(), describe(first)));
+
+  if (!flags.sparse_plan_out.empty() && (opened.problems().size() != 1 || flags.solve.solver == "sinkhorn"))
+    throw InputError("--sparse-plan-out is for one problem and --solver exact or auction: sinkhorn's plan is dense");
 
   SolveFlags asked = flags.solve;
   asked.seed = flags.common.seed;
@@ -182,6 +195,7 @@ void couple(const CoupleFlags& flags) {
       pairings, [](const Pairing& pairing) { return pairing.assignment.status == SolveStatus::numerical_failure; });
   const bool answered = failed == pairings.end();
   if (answered) write_answers(flags, opened, pairings);
+  if (answered && !flags.sparse_plan_out.empty()) write_sparse_plan(flags.sparse_plan_out, pairings.front());
   if (answered && !flags.plan_out.empty()) write_plan(flags.plan_out, first, pairings.front());
 
   std::vector<nlohmann::json> reports;
@@ -210,8 +224,11 @@ void add_couple(CommandLine& program) {
   command.flag("--batch", problem.batch, "the files are stacks of problems, [B, n, d] or [B, n, m]");
   command.option("--cost-function", problem.cost_function, "of points")
       .one_of({"squared-euclidean", "euclidean", "negative-dot"});
-  command.option("--source-weights", problem.source_weights, "W.npy [n], scaled to sum 1 (sinkhorn)");
-  command.option("--target-weights", problem.target_weights, "W.npy [m]");
+  command.option(
+      "--source-weights", problem.source_weights,
+      "W.npy [n]: masses of any unit, for exact (whose two sums must be the same) and sinkhorn (which scales "
+      "each to sum 1, but with --marginal-penalty)");
+  command.option("--target-weights", problem.target_weights, "W.npy [m]; all alike where only the others are given");
 
   SolveFlags& solve = flags->solve;
   command.option("--solver", solve.solver, "who pairs").one_of(solver_names());
@@ -239,10 +256,16 @@ void add_couple(CommandLine& program) {
 
   command
       .option("--out", flags->out,
-              "SIGMA.npy [n] int64, or SIGMA.csv: the column of each row, -1 where it is unmatched")
+              "SIGMA.npy [n] int64, or SIGMA.csv: the column of each row (with weights: of its largest part), -1 where "
+              "it is unmatched")
       .file({".npy", ".csv"});
   command.option("--potentials-out", flags->potentials_out, "G.npy [m] float64, or G.csv").file({".npy", ".csv"});
   command.option("--plan-out", flags->plan_out, "PLAN.npy [n, m] float32, or PLAN.csv, for small problems")
+      .file({".npy", ".csv"});
+  command
+      .option(
+          "--sparse-plan-out", flags->sparse_plan_out,
+          "PLAN.npy [entries, 3] float64, or PLAN.csv: row, column and mass of each pair that has any (exact, auction)")
       .file({".npy", ".csv"});
   flags->common.add_device(command);
   flags->common.add_threads(command);

@@ -17,6 +17,7 @@
 #include "ot/device_sinkhorn.h"
 #include "ot/exact.h"
 #include "ot/sinkhorn.h"
+#include "ot/transport.h"
 
 namespace otnfm {
 namespace {
@@ -28,13 +29,11 @@ void refuse(bool given, const char* flag, const SolveFlags& flags, const char* g
   if (given) throw InputError(fmt::format("{} goes with --solver {}, not with {}", flag, goes_with, flags.solver));
 }
 
-void refuse_sinkhorn_flags(const OpenedProblems& opened, const SolveFlags& flags) {
+void refuse_sinkhorn_flags(const SolveFlags& flags) {
   refuse(flags.epsilon.has_value(), "--epsilon", flags, "sinkhorn");
   refuse(flags.tolerance.has_value(), "--tolerance", flags, "sinkhorn");
   refuse(flags.marginal_penalty.has_value(), "--marginal-penalty", flags, "sinkhorn");
   refuse(!flags.pairs.empty(), "--pairs", flags, "sinkhorn");
-  refuse(!opened.source_weights().empty(), "--source-weights", flags, "sinkhorn");
-  refuse(!opened.target_weights().empty(), "--target-weights", flags, "sinkhorn");
 }
 
 std::vector<double> read_warm_start(const std::string& path, const OpenedProblems& opened) {
@@ -73,6 +72,9 @@ Pairing of_assignment(Assignment assignment) {
   pairing.plan = [sigma, rows](std::int64_t i, std::int64_t j) {
     return (*sigma)[static_cast<std::size_t>(i)] == j ? 1 / rows : 0.0;
   };
+  for (std::size_t i = 0; i < sigma->size(); ++i)
+    if ((*sigma)[i] >= 0)
+      pairing.entries.push_back({static_cast<double>(i), static_cast<double>((*sigma)[i]), 1 / rows});
   return pairing;
 }
 
@@ -83,9 +85,64 @@ std::vector<Pairing> of_assignments(std::vector<Assignment> assignments) {
   return pairings;
 }
 
+// A plan of weighted points; sigma is the column of each row's largest part.
+Pairing of_transport(const Problem& problem, Transport plan) {
+  Pairing pairing;
+  pairing.regime = "network_simplex";
+  pairing.primal_cost = plan.primal_cost;
+  pairing.dual_bound = plan.dual_bound;
+  pairing.gap = plan.gap;
+  pairing.marginal_error = plan.marginal_error;
+  Assignment& assignment = pairing.assignment;
+  assignment.sigma.assign(static_cast<std::size_t>(problem.n()), -1);
+  std::vector<double> largest(assignment.sigma.size(), 0.0);
+  std::vector<bool> taken(static_cast<std::size_t>(problem.m()), false);
+  bool one_to_one = problem.n() == problem.m() && plan.mass.size() == assignment.sigma.size();
+  for (std::size_t k = 0; k < plan.mass.size(); ++k) {
+    const auto i = static_cast<std::size_t>(plan.rows[k]), j = static_cast<std::size_t>(plan.columns[k]);
+    one_to_one = one_to_one && assignment.sigma[i] < 0 && !taken[j];
+    taken[j] = true;
+    if (plan.mass[k] > largest[i]) {
+      largest[i] = plan.mass[k];
+      assignment.sigma[i] = plan.columns[k];
+    }
+    pairing.entries.push_back({static_cast<double>(plan.rows[k]), static_cast<double>(plan.columns[k]), plan.mass[k]});
+  }
+  assignment.certificate.is_permutation = one_to_one;
+  assignment.iterations = plan.iterations;
+  assignment.seconds = plan.seconds;
+  assignment.status = plan.status;
+  pairing.more["mass"] = plan.total_mass;
+  pairing.more["entries"] = plan.mass.size();
+  assignment.f = std::move(plan.f);
+  assignment.g = std::move(plan.g);
+  const auto entries = std::make_shared<std::vector<std::array<double, 3>>>(pairing.entries);
+  pairing.plan = [entries](std::int64_t i, std::int64_t j) {
+    const std::array<double, 3> wanted = {static_cast<double>(i), static_cast<double>(j), 0};
+    const auto at = std::ranges::lower_bound(*entries, wanted);
+    return at != entries->end() && (*at)[0] == wanted[0] && (*at)[1] == wanted[1] ? (*at)[2] : 0;
+  };
+  return pairing;
+}
+
+std::vector<Pairing> by_transport(const OpenedProblems& opened, const SolveFlags& flags, const SolveWatch& watch) {
+  if (flags.regime != "automatic")
+    throw InputError(fmt::format("--regime {}: --solver exact has none for weighted points", flags.regime));
+  TransportOptions options;
+  options.watch = watch;
+  if (flags.max_seconds) options.max_seconds = *flags.max_seconds;
+  if (flags.max_iterations) options.max_iterations = *flags.max_iterations;
+  std::vector<Pairing> pairings;
+  for (const Problem& problem : opened.problems())
+    pairings.push_back(
+        of_transport(problem, solve_transport(problem, opened.source_weights(), opened.target_weights(), options)));
+  return pairings;
+}
+
 std::vector<Pairing> by_exact(const OpenedProblems& opened, const SolveFlags& flags, const SolveWatch& watch) {
-  refuse_sinkhorn_flags(opened, flags);
+  refuse_sinkhorn_flags(flags);
   refuse(!flags.warm_start.empty(), "--warm-start", flags, "auction or sinkhorn");
+  if (!opened.source_weights().empty() || !opened.target_weights().empty()) return by_transport(opened, flags, watch);
   ExactOptions options;
   options.algorithm = regime_of(
       flags, {ExactAlgorithm::automatic, ExactAlgorithm::dense, ExactAlgorithm::screened, ExactAlgorithm::multilevel});
@@ -102,7 +159,9 @@ std::vector<Pairing> by_exact(const OpenedProblems& opened, const SolveFlags& fl
 }
 
 std::vector<Pairing> by_auction(const OpenedProblems& opened, const SolveFlags& flags, const SolveWatch& watch) {
-  refuse_sinkhorn_flags(opened, flags);
+  refuse_sinkhorn_flags(flags);
+  refuse(!opened.source_weights().empty(), "--source-weights", flags, "exact or sinkhorn");
+  refuse(!opened.target_weights().empty(), "--target-weights", flags, "exact or sinkhorn");
   refuse(flags.regime != "automatic", "--regime", flags, "exact or sinkhorn");
   const std::vector<double> warm_start = read_warm_start(flags.warm_start, opened);
   std::vector<Assignment> results(opened.problems().size());

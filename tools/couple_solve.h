@@ -1,6 +1,7 @@
 // The solvers that `otnfm couple` offers, behind one call.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -37,6 +38,7 @@ struct Pairing {
   std::string message;  ///< one line where the status is not converged
   nlohmann::json more = nlohmann::json::object();
   std::function<double(std::int64_t, std::int64_t)> plan;  ///< P_ij
+  std::vector<std::array<double, 3>> entries;              ///< row, column and mass of what is not 0, where that is few
 };
 
 /// The names of the solvers, for --help and errors.

@@ -12,8 +12,8 @@
 #include "kernels/host_vector.h"
 #include "ot/certificate.h"
 #include "ot/costs/cost_columns.h"
-#include "ot/costs/cost_rows.h"
 #include "ot/costs/pair_cost.h"
+#include "ot/costs/row_minima.h"
 #include "ot/costs/screened_columns.h"
 #include "ot/costs/widen.h"
 #include "ot/entropic/plan_certificate.h"
@@ -24,7 +24,6 @@
 namespace otnfm {
 namespace {
 
-constexpr std::int64_t kTile = 8;
 constexpr std::uint32_t kSampleStream = 0x51a4, kSpreadStream = 0x5b7ead;  // of Philox
 constexpr std::int64_t kFewestPairs = 4096, kMostPairs = 16384;            // looked at for a spread
 constexpr std::int64_t kListLength = 24;
@@ -32,25 +31,6 @@ constexpr std::int64_t kListLength = 24;
 constexpr double kFirstPhase = 0.5, kPhaseRatio = 0.2;
 constexpr int kPhases = 3;
 constexpr double kRoundingGap = 1e-9;  // what an optimal pairing may be off by the rounding of its potentials
-
-// body(first_row, count, costs [count, m]) over tiles of rows, in parallel. Throws SolveStopped where `limits` (or
-// null) are overdue.
-template <class Body>
-void for_tiles(const CostRows& costs, std::int64_t dimension, const SolveLimits* limits, const Body& body) {
-  SharedLimits shared(limits);
-  const std::int64_t n = costs.rows(), m = costs.columns(), tiles = (n + kTile - 1) / kTile;
-  cpu::parallel_ranges(tiles, std::max<std::int64_t>(1, cpu::kElementGrain / (kTile * std::max<std::int64_t>(1, m))),
-                       [&](std::int64_t begin, std::int64_t end) {
-                         HostVector<double> tile(static_cast<std::size_t>(kTile * m));
-                         std::int64_t unchecked = 0;
-                         for (std::int64_t i = begin * kTile; i < std::min(n, end * kTile); i += kTile) {
-                           const std::int64_t count = std::min(kTile, n - i);
-                           shared.check(count * m * (1 + dimension), unchecked);
-                           costs.tile(i, count, tile.data(), m);
-                           body(i, count, static_cast<const double*>(tile.data()));
-                         }
-                       });
-}
 
 void check_length(std::span<const double> g, std::int64_t m) {
   if (g.size() != static_cast<std::size_t>(m))
@@ -74,29 +54,31 @@ Assignment no_pairs(const SinkhornSolver::State& state, const char* algorithm) {
   assign_result(result.f, state.f);
   assign_result(result.g, state.g);
   result.algorithm = algorithm;
-  if (!state.solved) result.status = SolveStatus::iteration_limit;
+  if (!state.solved) result.status = state.status;
   return result;
 }
 
+// min_j (C_ij - g_j) of every row, over columns with g_j > -infinity. Throws SolveStopped where `limits` (null: none)
+// are overdue.
 std::vector<double> row_minima(const Problem& problem, std::span<const double> g, const SolveLimits* limits) {
-  const std::int64_t n = problem.n(), m = problem.m();
+  constexpr std::int64_t kTile = RowMinima::kTile;
+  const std::int64_t n = problem.n(), tiles = (n + kTile - 1) / kTile;
   std::vector<double> f;
   assign_result(f, n, 0.0);
-  if (n == 0 || m == 0) return f;
-  CostRows costs;
-  costs.reset(problem, false);
-  for_tiles(costs, problem.dimension(), limits, [&](std::int64_t first, std::int64_t count, const double* tile) {
-    for (std::int64_t r = 0; r < count; ++r) {
-      const double* row = tile + r * m;
-      double least = std::numeric_limits<double>::infinity();
-#pragma omp simd reduction(min : least)
-      for (std::int64_t j = 0; j < m; ++j) {
-        const double reduced = row[j] - g[static_cast<std::size_t>(j)];
-        least = reduced < least ? reduced : least;
-      }
-      f[static_cast<std::size_t>(first + r)] = least;
-    }
-  });
+  if (n == 0 || problem.m() == 0) return f;
+  const RowMinima rows(problem, g);
+  const SharedLimits shared(limits);
+  cpu::parallel_ranges(
+      tiles, std::max<std::int64_t>(1, 8 * cpu::kElementGrain / (kTile * problem.m())),
+      [&](std::int64_t begin, std::int64_t end) {
+        RowMinima::Scratch scratch;
+        if (limits != nullptr) scratch.stop = [&] { return limits->overdue(); };
+        for (std::int64_t tile = begin; tile < end; ++tile) {
+          shared.check();
+          if (!rows.find(tile * kTile, std::min(n, (tile + 1) * kTile), f.data() + tile * kTile, scratch))
+            throw SolveStopped();
+        }
+      });
   return f;
 }
 
@@ -105,7 +87,7 @@ void transform(const Problem& problem, const SolveLimits* limits, Assignment& re
   try {
     assign_result(result.f, row_minima(problem, result.g, limits));
   } catch (const SolveStopped&) {
-    result.status = SolveStatus::iteration_limit;
+    result.status = limits->status();
   }
 }
 
@@ -113,13 +95,10 @@ void transform(const Problem& problem, const SolveLimits* limits, Assignment& re
 void finish_pairs(const SinkhornSolver::State& state, bool with_certificate, const SolveLimits* limits,
                   Assignment& result) {
   if (with_certificate) {
-    if (limits != nullptr && limits->overdue()) {
-      result.certificate = {.dual_bound = -std::numeric_limits<double>::infinity(),
-                            .gap = std::numeric_limits<double>::infinity()};
-      result.status = SolveStatus::iteration_limit;
-    } else {
-      result.certificate = certify(state.problem, result.sigma, result.g, state.threads);
-    }
+    result.certificate = limits == nullptr ? certify(state.problem, result.sigma, result.g, state.threads)
+                                           : certify(state.problem, result.sigma, result.g, *limits, state.threads);
+    if (result.certificate.proven_rows < state.problem.n() && result.status == SolveStatus::converged)
+      result.status = limits->status();
     result.certificate.primal_cost = state.scaled.back(result.certificate.primal_cost);
     result.certificate.dual_bound = state.scaled.back(result.certificate.dual_bound);
   }
@@ -282,7 +261,7 @@ Assignment SinkhornSolver::sample_pairs(std::uint64_t seed, std::uint64_t step, 
                              state.pass.sample(state.exponents, state.ratio, state.u, state.v, uniform, result.sigma,
                                                limits);
                            } catch (const SolveStopped&) {
-                             result.status = SolveStatus::iteration_limit;
+                             result.status = limits->status();
                              std::ranges::fill(result.sigma, -1);
                            }
                          }
@@ -320,7 +299,7 @@ bool round_lists(SinkhornSolver::State& state, double max_gap, const SolveLimits
     epsilon = std::max(0.5 * wanted, epsilon * kPhaseRatio);
   }
   assignment.initialise(limits);
-  if (!assignment.solve(limits)) result.status = SolveStatus::iteration_limit;
+  if (!assignment.solve(limits)) result.status = limits.status();
   return false;
 }
 
@@ -356,7 +335,7 @@ Assignment round(SinkhornSolver::State& state, double max_gap, const SolveLimits
     from_all_costs();
     within = false;
     assignment.initialise(limits);
-    if (!assignment.solve(limits)) result.status = SolveStatus::iteration_limit;
+    if (!assignment.solve(limits)) result.status = limits.status();
   }
   result.iterations = assignment.paths();
   result.sigma.assign(assignment.column_of().begin(), assignment.column_of().end());

@@ -180,7 +180,7 @@ void report_no_plan(const SolveLimits& limits, SinkhornResult& result) {
       result.rounding = std::numeric_limits<double>::quiet_NaN();
   result.seconds = limits.seconds();
   if (result.status == SolveStatus::numerical_failure) return;
-  result.status = SolveStatus::iteration_limit;
+  result.status = limits.status();
   result.message =
       fmt::format("stopped after {} iterations, {:.3g} s, before there was a plan", result.iterations, result.seconds);
 }

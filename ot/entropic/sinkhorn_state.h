@@ -25,12 +25,13 @@ struct SinkhornSolver::State {
   double epsilon = 0, transport_cost = 0;  // of the last solve, and
   double spread = 0;                       // of the bulk of its costs
   HostVector<std::int64_t> argmax;
-  int threads = 0;       // of the last solve
-  bool solved = false;   // there is a plan
-  bool stopped = false;  // there is none because of a limit
-  bool free = false;     // the marginals are, at a price
-  bool uniform = true;   // balanced, without weights
-  bool forbids = false;  // some costs are infinite
+  int threads = 0;                              // of the last solve
+  SolveStatus status = SolveStatus::converged;  // of the last solve
+  bool solved = false;                          // there is a plan
+  bool stopped = false;                         // there is none because of a limit
+  bool free = false;                            // the marginals are, at a price
+  bool uniform = true;                          // balanced, without weights
+  bool forbids = false;                         // some costs are infinite
 };
 
 }  // namespace otnfm

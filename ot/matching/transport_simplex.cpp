@@ -14,7 +14,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::int32_t kNone = -1;
-constexpr std::int64_t kNear = 8;                               // pairs of a row that the start looks at
+constexpr std::int64_t kNear = 16;                              // pairs of a row's short list
 constexpr std::int64_t kColumns = 64;                           // columns whose minimum is one number
 constexpr std::int64_t kBlockPairs = std::int64_t{1} << 14;     // priced before the first pivot
 constexpr std::int64_t kParallelPairs = std::int64_t{1} << 17;  // priced by more than one thread
@@ -78,10 +78,9 @@ const double* TransportSimplex::row_costs(std::int64_t i, double* buffer) const 
 
 // The kNear pairs of each row of least C_ij - g_j, reduced by the least of them. Sets what a forbidden pair costs in
 // the tree: more than any way around it.
-void TransportSimplex::collect_near_pairs(std::span<const double> g, const SolveLimits& limits,
-                                          HostVector<Pair>& pairs) const {
-  const std::int64_t near = std::min<std::int64_t>(kNear, static_cast<std::int64_t>(columns_.size()));
-  pairs.resize(rows_.size() * at(near));
+void TransportSimplex::collect_near_pairs(std::span<const double> g, const SolveLimits& limits) {
+  const std::int64_t near = near_count_ = std::min<std::int64_t>(kNear, static_cast<std::int64_t>(columns_.size()));
+  near_.resize(rows_.size() * at(near));
   SharedLimits shared(&limits);
   const auto count = static_cast<std::int64_t>(rows_.size());
   cpu::parallel_ranges(
@@ -101,7 +100,7 @@ void TransportSimplex::collect_near_pairs(std::span<const double> g, const Solve
           std::partial_sort(order.begin(), order.begin() + near, order.end(), less);
           for (std::int64_t c = 0; c < near; ++c) {
             const std::int32_t j = columns_[at(order[at(c)])];
-            pairs[at(k * near + c)] = {reduced[at(order[at(c)])] - reduced[at(order[0])], costs[j], i, j};
+            near_[at(k * near + c)] = {reduced[at(order[at(c)])] - reduced[at(order[0])], costs[j], i, j};
           }
         }
       });
@@ -121,8 +120,9 @@ void TransportSimplex::start(std::span<const double> g, const SolveLimits& limit
   forbidden_cost_ =
       2 * (largest + std::numeric_limits<double>::min()) * static_cast<double>(rows_.size() + columns_.size());
 
-  HostVector<Pair> pairs, tree;
-  collect_near_pairs(g, limits, pairs);
+  HostVector<Pair> tree;
+  collect_near_pairs(g, limits);
+  HostVector<Pair> pairs = near_;
   std::sort(pairs.begin(), pairs.end(), [](const Pair& x, const Pair& y) {
     return std::tie(x.reduced, x.row, x.column) < std::tie(y.reduced, y.row, y.column);
   });
@@ -308,10 +308,26 @@ void TransportSimplex::best_of_row(std::int64_t i, double* buffer, Pair& best) c
   best = {least - potential_[at(i)], costs[j], static_cast<std::int32_t>(i), static_cast<std::int32_t>(j)};
 }
 
-// Prices blocks of rows in turn and pivots on what they offer. False where all rows, one after the other, had nothing.
-bool TransportSimplex::price(const SolveLimits& limits, bool& stopped) {
+// The same of the short list of the row at `position` in rows_.
+void TransportSimplex::best_of_near(std::int64_t position, Pair& best) const {
+  const Pair* near = near_.data() + position * near_count_;
+  double least = kInfinity;
+  best = near[0];
+  for (std::int64_t k = 0; k < near_count_; ++k) {
+    const double reduced = near[k].cost - potential_[at(n_ + near[k].column)];
+    if (reduced < least) {
+      least = reduced;
+      best = near[k];
+    }
+  }
+}
+
+// Prices blocks of rows in turn, all their pairs or their short lists, and pivots on what they offer. False where all
+// rows, one after the other, had nothing.
+bool TransportSimplex::price(bool near, const SolveLimits& limits, bool& stopped) {
   const auto rows = static_cast<std::int64_t>(rows_.size());
-  const std::int64_t block = std::clamp<std::int64_t>(kBlockPairs / m_, 1, rows);
+  const std::int64_t width = near ? near_count_ : m_;
+  const std::int64_t block = std::clamp<std::int64_t>(kBlockPairs / width, 1, rows);
   candidates_.resize(at(block));
   HostVector<double> buffer(at(m_));
   bool any = false;
@@ -322,7 +338,9 @@ bool TransportSimplex::price(const SolveLimits& limits, bool& stopped) {
     }
     const std::int64_t count = std::min(block, rows - priced);
     const auto of_block = [&](std::int64_t k) { return rows_[at((next_row_ + k) % rows)]; };
-    if (count * m_ * (1 + (stored_.empty() ? dimension_ : 0)) < kParallelPairs) {
+    if (near) {
+      for (std::int64_t k = 0; k < count; ++k) best_of_near((next_row_ + k) % rows, candidates_[at(k)]);
+    } else if (count * m_ * (1 + (stored_.empty() ? dimension_ : 0)) < kParallelPairs) {
       for (std::int64_t k = 0; k < count; ++k) best_of_row(of_block(k), buffer.data(), candidates_[at(k)]);
     } else {
       cpu::parallel_ranges(count, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -359,10 +377,11 @@ bool TransportSimplex::price(const SolveLimits& limits, bool& stopped) {
 
 bool TransportSimplex::solve(const SolveLimits& limits) {
   bool stopped = false;
+  price(true, limits, stopped);
   // Potentials that pivots have moved carry their rounding; the last word is for those of the tree itself.
   constexpr int kMostRounds = 8;
   for (int round = 0; round < kMostRounds && !stopped; ++round) {
-    const bool any = price(limits, stopped);
+    const bool any = price(false, limits, stopped);
     settle_potentials();
     if (!any) break;
   }

@@ -5,7 +5,9 @@
 // closes, and a pair that this empties leaves.
 //   start    a greedy plan over pairs in the order of C_ij - f_i - g_j, from whatever potentials there are: with good
 //            ones few pivots are left
-//   pricing  blocks of rows, each row's best pair; then the best of these again and again while they are worth it
+//   pricing  blocks of rows, each row's best pair; then the best of these again and again while they are worth it.
+//   First
+//            of each row's short list of near pairs, then of all pairs
 //   ties     the tree stays strongly feasible (Cunningham 1976), so that pivots which move no mass cannot cycle
 // Memory is O(n + m) beyond the costs, which are stored while they fit. The plan is feasible at every moment, so a
 // limit leaves an answer, and only its cost is above the least.
@@ -62,12 +64,13 @@ class TransportSimplex {
 
   const double* row_costs(std::int64_t i, double* buffer) const;
   double finite(double cost) const { return cost < forbidden_cost_ ? cost : forbidden_cost_; }
-  void collect_near_pairs(std::span<const double> g, const SolveLimits& limits, HostVector<Pair>& pairs) const;
+  void collect_near_pairs(std::span<const double> g, const SolveLimits& limits);
   void hang_tree(const HostVector<Pair>& tree);
   void settle_masses();
   void settle_potentials();
-  bool price(const SolveLimits& limits, bool& stopped);
+  bool price(bool near, const SolveLimits& limits, bool& stopped);
   void best_of_row(std::int64_t i, double* buffer, Pair& best) const;
+  void best_of_near(std::int64_t position, Pair& best) const;
   double reduced_of(const Pair& pair) const;
   bool is_worth_it(const Pair& pair, double reduced) const;
   void pivot(const Pair& entering);
@@ -89,6 +92,8 @@ class TransportSimplex {
   HostVector<double> mass_, cost_;  // of the pair that a node makes with its parent
   HostVector<double> potential_;
   std::int64_t pivots_ = 0, next_row_ = 0;
+  std::int64_t near_count_ = 0;
+  HostVector<Pair> near_;  // near_count_ of each row of rows_, by C_ij - g_j
   HostVector<Pair> candidates_;
 };
 

@@ -262,12 +262,12 @@ TEST(SinkhornFaults, StopsInEveryPhase) {
   std::int64_t calls = 0;
   const SolveWatch watch = [&](const SolveProgress&) { return ++calls < 1; };
   solver.solve(problem, {.epsilon = 1e-4, .most_bytes = 0, .watch = watch}, result);
-  EXPECT_EQ(result.status, SolveStatus::iteration_limit);
+  EXPECT_EQ(result.status, SolveStatus::interrupted);
   EXPECT_EQ(solver.has_plan(), !std::isnan(result.transport_cost));
   for (const double g : result.g) ASSERT_TRUE(std::isfinite(g));
   const SolveLimits none(1000, 0);
   for (const Assignment& pairs : {solver.argmax_pairs(true, &none), solver.sample_pairs(3, 0, true, &none)})
-    EXPECT_EQ(pairs.status, SolveStatus::iteration_limit);
+    EXPECT_NE(pairs.status, SolveStatus::converged);
   EXPECT_TRUE(std::isnan(solver.certify_plan(&none).gap) || solver.has_plan());
   transport_dual_bound(problem, result.g, {}, {}, &none);
   EXPECT_LE(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 10);

@@ -300,7 +300,7 @@ TEST(Sinkhorn, EmptyInvalidAndCapped) {
   const SinkhornResult capped = solve_sinkhorn(problem, hard);
   EXPECT_EQ(capped.status, SolveStatus::iteration_limit);
   EXPECT_EQ(capped.iterations, 5);
-  EXPECT_EQ(solve_sinkhorn(problem, {.max_seconds = 0}).status, SolveStatus::iteration_limit);
+  EXPECT_EQ(solve_sinkhorn(problem, {.max_seconds = 0}).status, SolveStatus::time_limit);
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     x(7, 1) = bad;
     EXPECT_THROW(solve_sinkhorn(problem), InputError);

@@ -178,6 +178,46 @@ TEST_F(Couple, FreeMarginalsKeepTheirMasses) {
   EXPECT_NEAR(sum, result["mass"].get<double>(), 1e-3);
 }
 
+// Masses 3, 1 against 2, 2: the first row's last unit goes to the column that costs it least more.
+TEST_F(Couple, WeightedPointsHaveAnExactPlan) {
+  const std::string points = "--cost " + write_npy("c.npy", {2, 2}, std::array<float, 4>{1, 3, 5, 4}) +
+                             " --source-weights " + write_npy("w.npy", {2}, std::array<float, 2>{3, 1}) +
+                             " --target-weights " + write_npy("v.npy", {2}, std::array<float, 2>{2, 2});
+  const nlohmann::json result =
+      couple(points + " --out " + path("sigma.npy") + " --plan-out " + path("plan.npy") + " --sparse-plan-out " +
+             path("sparse.npy") + " --potentials-out " + path("g.npy"));
+  EXPECT_DOUBLE_EQ(result["primal_cost"].get<double>(), (2 * 1 + 1 * 3 + 1 * 4) / 4.0);
+  EXPECT_LE(result["gap"].get<double>(), 1e-12);
+  EXPECT_EQ(result["mass"], 4);
+  EXPECT_EQ(result["entries"], 3);
+  EXPECT_EQ(result["is_permutation"], false);
+  EXPECT_EQ(result["status"], "converged");
+  EXPECT_EQ(result["regime"], "network_simplex");
+  EXPECT_EQ(payload<float>("plan.npy", 4), (std::vector<float>{2, 1, 0, 1}));
+  EXPECT_EQ(payload<double>("sparse.npy", 9), (std::vector<double>{0, 0, 2, 0, 1, 1, 1, 1, 1}));
+  EXPECT_EQ(payload<std::int64_t>("sigma.npy", 2), (std::vector<std::int64_t>{0, 1}));
+  const auto g = payload<double>("g.npy", 2);
+  EXPECT_NEAR(g[1] - g[0], 2, 1e-12);
+
+  // More rows than columns, and masses on one side alone; sinkhorn comes near, and not below.
+  const std::string clouds = "--source " + normal("a.npy", {60, 3}) + " --target " + normal("b.npy", {25, 3}, 2);
+  std::vector<float> weights(60);
+  for (float& w : weights) w = std::uniform_real_distribution<float>(0.1F, 2)(random_);
+  const std::string sides = clouds + " --source-weights " + write_npy("many.npy", {60}, weights);
+  const double optimum = couple(sides)["primal_cost"];
+  const nlohmann::json plan = couple(sides + " --solver sinkhorn --epsilon 0.01");
+  EXPECT_GE(plan["primal_cost"].get<double>(), optimum * (1 - 1e-6));
+  EXPECT_LE(plan["dual_bound"].get<double>(), optimum * (1 + 1e-6));
+  EXPECT_LE(plan["primal_cost"].get<double>(), optimum * 1.2);
+
+  const std::string three = write_npy("three.npy", {2}, std::array<float, 2>{1, 2});
+  expect_refused("couple --cost " + path("c.npy") + " --source-weights " + path("v.npy") + " --target-weights " + three,
+                 "target_weights");
+  expect_refused("couple " + points + " --regime dense", "--regime");
+  expect_refused("couple " + clouds + " --solver sinkhorn --sparse-plan-out " + path("s.npy"), "--sparse-plan-out");
+  EXPECT_EQ(couple(clouds + " --sparse-plan-out " + path("s.csv"))["is_permutation"], true);
+}
+
 // One iteration: marginals that are far off, and neither a negative gap nor a permutation.
 TEST_F(Couple, AnUnfinishedPlanClaimsNoMoreThanItIs) {
   const std::string points = "--source " + normal("a.npy", {50, 2}) + " --target " + normal("b.npy", {50, 2}, 2);
