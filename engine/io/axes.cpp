@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdint>
 #include <optional>
+#include <string_view>
+#include <utility>
 
 namespace otnfm {
 
@@ -45,18 +47,36 @@ Range common_range(const std::vector<Point>& points, const std::vector<Point>& f
           std::max(led->high, std::min(followed->high, led->high + allowed))};
 }
 
+// All values equal: something must be shown around them, and wide enough for the ticks to differ.
+double with_margin(double half, double magnitude) {
+  half *= 1.08;
+  if (half <= 1e-6 * magnitude) half = 0.1 * magnitude;
+  return half < 1e-30 ? 1 : half;
+}
+
 }  // namespace
 
 Box robust_box(const std::vector<Point>& points, const std::vector<Point>& followers) {
-  constexpr double kMargin = 1.08;
   const Range x = common_range(points, followers, &Point::x), y = common_range(points, followers, &Point::y);
   Box box;
   box.center = {x.low / 2 + x.high / 2, y.low / 2 + y.high / 2};
-  box.half = kMargin * std::max(x.high / 2 - x.low / 2, y.high / 2 - y.low / 2);
-  // All points equal: something must be shown around them, and wide enough for the ticks to differ.
-  const double magnitude = std::max(std::abs(box.center.x), std::abs(box.center.y));
-  if (box.half <= 1e-6 * magnitude) box.half = 0.1 * magnitude;
-  if (box.half < 1e-30) box.half = 1;
+  box.half = with_margin(std::max(x.high / 2 - x.low / 2, y.high / 2 - y.low / 2),
+                         std::max(std::abs(box.center.x), std::abs(box.center.y)));
+  return box;
+}
+
+Box robust_box_of_any_scale(const std::vector<Point>& points, const std::vector<Point>& followers) {
+  constexpr double kAlike = 8;
+  Box box = robust_box(points, followers);
+  const Range x = common_range(points, followers, &Point::x), y = common_range(points, followers, &Point::y);
+  const double half_x = x.high / 2 - x.low / 2, half_y = y.high / 2 - y.low / 2;
+  // An axis without any extent has no scale.
+  if (half_x <= 0 || half_y <= 0 || (half_x <= kAlike * half_y && half_y <= kAlike * half_x)) return box;
+  const double width = with_margin(half_x, std::abs(box.center.x)),
+               height = with_margin(half_y, std::abs(box.center.y));
+  if (!(height / width < 1e30 && width / height < 1e30)) return box;
+  box.half = width;
+  box.stretch = height / width;
   return box;
 }
 
@@ -91,8 +111,13 @@ std::vector<Tick> round_ticks(double low, double high) {
     const double value = k == 0 ? 0 : k * step;  // not -0
     const bool plain = magnitude < 1e5 && exponent >= -4;
     const int digits = plain ? std::max(0, -exponent) : static_cast<int>(std::floor(std::log10(magnitude))) - exponent;
-    ticks.push_back({value, plain || value == 0 ? fmt::format("{:.{}f}", value, plain ? digits : 0)
-                                                : fmt::format("{:.{}e}", value, std::clamp(digits, 0, 15))});
+    std::string label = plain || value == 0 ? fmt::format("{:.{}f}", value, plain ? digits : 0)
+                                            : fmt::format("{:.{}e}", value, std::clamp(digits, 0, 15));
+    // 1.0e5 says what 1.0e+05 does, in the room there is.
+    for (const char* filler : {"e+0", "e+", "e-0"})
+      if (const std::size_t at = label.find(filler); at != std::string::npos)
+        label.replace(at, std::string_view(filler).size(), filler[1] == '+' ? "e" : "e-");
+    ticks.push_back({value, std::move(label)});
   }
   return ticks;
 }

@@ -12,10 +12,14 @@ struct Point {
 
 struct Box {
   Point center;
-  double half = 1;  ///< half of the side: axes are equal, so the box is a square
+  double half = 1;  ///< half of the width
+  double stretch =
+      1;  ///< the height to the width: 1, a square on equal axes, unless their scales have little in common
 
+  double half_height() const { return half * stretch; }
   bool contains(Point p) const {
-    return p.x >= center.x - half && p.x <= center.x + half && p.y >= center.y - half && p.y <= center.y + half;
+    return p.x >= center.x - half && p.x <= center.x + half && p.y >= center.y - half_height() &&
+           p.y <= center.y + half_height();
   }
 };
 
@@ -23,6 +27,10 @@ struct Box {
 /// quantiles than half the distance between these. `followers` may widen it, by a quarter at most, so that a map that
 /// went astray does not shrink what it should have hit. Without any finite point: [-1, 1].
 Box robust_box(const std::vector<Point>& points, const std::vector<Point>& followers);
+
+/// The same, but where the range of one axis is more than eight times that of the other (an age and an income), each
+/// axis has its own, and the box is stretched.
+Box robust_box_of_any_scale(const std::vector<Point>& points, const std::vector<Point>& followers);
 
 /// What of the points the box does not show: "3 outside, 1 not finite", or nothing.
 std::string left_out(const std::vector<Point>& points, const Box& box);

@@ -30,11 +30,12 @@ std::vector<float> blur(const std::vector<float>& grid, const std::vector<float>
 }  // namespace
 
 std::vector<float> relative_density(const std::vector<Point>& points, const Box& box, double bandwidth) {
-  const auto cell = [&](double value, double center) {
-    return std::clamp(static_cast<int>((value - center + box.half) / (2 * box.half) * kCells), 0, kCells - 1);
+  const auto cell = [&](double value, double center, double half) {
+    return std::clamp(static_cast<int>((value - center + half) / (2 * half) * kCells), 0, kCells - 1);
   };
   const auto index = [&](Point p) {
-    return static_cast<std::size_t>(cell(p.y, box.center.y) * kCells + cell(p.x, box.center.x));
+    return static_cast<std::size_t>(cell(p.y, box.center.y, box.half_height()) * kCells +
+                                    cell(p.x, box.center.x, box.half));
   };
   std::vector<float> grid(kCells * kCells);
   for (const Point& p : points)

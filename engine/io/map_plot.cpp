@@ -187,7 +187,7 @@ Image draw_paths(View<const float> points, const std::string& title, int panel_p
   }
   std::vector<Point> both = first;
   both.insert(both.end(), last.begin(), last.end());
-  const Box box = robust_box(both, {});
+  const Box box = d > 1 ? robust_box_of_any_scale(both, {}) : robust_box(both, {});
   const auto share = [&](std::int64_t k) { return static_cast<double>(k) / static_cast<double>(times - 1); };
   // A line of values has no second coordinate: time takes its place.
   const auto at = [&](std::int64_t k, std::int64_t i) -> Point {
@@ -199,7 +199,7 @@ Image draw_paths(View<const float> points, const std::string& title, int panel_p
   Panels panels({.count = 2,
                  .panel_pixels = panel_pixels,
                  .title = title,
-                 .caption = with_coordinates("", d),
+                 .caption = with_axes("", d, box),
                  .color_scales = true});
   const float scale = panels.scale();
   const std::int64_t paths = std::min<std::int64_t>(n, 160);

@@ -6,10 +6,12 @@
 
 namespace otnfm {
 
-std::string with_coordinates(const std::string& caption, std::int64_t dimension) {
-  if (dimension <= 2) return caption;
-  return fmt::format("{}{}coordinates 1 (across) and 2 (up) of {}", caption, caption.empty() ? "" : " \u00b7 ",
-                     dimension);
+std::string with_axes(const std::string& caption, std::int64_t dimension, const Box& box) {
+  std::string text = caption;
+  const auto add = [&](const std::string& remark) { text += (text.empty() ? "" : " \u00b7 ") + remark; };
+  if (dimension > 2) add(fmt::format("coordinates 1 (across) and 2 (up) of {}", dimension));
+  if (box.stretch != 1) add("each axis to its own scale");
+  return text;
 }
 
 Panels::Panels(const Layout& layout)
@@ -55,12 +57,15 @@ void Panels::draw_ticks(const Axes& axes) {
       canvas_.text(at, panel_.bottom + 25 * scale_, tick.label, style);
     }
   if (!axes.height) return;
-  for (const Tick& tick : round_ticks(box_.center.y - box_.half, box_.center.y + box_.half)) {
+  for (const Tick& tick : round_ticks(box_.center.y - box_.half_height(), box_.center.y + box_.half_height())) {
     const float at = std::round(y(tick.value)) + 0.5f;
     canvas_.line({panel_.left, at, panel_.right, at}, scale_, kRule);
-    if (axes.height_labels)
-      canvas_.text(panel_.left - 9 * scale_, at + 6.5f * scale_, tick.label,
-                   {.size = style.size, .color = kSoftInk, .anchor = Anchor::right});
+    if (!axes.height_labels) continue;
+    TextStyle height_style{.size = style.size, .color = kSoftInk, .anchor = Anchor::right};
+    // A long number is drawn smaller, rather than cut off at the sheet's edge.
+    const float room = margin_left() - 12 * scale_, width = text_width(tick.label, height_style);
+    if (width > room) height_style.size *= room / width;
+    canvas_.text(panel_.left - 9 * scale_, at + 6.5f * scale_, tick.label, height_style);
   }
 }
 

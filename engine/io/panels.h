@@ -13,8 +13,9 @@ namespace otnfm {
 inline constexpr Color kPaper = Color::hex(0xffffff), kInk = Color::hex(0x1b1f24), kSoftInk = Color::hex(0x667079);
 inline constexpr Color kPanel = Color::hex(0x12091f), kRule = Color::hex(0x2b2140), kMuted = Color::hex(0x4d4763);
 
-/// `caption`, and behind it which coordinates a picture of more than two dimensions shows.
-std::string with_coordinates(const std::string& caption, std::int64_t dimension);
+/// `caption`, and behind it which coordinates a picture of more than two dimensions shows, and whether its axes have
+/// one scale.
+std::string with_axes(const std::string& caption, std::int64_t dimension, const Box& box);
 
 class Panels {
  public:
@@ -57,7 +58,8 @@ class Panels {
     return panel_.left + static_cast<float>((x - box_.center.x + box_.half) / (2 * box_.half)) * side_;
   }
   float y(double y) const {
-    return panel_.bottom - static_cast<float>((y - box_.center.y + box_.half) / (2 * box_.half)) * side_;
+    return panel_.bottom -
+           static_cast<float>((y - box_.center.y + box_.half_height()) / (2 * box_.half_height())) * side_;
   }
   void dot(Point p, float radius, Color color, float alpha) { canvas_.disc(x(p.x), y(p.y), radius, color, alpha); }
   void line(Point from, Point to, float line_width, Color color, float alpha = 1) {

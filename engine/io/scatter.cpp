@@ -83,7 +83,7 @@ class Figure {
     for (std::size_t i = 0; i < from.size() && static_cast<int>(shown.size()) < lines; ++i)
       if (box_.contains(from[i]) && box_.contains(to[i])) shown.push_back(i);
     const auto color = [&](Point end) {
-      return color_wheel(std::atan2(end.y - box_.center.y, end.x - box_.center.x), 0.76, 0.13);
+      return color_wheel(std::atan2((end.y - box_.center.y) / box_.stretch, end.x - box_.center.x), 0.76, 0.13);
     };
     for (std::size_t i : shown) panels_.line(from[i], to[i], 1.7f * scale_, color(to[i]), 0.75f);
     for (std::size_t i : shown) {
@@ -133,7 +133,7 @@ Image draw_transport(View<const float> source, View<const float> target, View<co
   const std::vector<Point>&x0 = clouds[0].points, &x1 = clouds[1].points, &mapped = clouds[2].points;
   std::vector<Point> both = x0;
   both.insert(both.end(), x1.begin(), x1.end());
-  const Box box = robust_box(both, mapped);
+  const Box box = robust_box_of_any_scale(both, mapped);
   for (Cloud& cloud : clouds) cloud.density = relative_density(cloud.points, box, kBandwidth);
   // One scale for all panels, set by what the map is between, not by the map: a collapsed one must not darken the
   // others. Source and target often differ tenfold, and between the two neither is washed out nor flat.
@@ -143,7 +143,7 @@ Image draw_transport(View<const float> source, View<const float> target, View<co
       highs[0] > 0 && highs[1] > 0 ? std::sqrt(highs[0] * highs[1]) : *std::max_element(highs, highs + 3);
 
   TransportPlot said = options;
-  said.caption = with_coordinates(options.caption, target.columns());
+  said.caption = with_axes(options.caption, target.columns(), box);
   Figure figure(box, x1.empty() ? 3 : 4, title, said);
   for (const Cloud& cloud : clouds) {
     if (&cloud == &clouds[1] && x1.empty()) continue;

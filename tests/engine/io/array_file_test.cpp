@@ -43,7 +43,7 @@ template <class T>
 NpyArray array_of(const std::vector<T>& values) {
   NpyArray array{dtype_of<T>, {static_cast<std::int64_t>(values.size())}, {}};
   array.bytes.resize(values.size() * sizeof(T));
-  std::memcpy(array.bytes.data(), values.data(), array.bytes.size());
+  if (!values.empty()) std::memcpy(array.bytes.data(), values.data(), array.bytes.size());
   return array;
 }
 
@@ -51,7 +51,8 @@ template <class T>
 void expect_numbers(const NpyArray& array, const std::vector<T>& wanted) {
   ASSERT_EQ(array.dtype, dtype_of<T>);
   ASSERT_EQ(array.bytes.size(), wanted.size() * sizeof(T));
-  EXPECT_EQ(std::memcmp(array.bytes.data(), wanted.data(), array.bytes.size()), 0);
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    EXPECT_EQ(std::memcmp(array.bytes.data() + i * sizeof(T), &wanted[i], sizeof(T)), 0) << i;
 }
 
 TEST(ArrayFile, MakesFloatsOfOneTypeWithoutLoss) {

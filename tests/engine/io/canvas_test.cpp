@@ -140,6 +140,23 @@ TEST(Axes, ShowEveryPointUnlessSomeLieFarOut) {
   EXPECT_NEAR(robust_box({{NAN, NAN}}, {}).half, 1.08, 1e-9);
 }
 
+TEST(Axes, OfScalesThatHaveLittleInCommonAreTheirOwn) {
+  const std::vector<Point> alike = {{0, 0}, {1, 7.9}};
+  const Box square = robust_box_of_any_scale(alike, {});
+  EXPECT_EQ(square.stretch, 1);
+  EXPECT_EQ(square.half, robust_box(alike, {}).half);
+  const Box table = robust_box_of_any_scale({{20, 10000}, {70, 90000}}, {});
+  EXPECT_NEAR(table.half, 1.08 * 25, 1e-9);
+  EXPECT_NEAR(table.half_height(), 1.08 * 40000, 1e-6);
+  EXPECT_TRUE(table.contains({71, 91000}));
+  EXPECT_FALSE(table.contains({71, 95000}));
+  EXPECT_FALSE(table.contains({73, 91000}));
+  const Box flat = robust_box_of_any_scale({{-1e6, 1}, {1e6, 3}}, {});
+  EXPECT_NEAR(flat.half_height(), 1.08, 1e-9);
+  EXPECT_EQ(robust_box_of_any_scale({{0, 5}, {1, 5}}, {}).stretch, 1);  // no extent, no scale
+  EXPECT_EQ(robust_box_of_any_scale({}, {}).stretch, 1);
+}
+
 TEST(Axes, ShowSomethingAroundEqualPoints) {
   for (double value : {0.0, 1.0, -3e7, 1e30, 1e-30}) {
     const Box box = robust_box({{value, value}, {value, value}}, {});
@@ -159,8 +176,8 @@ TEST(Axes, TicksAreRoundAndDistinct) {
   EXPECT_EQ(labels(0, 1), "0.0 0.2 0.4 0.6 0.8 1.0 ");
   EXPECT_EQ(labels(2.6, 3.4), "2.6 2.8 3.0 3.2 3.4 ");
   EXPECT_EQ(labels(-120, 30), "-100 -50 0 ");
-  EXPECT_EQ(labels(0, 4e6), "0 1e+06 2e+06 3e+06 4e+06 ");
-  EXPECT_EQ(labels(0, 4e-6), "0 1e-06 2e-06 3e-06 4e-06 ");
+  EXPECT_EQ(labels(0, 4e6), "0 1e6 2e6 3e6 4e6 ");
+  EXPECT_EQ(labels(0, 4e-6), "0 1e-6 2e-6 3e-6 4e-6 ");
   EXPECT_TRUE(round_ticks(1, 1).empty());
   EXPECT_TRUE(round_ticks(0, NAN).empty());
   EXPECT_TRUE(round_ticks(-INFINITY, INFINITY).empty());

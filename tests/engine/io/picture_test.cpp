@@ -61,6 +61,30 @@ TEST(Transport, PutsPointsWhereTheyAre) {
   EXPECT_GT(brightness(image, {static_cast<double>(image.width) - 3, 3}), 750);  // paper
 }
 
+TEST(Transport, GivesEachAxisItsScaleWhereTheyHaveLittleInCommon) {
+  const std::vector<float> plain = normal(600, 1, 6);
+  std::vector<float> table = plain;
+  for (std::size_t i = 1; i < table.size(); i += 2) table[i] = 4096 * table[i];
+  table.insert(table.end(), {-4, -4096 * 4, 4, 4096 * 4});
+  const Image image = draw_transport(rows_of(table), rows_of(table), rows_of(table), "", kSmall);
+  // The picture is that of the plain points, but for its numbers and the line that says so.
+  std::vector<float> same = plain;
+  same.insert(same.end(), {-4, -4, 4, 4});
+  TransportPlot said = kSmall;
+  said.caption = "each axis to its own scale";
+  const Image wanted = draw_transport(rows_of(same), rows_of(same), rows_of(same), "", said);
+  ASSERT_EQ(image.pixels.size(), wanted.pixels.size());
+  for (int panel = 0; panel < 4; ++panel)
+    for (int right = 1; right < kSide; ++right)
+      for (int up = 1; up < kSide; ++up) {
+        Place place = in_panel(panel, (right + 0.5) / kSide, (up + 0.5) / kSide);
+        place.y += 34 * kScale;  // the caption
+        // Other numbers at the side have other lines across.
+        if (std::abs(brightness(image, place) - brightness(wanted, place)) > 90)
+          FAIL() << "panel " << panel << " at " << right << ", " << up;
+      }
+}
+
 TEST(Transport, CountsWhatItLeavesOut) {
   const std::vector<float> good = normal(400, 1, 1);
   std::vector<float> bad = good;
