@@ -3,12 +3,15 @@
 
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <csignal>
+#include <ctime>
 #include <numeric>
-#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -127,6 +130,45 @@ TEST(Parallel, UsesOtherThreadsAndLeavesThemNoSignals) {
     if (sigismember(&mask, SIGINT) == 1 && sigismember(&mask, SIGTERM) == 1) blocked.fetch_add(1);
   });
   EXPECT_EQ(blocked.load(), 1);
+}
+
+double process_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+TEST(Parallel, WastesNoTimeOfAProcessorThatOthersUse) {
+  // Other programs keep every processor busy, so that a thread of the pool often has none. What counts is this
+  // program's processor time, which no other program lengthens: who waits by spinning spends milliseconds a loop.
+  const int processors = thread_count();
+  std::vector<pid_t> others;
+  for (int k = 0; k < 2 * processors; ++k) {
+    const pid_t child = fork();
+    if (child == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      for (std::atomic<int> spin{0};;) spin.fetch_add(1, std::memory_order_relaxed);
+    }
+    others.push_back(child);
+  }
+  const auto run = [](int threads) {
+    const ThreadLimit limit(threads);
+    std::vector<double> sums(static_cast<std::size_t>(threads));
+    const double start = process_seconds();
+    for (int loop = 0; loop < 200; ++loop)
+      parallel_parts(threads, [&](int part) {
+        double sum = 0;
+        for (int k = 0; k < 40000 / threads; ++k) sum = sum * 0.5 + k;
+        sums[static_cast<std::size_t>(part)] = sum;
+      });
+    return process_seconds() - start;
+  };
+  const double alone = run(1), together = run(std::min(processors + 1, 4));
+  for (const pid_t child : others) {
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+  }
+  EXPECT_LE(together, 2 * alone + 0.002);
 }
 
 #if !defined(__SANITIZE_THREAD__)  // which starts no threads after a fork
