@@ -8,6 +8,7 @@
 
 #include "engine/core/ops.h"
 #include "engine/core/parameters.h"
+#include "engine/core/standardisation.h"
 #include "engine/core/tape.h"
 
 namespace otnfm {
@@ -65,6 +66,11 @@ class Flow {
 
   /// What matrix products are computed in. Set before `forward`.
   Precision precision = Precision::float32;
+
+  /// What F's coordinates are to those of the source and the data. `forward` and the blocks know nothing of it;
+  /// FlowMap, FlowInverse, the Jacobian and the log-determinant of a whole flow take and give raw numbers. Set before
+  /// they are made.
+  FlowCoordinates coordinates = {};
 
  protected:
   Parameters parameters_;

@@ -33,12 +33,21 @@ void require_flow_rows(const char* what, std::int64_t dimension, View<const floa
   require(same_shape(out, x) && out.contiguous(), what, "the output", describe(out) + ", wanted " + describe(x));
 }
 
+View<const float> entered(const FlowCoordinates& coordinates, View<const float> x, std::vector<float>& memory) {
+  if (coordinates.source.identity()) return x;
+  memory.resize(static_cast<std::size_t>(x.size()));
+  const View<float> u(memory.data(), {x.rows(), x.columns()});
+  coordinates.source.apply(x, u);
+  return u;
+}
+
 void copy_rows(Stream& stream, View<float> to, View<const float> from, std::int64_t count) {
   copy_bytes(stream, to.data, from.data, static_cast<std::size_t>(count * to.columns()) * sizeof(float));
 }
 
 FlowMap::FlowMap(Flow& flow, Device device, std::int64_t batch)
     : dimension_(flow.dimension()),
+      coordinates_(flow.coordinates),
       stream_(device),
       batch_(device, batch, dimension_),
       tape_(device, {.training = false}) {
@@ -49,12 +58,16 @@ FlowMap::FlowMap(Flow& flow, Device device, std::int64_t batch)
 
 void FlowMap::operator()(View<const float> t, View<const float> x, View<float> out) {
   require_flow_rows("FlowMap", dimension_, t, x, out);
+  std::vector<float> memory;
   for (std::int64_t begin = 0; begin < x.rows(); begin += batch_.rows()) {
     const std::int64_t count = std::min(batch_.rows(), x.rows() - begin);
-    batch_.upload(stream_, t, x, begin, count);
+    const View<const float> times = t.row_slice(begin, count), at = x.row_slice(begin, count);
+    batch_.upload(stream_, times, entered(coordinates_, at, memory), 0, count);
     tape_.run(stream_);
-    copy_rows(stream_, out.row_slice(begin, count), tape_.view(y_), count);
+    const View<float> y = out.row_slice(begin, count);
+    copy_rows(stream_, y, tape_.view(y_), count);
     stream_.synchronize();
+    coordinates_.leave(times, View<const float>(y), y);
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "engine/core/tape.h"
 #include "kernels/memory.h"
@@ -32,6 +33,9 @@ class FlowBatch {
 void require_flow_rows(const char* what, std::int64_t dimension, View<const float> t, View<const float> x,
                        View<const float> out);
 
+/// Rows in the coordinates of a flow's source, where they are not the raw ones; `memory` is theirs.
+View<const float> entered(const FlowCoordinates& coordinates, View<const float> x, std::vector<float>& memory);
+
 /// The rows of a contiguous matrix in host memory, copied from or to a device that the stream belongs to.
 void copy_rows(Stream& stream, View<float> to, View<const float> from, std::int64_t count);
 
@@ -40,12 +44,13 @@ class FlowMap {
   /// The flow's parameters lie on `device`; it outlives this. `batch` rows at a time.
   FlowMap(Flow& flow, Device device, std::int64_t batch = 4096);
 
-  /// out = F(t, x), row by row. t [n, 1], x [n, d] -> out [n, d], all in host memory; out may be x. Any n. InputError
-  /// for other shapes.
+  /// out = F(t, x), row by row, in raw coordinates (Flow::coordinates). t [n, 1], x [n, d] -> out [n, d], all in host
+  /// memory; out may be x. Any n. InputError for other shapes.
   void operator()(View<const float> t, View<const float> x, View<float> out);
 
  private:
   std::int64_t dimension_;
+  FlowCoordinates coordinates_;
   Stream stream_;
   FlowBatch batch_;
   Tape tape_;

@@ -10,13 +10,19 @@
 namespace otnfm {
 namespace {
 
+void require_finite(View<const float> y) {
+  for (std::int64_t i = 0; i < y.rows(); ++i)
+    for (std::int64_t j = 0; j < y.columns(); ++j)
+      if (!std::isfinite(y(i, j)))
+        throw InputError(fmt::format("inverse: row {}, column {} of y is {}", i, j, y(i, j)));
+}
+
 /// The root mean square of the rows' norms: what a residual of a row near 0 is measured by.
 double typical_norm(View<const float> y) {
   double sum = 0;
   for (std::int64_t i = 0; i < y.rows(); ++i)
     for (std::int64_t j = 0; j < y.columns(); ++j) {
       const double value = y(i, j);
-      if (!std::isfinite(value)) throw InputError(fmt::format("inverse: row {}, column {} of y is {}", i, j, value));
       sum += value * value;
     }
   return y.rows() > 0 ? std::sqrt(sum / static_cast<double>(y.rows())) : 0;
@@ -89,6 +95,7 @@ struct FlowInverse::FixedPoint {
 FlowInverse::FlowInverse(Flow& flow, Device device, std::int64_t batch, const InverseOptions& options)
     : dimension_(flow.dimension()),
       block_count_(flow.block_count()),
+      coordinates_(flow.coordinates),
       options_(options),
       stream_(device),
       batch_(device, batch, dimension_) {
@@ -112,6 +119,18 @@ FlowInverse::~FlowInverse() = default;
 
 void FlowInverse::operator()(View<const float> t, View<const float> y, View<float> x) {
   require_flow_rows("FlowInverse", dimension_, t, y, x);
+  require_finite(y);
+  if (coordinates_.identity()) return standardised(t, y, x);
+  std::vector<float> memory(static_cast<std::size_t>(y.size()));
+  const View<float> u(memory.data(), {y.rows(), y.columns()});
+  coordinates_.enter_at(t, y, u);
+  standardised(t, View<const float>(u), u);
+  coordinates_.source.undo(View<const float>(u), x);
+}
+
+void FlowInverse::standardised(View<const float> t, View<const float> y, View<float> x) {
+  require_flow_rows("FlowInverse", dimension_, t, y, x);
+  require_finite(y);
   const double scale = typical_norm(y);
   report_ = {};
   if (fixed_point_) report_.iterations.assign(static_cast<std::size_t>(block_count_), 0);

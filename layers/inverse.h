@@ -39,10 +39,13 @@ class FlowInverse {
   FlowInverse(Flow& flow, Device device, std::int64_t batch = 4096, const InverseOptions& options = {});
   ~FlowInverse();
 
-  /// x with F(t, x) = y, row by row. t [n, 1], y [n, d] -> x [n, d], all in host memory; x may be y. Any n. InputError
-  /// for other shapes and for numbers that are not finite; RunError where a block does not converge, with the block,
-  /// the residual and the iterations.
+  /// x with F(t, x) = y, row by row, in raw coordinates (Flow::coordinates). t [n, 1], y [n, d] -> x [n, d], all in
+  /// host memory; x may be y. Any n. InputError for other shapes and for numbers that are not finite; RunError where a
+  /// block does not converge, with the block, the residual and the iterations.
   void operator()(View<const float> t, View<const float> y, View<float> x);
+
+  /// The same of F itself, in its own coordinates.
+  void standardised(View<const float> t, View<const float> y, View<float> x);
 
   const InverseReport& report() const { return report_; }
 
@@ -51,6 +54,7 @@ class FlowInverse {
   void solve_fixed_points(std::int64_t count, double scale);
 
   std::int64_t dimension_, block_count_;
+  FlowCoordinates coordinates_;
   InverseOptions options_;
   Stream stream_;
   FlowBatch batch_;             // y, and after a fixed point x

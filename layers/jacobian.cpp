@@ -29,6 +29,7 @@ DenseMatrix in_double(View<const float> jacobian) {
 Jacobian::Jacobian(Flow& flow, Device device, std::optional<std::int64_t> block, std::int64_t rows)
     : dimension_(flow.dimension()),
       points_(std::max<std::int64_t>(1, rows / std::max<std::int64_t>(1, flow.dimension()))),
+      coordinates_(block ? FlowCoordinates{} : flow.coordinates),
       stream_(device),
       batch_(device, points_, dimension_),
       tape_(device, {.training = true, .frozen = true}) {
@@ -69,15 +70,26 @@ void Jacobian::operator()(View<const float> t, View<const float> x, View<float> 
   require(same_shape(jacobian, {x.rows(), d, d}) && jacobian.contiguous(), "Jacobian", "the Jacobian",
           describe(jacobian) + fmt::format(", wanted contiguous [{}, {}, {}]", x.rows(), d, d));
   std::vector<float> images(static_cast<std::size_t>(points_ * d * d));
+  std::vector<float> memory;
   const View<float> repeated(images.data(), {points_ * d, d});
   for (std::int64_t begin = 0; begin < x.rows(); begin += points_) {
     const std::int64_t count = std::min(points_, x.rows() - begin);
-    batch_.upload(stream_, t, x, begin, count);
+    batch_.upload(stream_, t.row_slice(begin, count), entered(coordinates_, x.row_slice(begin, count), memory), 0,
+                  count);
     tape_.run(stream_);
     copy_rows(stream_, repeated, tape_.view(y_), count * d);
     copy_rows(stream_, View<float>(jacobian.data + begin * d * d, {count * d, d}), tape_.view(gradient_), count * d);
     stream_.synchronize();
     for (std::int64_t i = 0; i < count; ++i) std::copy_n(repeated.row(i * d), d, y.row(begin + i));
+    if (coordinates_.identity()) continue;
+    const View<float> left = y.row_slice(begin, count);
+    coordinates_.leave(t.row_slice(begin, count), View<const float>(left), left);
+    for (std::int64_t p = begin; p < begin + count; ++p)
+      for (std::int64_t i = 0; i < d; ++i)
+        for (std::int64_t j = 0; j < d; ++j) {
+          float& entry = jacobian.data[(p * d + i) * d + j];
+          entry = static_cast<float>(coordinates_.stretch(t(p, 0), i) * coordinates_.entry(j) * entry);
+        }
   }
 }
 

@@ -21,12 +21,14 @@ class Jacobian {
 
   std::int64_t dimension() const { return dimension_; }
 
-  /// y = F(t, x) and jacobian(p, i, j) = dy_i / dx_j at every point p. t [n, 1], x [n, d] -> y [n, d], jacobian
+  /// y = F(t, x) and jacobian(p, i, j) = dy_i / dx_j at every point p; of a whole flow in raw coordinates
+  /// (Flow::coordinates), of a block in its own. t [n, 1], x [n, d] -> y [n, d], jacobian
   /// [n, d, d], all in host memory; y may be x. Any n. InputError for other shapes.
   void operator()(View<const float> t, View<const float> x, View<float> y, View<float> jacobian);
 
  private:
   std::int64_t dimension_, points_;
+  FlowCoordinates coordinates_;  // of a block: none
   Stream stream_;
   FlowBatch batch_;
   Memory memory_;  // which point a row is of, and the cotangents

@@ -162,7 +162,7 @@ class LogDeterminant::Estimator {
 };
 
 LogDeterminant::LogDeterminant(Flow& flow, Device device, std::int64_t batch, const LogDeterminantOptions& options)
-    : dimension_(flow.dimension()), stream_(device), batch_(device, batch, dimension_) {
+    : dimension_(flow.dimension()), coordinates_(flow.coordinates), stream_(device), batch_(device, batch, dimension_) {
   if (options.probes < 2 || options.exact_terms < 1)
     throw InputError(fmt::format("log-determinant: {} probes and {} exact terms, wanted at least 2 and 1",
                                  options.probes, options.exact_terms));
@@ -193,6 +193,18 @@ LogDeterminant::LogDeterminant(Flow& flow, Device device, std::int64_t batch, co
 LogDeterminant::~LogDeterminant() = default;
 
 LogDeterminants LogDeterminant::operator()(View<const float> t, View<const float> x) {
+  require_flow_rows("LogDeterminant", dimension_, t, x,
+                    View<float>(const_cast<float*>(x.data), {x.rows(), x.columns()}));
+  std::vector<float> memory;
+  LogDeterminants result = standardised(t, entered(coordinates_, x, memory));
+  if (coordinates_.identity()) return result;
+  for (std::size_t i = 0; i < result.values.size(); ++i)
+    result.values[i] += coordinates_.log_volume(t(static_cast<std::int64_t>(i), 0), dimension_);
+  result.mean = mean_of(result.values);
+  return result;
+}
+
+LogDeterminants LogDeterminant::standardised(View<const float> t, View<const float> x) {
   require_flow_rows("LogDeterminant", dimension_, t, x,
                     View<float>(const_cast<float*>(x.data), {x.rows(), x.columns()}));
   LogDeterminants result = tape_        ? in_closed_form(t, x)

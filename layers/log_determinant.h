@@ -1,4 +1,5 @@
-// log|det dF(t, x)/dx| of a flow: the sum over its blocks, each by the way that its family and its size allow.
+// log|det dF(t, x)/dx| of a flow, in raw coordinates or its own (Flow::coordinates): the sum over its blocks, each by
+// the way that its family and its size allow.
 //   - closed form, where the family has it;
 //   - d <= max_exact_dimension: the block's Jacobian (layers/jacobian.h) and its LU in double, any family;
 //   - above, where the block is x + r(x) with a contraction r of Jacobian R, the power series with random probes
@@ -47,12 +48,16 @@ class LogDeterminant {
   /// its derivative is not finite.
   LogDeterminants operator()(View<const float> t, View<const float> x);
 
+  /// The same of F itself, in its own coordinates.
+  LogDeterminants standardised(View<const float> t, View<const float> x);
+
  private:
   class Estimator;
   LogDeterminants in_closed_form(View<const float> t, View<const float> x);
   LogDeterminants by_jacobians(View<const float> t, View<const float> x);
 
   std::int64_t dimension_;
+  FlowCoordinates coordinates_;
   Stream stream_;
   FlowBatch batch_;             // closed form
   std::unique_ptr<Tape> tape_;  // closed form

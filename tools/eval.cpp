@@ -64,6 +64,9 @@ void eval(const EvalFlags& flags) {
   fmt::print("floor         {:.4f} +- {:.4f}   between two fresh draws of the data\n", number("w2_floor"),
              number("w2_floor_std"));
   fmt::print("ratio         {:.3f}\n", number("w2_ratio"));
+  if (result.contains("w2_standardised"))
+    fmt::print("standardised  {:.4f}, floor {:.4f}, ratio {:.3f}: every column by its own deviation\n",
+               number("w2_standardised"), number("w2_standardised_floor"), number("w2_standardised_ratio"));
   fmt::print("collapse_rho  {:.3f}             0: every sample is the mean, 1: the spread is the data's\n",
              number("collapse_rho"));
   fmt::print("sliced W2     {:.4f}\nMMD           {:.3g}\n", number("sliced_w2"), number("mmd"));

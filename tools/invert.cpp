@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "engine/data/gaussian_density.h"
+#include "engine/generate/log_likelihood.h"
 #include "engine/generate/model_file.h"
 #include "engine/io/array_file.h"
 #include "layers/inverse.h"
@@ -78,7 +79,8 @@ void invert(const InvertFlags& flags) {
   const bool compares = n >= 2 && GaussianDensity::is_gaussian(model.source);
   GaussianDensity::Deviation deviation;
   if (compares) {
-    deviation = GaussianDensity(model.source).deviation(x);
+    model.flow->coordinates.source.apply(View<const float>(x), x);
+    deviation = noise_density(model).deviation(x);
     result["mean_deviation"] = deviation.mean;
     result["mean_deviation_expected"] = deviation.expected_mean;
     result["covariance_deviation"] = deviation.covariance;

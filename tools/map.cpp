@@ -42,25 +42,42 @@ struct Findings {
   double folded = 0;
 };
 
+struct Convexity {
+  double asymmetry, negative_part;
+};
+
+/// The optimal map is a convex function's gradient in the coordinates that its cost is taken in.
+Convexity convexity_of(const FlowCoordinates& coordinates, float time, View<float> jacobian) {
+  for (std::int64_t i = 0; i < jacobian.rows(); ++i)
+    for (std::int64_t j = 0; j < jacobian.columns(); ++j)
+      jacobian(i, j) = static_cast<float>(jacobian(i, j) / (coordinates.stretch(time, i) * coordinates.entry(j)));
+  const JacobianSummary summary = summarize_jacobian(View<const float>(jacobian));
+  return {summary.asymmetry, summary.negative_part};
+}
+
 Findings look_at_jacobians(const Model& model, Device device, View<const float> x0, float time) {
   const std::int64_t n = x0.rows(), d = x0.columns();
   Jacobian jacobian(*model.flow, device, {}, std::max<std::int64_t>(d, 4096));
   std::vector<float> images(static_cast<std::size_t>(d)), matrix(static_cast<std::size_t>(d * d));
   const std::vector<float> times(1, time);
+  const FlowCoordinates& coordinates = model.flow->coordinates;
   Findings found;
   nlohmann::json singular_values = nlohmann::json::array();
   std::vector<double> mean_values(static_cast<std::size_t>(d), 0.0);
   for (std::int64_t i = 0; i < n; ++i) {
     jacobian({times.data(), {1, 1}}, x0.row_slice(i, 1), {images.data(), {1, d}}, {matrix.data(), {1, d, d}});
-    const JacobianSummary summary = summarize_jacobian({matrix.data(), {d, d}});
+    const View<float> raw(matrix.data(), {d, d});
+    const JacobianSummary summary = summarize_jacobian(raw);
+    const auto [asymmetry, negative_part] = coordinates.identity() ? Convexity{summary.asymmetry, summary.negative_part}
+                                                                   : convexity_of(coordinates, time, raw);
     singular_values.push_back(summary.singular_values);
     for (std::size_t k = 0; k < mean_values.size(); ++k)
       mean_values[k] += summary.singular_values[k] / static_cast<double>(n);
     found.largest.add(summary.singular_values.front(), n);
     found.smallest.add(summary.singular_values.back(), n);
     found.log_det.add(summary.log_abs_determinant, n);
-    found.asymmetry.add(summary.asymmetry, n);
-    found.negative.add(summary.negative_part, n);
+    found.asymmetry.add(asymmetry, n);
+    found.negative.add(negative_part, n);
     found.folded += summary.keeps_orientation ? 0 : 1 / static_cast<double>(n);
   }
   found.json = {{"points", n},

@@ -30,7 +30,8 @@ void on_signal(int signal) {
 /// What was given on the command line; the rest comes from the configuration file, then from the data's defaults.
 struct TrainFlags {
   CommonFlags common;
-  std::optional<std::string> data, source, coupling, solver, flow, objective, time_weighting, precision, config;
+  std::optional<std::string> data, source, coupling, solver, flow, objective, standardise, time_weighting, precision,
+      config;
   std::optional<std::int64_t> steps, batch, bank, caches, axes;
   std::optional<double> lr;
   std::optional<std::uint64_t> seed;
@@ -67,6 +68,7 @@ nlohmann::json given(const TrainFlags& flags) {
   put("source", flags.source);
   put("coupling", flags.coupling);
   put("solver", flags.solver);
+  put("standardise", flags.standardise);
   put("objective", flags.objective);
   put("time_weighting", flags.time_weighting);
   put("precision", flags.precision);
@@ -223,6 +225,10 @@ void add_train(CommandLine& program) {
             "activation, time_function, fourier_terms; coefficient of resnet-invertible and gru; mask, "
             "mask_seed, log_scale_bound of coupling; bins, box of coupling-spline; alpha, box of gru):",
             flow_families()));
+  command.option("--standardise", flags->standardise,
+                 "none, scalar (one unit for all columns) or columns (each its own): coordinates of mean 0 and "
+                 "deviation 1, in which pairs and costs are taken; samples and likelihoods stay the data's own "
+                 "(columns of a file, scalar where it looks like pictures; none for the rest)");
   command.option("--objective", flags->objective, about("what is minimised:", objectives()));
   command.option("--time-weighting", flags->time_weighting,
                  about("which times are learnt, and how much each counts:", time_weightings()));

@@ -150,6 +150,25 @@ void Dataset::set_test_split(std::vector<float> values) {
   test_rows_ = points(name_ + " (test)", std::move(values), dimension_).rows_;
 }
 
+Dataset Dataset::standardised(const Standardisation& standardisation) const {
+  Dataset result = *this;
+  if (standardisation.identity()) return result;
+  if (static_cast<std::int64_t>(standardisation.shift.size()) != dimension_ || !standardisation_.identity())
+    throw RunError(fmt::format("{}: {} columns cannot be standardised by {} numbers, or twice", name_, dimension_,
+                               standardisation.shift.size()));
+  const auto moved = [&](const std::shared_ptr<const std::vector<float>>& rows) {
+    if (!rows) return rows;
+    auto values = std::make_shared<std::vector<float>>(rows->size());
+    const std::int64_t n = static_cast<std::int64_t>(rows->size()) / dimension_;
+    standardisation.apply({rows->data(), {n, dimension_}}, {values->data(), {n, dimension_}});
+    return std::shared_ptr<const std::vector<float>>(std::move(values));
+  };
+  result.rows_ = moved(rows_);
+  result.test_rows_ = moved(test_rows_);
+  if (endless()) result.standardisation_ = standardisation;
+  return result;
+}
+
 void Dataset::copy_row(std::int64_t row, float* to) const {
   std::copy_n(rows_->data() + row * dimension_, dimension_, to);
 }
@@ -161,6 +180,7 @@ void Dataset::draw(const DrawKey& key, View<float> out) const {
       sample_distribution(host_stream(), {.y = out, .key = random_key(key), .kind = *kind_});
     else
       normal(host_stream(), {.y = out, .key = random_key(key)});
+    standardisation_.apply(View<const float>(out), out);
     return;
   }
   std::vector<std::int64_t> index(static_cast<std::size_t>(out.rows()));

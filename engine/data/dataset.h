@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/core/standardisation.h"
 #include "engine/data/draw_key.h"
 #include "kernels/distribution.h"
 #include "kernels/view.h"
@@ -56,6 +57,11 @@ class Dataset {
   Dataset test_split() const;
   void set_test_split(std::vector<float> values);
 
+  /// The same set in standardised coordinates: its rows, test rows and draws are moved.
+  Dataset standardised(const Standardisation& standardisation) const;
+  /// What is done to the draws of an endless set.
+  const Standardisation& standardisation() const { return standardisation_; }
+
   /// Fresh draws of an endless set, uniformly random rows (with replacement) of a finite one, into out [B, dimension].
   void draw(const DrawKey& key, View<float> out) const;
 
@@ -75,6 +81,7 @@ class Dataset {
   ImageShape image_;
   std::optional<DistributionKind> kind_;
   std::shared_ptr<const std::vector<float>> rows_, test_rows_;
+  Standardisation standardisation_;
 };
 
 /// One of the distributions by name, `gaussian` (2-D) or `gaussian:DIMENSION`, `mnist:DIR`, `cifar10:DIR`, or a

@@ -36,7 +36,7 @@ struct GaussianDensity::Shape {
 
 bool GaussianDensity::is_gaussian(const Source& source) {
   const Dataset* data = source.data();
-  return source.parameters() || (data && data->endless() && !data->kind());
+  return source.parameters() || (data && data->endless() && !data->kind() && data->standardisation().identity());
 }
 
 GaussianDensity::GaussianDensity(const Source& source) : shape_(std::make_unique<Shape>()) {

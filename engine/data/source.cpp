@@ -31,6 +31,43 @@ const GaussianParameters* Source::parameters() const {
   return fit ? &fit->parameters() : nullptr;
 }
 
+namespace {
+
+/// factor * x + shift, of a Gaussian's parameters.
+GaussianParameters moved(const GaussianParameters& fit, const Standardisation& by, bool undo) {
+  GaussianParameters result = fit;
+  const auto d = fit.mean.size();
+  const View<float> mean(result.mean.data(), {1, static_cast<std::int64_t>(d)});
+  if (undo)
+    by.undo(View<const float>(mean), mean);
+  else
+    by.apply(View<const float>(mean), mean);
+  const auto stretch = [&](std::vector<float>& values) {
+    for (std::size_t k = 0; k < values.size(); ++k) {
+      const auto scale = static_cast<double>(by.scale[k % d]);
+      values[k] = static_cast<float>(undo ? values[k] * scale : values[k] / scale);
+    }
+  };
+  stretch(result.factor);
+  stretch(result.diagonal);
+  return result;
+}
+
+}  // namespace
+
+Source Source::standardised(const Standardisation& standardisation) const {
+  if (standardisation.identity()) return *this;
+  if (const GaussianParameters* fit = parameters()) return gaussian_fit(moved(*fit, standardisation, false));
+  return {name_, data()->standardised(standardisation)};
+}
+
+Source Source::unstandardised(const Standardisation& standardisation) const {
+  if (standardisation.identity()) return *this;
+  const GaussianParameters* fit = parameters();
+  if (fit == nullptr) throw RunError("the source " + name_ + " has no raw form");
+  return gaussian_fit(moved(*fit, standardisation, true));
+}
+
 void Source::draw(const DrawKey& key, View<float> out) const {
   std::visit([&](const auto& kind) { kind.draw(key, out); }, kind_);
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <variant>
 
+#include "engine/core/standardisation.h"
 #include "engine/data/dataset.h"
 #include "engine/data/draw_key.h"
 #include "engine/data/gaussian_fit.h"
@@ -30,6 +31,10 @@ class Source {
   const GaussianFit* fit() const { return std::get_if<GaussianFit>(&kind_); }
   /// The data set behind it, which is an endless one for `gaussian`; null for a gaussian-fit.
   const Dataset* data() const { return std::get_if<Dataset>(&kind_); }
+
+  /// The same source in standardised coordinates, and a gaussian-fit in raw ones (RunError for the others).
+  Source standardised(const Standardisation& standardisation) const;
+  Source unstandardised(const Standardisation& standardisation) const;
 
   /// out [B, dimension]; row i is a function of (seed, stream, step, first_row + i) alone, bit for bit.
   void draw(const DrawKey& key, View<float> out) const;

@@ -50,9 +50,9 @@ struct Density {
   View<const float> matrix, bias;
   float constant = 0;
 
-  Density(const Source& source, Device device) {
-    const GaussianDensity::Whitening host = GaussianDensity(source).whitening();
-    constant = static_cast<float>(host.constant);
+  Density(const Model& model, Device device) {
+    const GaussianDensity::Whitening host = data_density(model).whitening();
+    constant = static_cast<float>(host.constant - model.flow->coordinates.target.log_volume());
     if (host.matrix.empty()) return;
     const auto d = static_cast<std::int64_t>(host.bias.size());
     memory = Memory(device, (host.matrix.size() + host.bias.size()) * sizeof(float), "a Gaussian source's density");
@@ -64,6 +64,13 @@ struct Density {
     copy_bytes(stream, data + d * d, host.bias.data(), host.bias.size() * sizeof(float));
     stream.synchronize();
   }
+};
+
+/// Flow::coordinates on a device.
+struct Coordinates {
+  StandardisationOps source, target;
+  Coordinates(const FlowCoordinates& of, Device device, std::int64_t rows)
+      : source(of.source, device, rows), target(of.target, device, rows) {}
 };
 
 /// x0 with F(t, x0) = y, for an inverse in closed form; and, where it is given, log p(y) [B, 1] to `log_prob`.
@@ -114,19 +121,22 @@ struct Generator::State {
 
   bool in_closed_form() const { return model.flow->inversion() == Inversion::closed_form; }
 
-  Pass record(Task task, std::int64_t rows, const View<float>& in, const View<float>& t, Stream& stream) const {
+  Pass record(Task task, std::int64_t rows, const View<float>& in, const View<float>& t, const Coordinates& coordinates,
+              Stream& stream) const {
     const std::lock_guard lock(recording);
     Pass pass{.rows = rows, .in = in.row_slice(0, rows), .out = {}, .tape = {}, .graph = {}};
     pass.tape = std::make_unique<Tape>(
         device, Tape::Options{.training = false, .packed_weights = device == Device::cpu ? &packed : nullptr});
-    const Tensor from = pass.tape->external(pass.in), time = pass.tape->external(t.row_slice(0, rows));
-    Tensor to;
+    Tensor from = pass.tape->external(pass.in), to;
+    const Tensor time = pass.tape->external(t.row_slice(0, rows));
+    from = (task == Task::sample ? coordinates.source : coordinates.target).apply(*pass.tape, from);
     if (task == Task::log_prob) {
-      if (!density) density = std::make_unique<Density>(model.source, device);
+      if (!density) density = std::make_unique<Density>(model, device);
       record_inverse(*pass.tape, *model.flow, time, from, density.get(), &to);
     } else {
       to = task == Task::sample ? model.flow->forward(*pass.tape, time, from)
                                 : record_inverse(*pass.tape, *model.flow, time, from, nullptr, nullptr);
+      to = (task == Task::sample ? coordinates.target : coordinates.source).undo(*pass.tape, to);
     }
     pass.tape->keep(to);
     pass.tape->plan();
@@ -145,6 +155,7 @@ class Lane {
  public:
   Lane(const Generator::State& shared, std::int64_t max_batch, const PrepareOptions& options)
       : sizes_(sizes_for(shared, max_batch)),
+        coordinates_(shared.model.flow->coordinates, shared.device, sizes_.back()),
         stream_(shared.device),
         noise_(shared.model.source, shared.device, sizes_.back()) {
     const std::int64_t d = shared.model.dimension(), most = sizes_.back();
@@ -160,7 +171,7 @@ class Lane {
       if (task == Task::log_prob && !(options.log_prob && shared.in_closed_form())) continue;
       for (const std::int64_t rows : sizes_) {
         if (shared.device == Device::cuda && task != Task::sample && rows != sizes_.front()) break;
-        passes_of(task).push_back(shared.record(task, rows, x0, t, stream_));
+        passes_of(task).push_back(shared.record(task, rows, x0, t, coordinates_, stream_));
       }
     }
   }
@@ -212,6 +223,7 @@ class Lane {
   }
 
   std::vector<std::int64_t> sizes_;  // of passes, ascending
+  Coordinates coordinates_;
   Stream stream_;
   Noise noise_;
   Memory memory_;  // rows [most, d] and t [most, 1]

@@ -5,6 +5,9 @@
 //     GeneratorContext context = generator.prepare(64);                                // one a thread
 //     context.sample(nullptr, seed, 0, out);                // no allocation, no lock, no log
 //
+// Noise, samples and likelihood are in the data's own coordinates, whatever the flow was trained in
+// (Flow::coordinates).
+//
 // Sample i of a seed is the same bit for bit, however a request is split into calls and whatever number of threads or
 // contexts make it: every row is computed by itself (kernels/resnet_flow.h, kernels/cpu/packed_linear.h), or, on CUDA
 // where a GEMM library computes, all rows in passes of one size.

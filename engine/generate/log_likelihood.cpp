@@ -15,9 +15,20 @@ constexpr double kHalfRange = 127.5;  // engine/data/dataset.h: value = pixel / 
 
 }  // namespace
 
+GaussianDensity noise_density(const Model& model) {
+  return GaussianDensity(model.source.standardised(model.flow->coordinates.source));
+}
+
+GaussianDensity data_density(const Model& model) {
+  if (const std::optional<std::int64_t> column = model.flow->coordinates.target.constant_column())
+    throw InputError("the data have no density: column " + std::to_string(*column) + " (counted from 0) is constant");
+  return noise_density(model);
+}
+
 LogLikelihood::LogLikelihood(const Model& model, Device device, std::int64_t batch,
                              const LogDeterminantOptions& options)
-    : density_(model.source),
+    : coordinates_(model.flow->coordinates),
+      density_(data_density(model)),
       inverse_(*model.flow, device, batch),
       log_determinant_(*model.flow, device, batch, options) {}
 
@@ -26,12 +37,14 @@ LogLikelihoods LogLikelihood::operator()(View<const float> y) {
   std::vector<float> noise(static_cast<std::size_t>(y.size())), ones(static_cast<std::size_t>(n), 1.0f);
   const View<float> x0(noise.data(), {n, y.columns()});
   const View<const float> t(ones.data(), {n, 1});
-  inverse_(t, y, x0);
-  const LogDeterminants determinants = log_determinant_(t, x0);
+  coordinates_.target.apply(y, x0);
+  inverse_.standardised(t, View<const float>(x0), x0);
+  const LogDeterminants determinants = log_determinant_.standardised(t, x0);
+  const double log_volume = coordinates_.target.log_volume();
   LogLikelihoods result{.values = density_.log_density(x0), .estimator_error = determinants.mean_standard_error};
   const double rows = static_cast<double>(std::max<std::int64_t>(n, 1));
   for (std::size_t i = 0; i < result.values.size(); ++i) {
-    result.values[i] -= determinants.values[i];
+    result.values[i] -= determinants.values[i] + log_volume;
     result.mean += result.values[i] / rows;
   }
   double squares = 0;

@@ -1,5 +1,6 @@
 // The likelihood of data under a model with a Gaussian source, by the change of variables: x0 = F(1, .)^-1(y),
-//     log p(y) = log p0(x0) - log|det dF(1, x0)/dx|.
+//     log p(y) = log p0(x0) - log|det dF(1, x0)/dx|,
+// in standardised coordinates, and of raw data less sum_j log scale_j.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +21,16 @@ struct LogLikelihoods {
   double estimator_error = 0;
 };
 
+/// The density of the model's source in the coordinates of its flow (Flow::coordinates). InputError where it has none.
+GaussianDensity noise_density(const Model& model);
+
+/// The same, where the data have one too. InputError also where a column of the data is constant.
+GaussianDensity data_density(const Model& model);
+
 class LogLikelihood {
  public:
   /// The model's parameters lie on `device`; it outlives this. InputError where its family has no inverse, its source
-  /// no density, or the log-determinant cannot be had.
+  /// no density, a column of the data is constant, or the log-determinant cannot be had.
   LogLikelihood(const Model& model, Device device, std::int64_t batch = 4096,
                 const LogDeterminantOptions& options = {});
 
@@ -31,6 +38,7 @@ class LogLikelihood {
   LogLikelihoods operator()(View<const float> y);
 
  private:
+  FlowCoordinates coordinates_;
   GaussianDensity density_;
   FlowInverse inverse_;
   LogDeterminant log_determinant_;

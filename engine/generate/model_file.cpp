@@ -7,7 +7,7 @@ namespace otnfm {
 namespace {
 
 constexpr const char* kKey = "otnfm";
-constexpr int kVersion = 1;
+constexpr int kVersion = 1, kStandardisedVersion = 2;  // a program that knows 1 alone must not sample from 2
 
 std::vector<float> download(Stream& stream, const View<float>& flat) {
   std::vector<float> host(flat.size());
@@ -35,6 +35,28 @@ Source source_of(const SafetensorsFile& file, const nlohmann::json& configuratio
   return Source::dataset(open_dataset(name));
 }
 
+constexpr const char *kSourceCoordinates = "standardise/source/", *kTargetCoordinates = "standardise/target/";
+
+Standardisation standardisation_of(const SafetensorsFile& file, const std::string& prefix, std::int64_t d) {
+  if (!file.contains(prefix + "shift")) return {};
+  Standardisation result{.shift = file.values<float>(prefix + "shift", std::vector<std::int64_t>{d}),
+                         .scale = file.values<float>(prefix + "scale", std::vector<std::int64_t>{d})};
+  for (std::size_t j = 0; j < result.shift.size(); ++j)
+    if (!std::isfinite(result.shift[j]) || !(result.scale[j] > 0) || !std::isfinite(result.scale[j]) ||
+        !std::isfinite(1 / result.scale[j]))
+      fail(file.path(), "column " + std::to_string(j) + " of " + prefix + " has shift " +
+                            std::to_string(result.shift[j]) + " and scale " + std::to_string(result.scale[j]));
+  return result;
+}
+
+/// The tensors refer to the coordinates.
+void append(const Standardisation& standardisation, const std::string& prefix, std::vector<NamedTensor>& tensors) {
+  if (standardisation.identity()) return;
+  const auto d = static_cast<std::int64_t>(standardisation.shift.size());
+  tensors.push_back(named_tensor(prefix + "shift", View<const float>(standardisation.shift.data(), {d})));
+  tensors.push_back(named_tensor(prefix + "scale", View<const float>(standardisation.scale.data(), {d})));
+}
+
 }  // namespace
 
 ImageShape Model::image() const {
@@ -52,9 +74,9 @@ nlohmann::json read_model_configuration(const SafetensorsFile& file) {
       fail(file.path(), std::string("the metadata's \"") + key + "\" is missing or of the wrong type");
   };
   has("version", [](const nlohmann::json& j) { return j.is_number_integer(); });
-  if (configuration["version"] != kVersion)
-    fail(file.path(), "is of version " + configuration["version"].dump() + ", this program reads version " +
-                          std::to_string(kVersion));
+  if (configuration["version"] != kVersion && configuration["version"] != kStandardisedVersion)
+    fail(file.path(), "is of version " + configuration["version"].dump() + ", this program reads versions " +
+                          std::to_string(kVersion) + " and " + std::to_string(kStandardisedVersion));
   has("data", [](const nlohmann::json& j) { return j.is_string(); });
   has("source", [](const nlohmann::json& j) { return j.is_string(); });
   has("dimension", [](const nlohmann::json& j) { return j.is_number_integer(); });
@@ -99,6 +121,8 @@ Model load_model(const std::filesystem::path& path, Device device, Weights weigh
     stream.synchronize();
   }
   flow->fix_weights();
+  flow->coordinates = {.source = standardisation_of(file, kSourceCoordinates, flow->dimension()),
+                       .target = standardisation_of(file, kTargetCoordinates, flow->dimension())};
   Source source = source_of(file, configuration, flow->dimension());
   if (source.dimension() != flow->dimension())
     fail(file.path(), "the source has " + std::to_string(source.dimension()) + " dimensions, the flow " +
@@ -108,7 +132,7 @@ Model load_model(const std::filesystem::path& path, Device device, Weights weigh
 
 void save_model(const std::filesystem::path& path, const Flow& flow, const Source& source, const Dataset& data,
                 Stream& stream, nlohmann::json configuration, std::span<const NamedTensor> more) {
-  configuration["version"] = kVersion;
+  configuration["version"] = flow.coordinates.identity() ? kVersion : kStandardisedVersion;
   configuration["source"] = source.name();
   configuration["dimension"] = flow.dimension();
   configuration["flow"] = flow.configuration();
@@ -120,6 +144,8 @@ void save_model(const std::filesystem::path& path, const Flow& flow, const Sourc
   const std::vector<float> values = download(stream, parameters.values()),
                            averages = download(stream, parameters.averages());
   std::vector<NamedTensor> tensors(more.begin(), more.end());
+  append(flow.coordinates.source, kSourceCoordinates, tensors);
+  append(flow.coordinates.target, kTargetCoordinates, tensors);
   for (int k = 0; k < parameters.count(); ++k) {
     for (const auto& [prefix, flat] : {std::pair{"weights/", &values}, std::pair{"ema/", &averages}}) {
       View<float> at = parameters.slice(parameters.values(), {k});

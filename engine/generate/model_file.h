@@ -2,8 +2,10 @@
 // "ema/NAME" (their moving average, which samples are made with) and, for a gaussian-fit, "source/mean",
 // "source/factor", "source/diagonal"; of a semidiscrete coupling, "coupling/potentials" [N], in the order of the data
 // or of the bank, and where its cost takes some axes only, "coupling/axes" and "coupling/mean". The metadata's "otnfm"
-// is a JSON object: {"version": 1, "data", "source", "dimension", "image": [C, H, W] or null, "flow": {...},
-// "training": {...}, "steps_done"}.
+// and of a flow trained in standardised coordinates "standardise/target/shift" and "/scale" [d] and, where the source
+// has its own, "standardise/source/...": u = (x - shift) / scale. All else of the source is raw; potentials and axes
+// are standardised. The metadata's "otnfm" is a JSON object: {"version": 1 or, with standardised coordinates, 2,
+// "data", "source", "dimension", "image": [C, H, W] or null, "flow": {...}, "training": {...}, "steps_done"}.
 #pragma once
 
 #include <filesystem>

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "engine/generate/model_file.h"
 #include "engine/metrics/collapse.h"
 #include "engine/metrics/mmd.h"
 #include "engine/metrics/nearest.h"
@@ -29,6 +30,26 @@ void draw_fresh(const Dataset& data, std::uint64_t seed, std::int64_t draw, View
   if (!data.endless() && data.count() >= 2 * n) return data.draw_distinct(key, out);
   data.draw(key, out);
 }
+
+/// What is measured between points of a model that has standardised coordinates: x less the mean over a power of two,
+/// so that neither an offset nor a unit costs float32 its digits. Distances times `unit` are those of raw points.
+/// `rest` leads on to the model's coordinates, where they differ by more than that.
+struct Centred {
+  Standardisation move, rest;
+  double unit = 1;
+
+  explicit Centred(const Standardisation& model) {
+    if (model.identity()) return;
+    const auto d = static_cast<double>(model.scale.size());
+    double squares = 0;
+    for (const float scale : model.scale) squares += static_cast<double>(scale) * scale / d;
+    unit = std::exp2(std::round(std::log2(std::sqrt(squares))));
+    move = {.shift = model.shift, .scale = std::vector<float>(model.scale.size(), static_cast<float>(unit))};
+    if (std::ranges::all_of(model.scale, [&](float scale) { return scale == model.scale.front(); })) return;
+    rest = {.shift = std::vector<float>(model.scale.size(), 0.0f), .scale = model.scale};
+    for (float& scale : rest.scale) scale = static_cast<float>(scale / unit);
+  }
+};
 
 double rate_of(GeneratorContext& context, View<float> x0, View<float> x1) {
   const auto sample = [&] {
@@ -65,16 +86,26 @@ nlohmann::json evaluate(const Generator& generator, const Dataset& data, const E
   context.sample(nullptr, generated, generated);
   context.synchronize();
 
-  std::vector<double> distance, floor, sliced, discrepancy;
+  const Standardisation& standardisation = generator.model().flow->coordinates.target;
+  const Centred centred(standardisation);
+  std::vector<double> distance, floor, sliced, discrepancy, standardised_distance, standardised_floor;
   for (std::int64_t r = 0; r < options.repeats; ++r) {
     const View<float> mine = generated.row_slice(r * n, n);
     draw_fresh(data, options.seed, 2 * r, fresh);
     draw_fresh(data, options.seed, 2 * r + 1, other);
-    distance.push_back(w2(mine, fresh));
-    floor.push_back(w2(other, fresh));
-    sliced.push_back(sliced_wasserstein(mine, fresh, {.seed = options.seed}));
+    for (const View<float>& rows : {mine, fresh, other}) centred.move.apply(View<const float>(rows), rows);
+    distance.push_back(centred.unit * w2(mine, fresh));
+    floor.push_back(centred.unit * w2(other, fresh));
+    sliced.push_back(centred.unit * sliced_wasserstein(mine, fresh, {.seed = options.seed}));
     discrepancy.push_back(mmd(mine, fresh).squared);
+    for (const View<float>& rows : {mine, fresh, other}) centred.rest.apply(View<const float>(rows), rows);
+    if (centred.rest.identity()) continue;
+    standardised_distance.push_back(w2(mine, fresh));
+    standardised_floor.push_back(w2(other, fresh));
   }
+  // In the flow's coordinates; where its columns keep their proportions a common factor is left, which cancels.
+  const double moved_variance =
+      total_variance(data.standardised(centred.rest.identity() ? centred.move : standardisation), options.seed);
   // The unbiased estimate of MMD^2 may fall below 0 where the distributions agree.
   const double mmd_squared = summarize(discrepancy).mean;
   const Summary w2_summary = summarize(distance), floor_summary = summarize(floor);
@@ -86,11 +117,17 @@ nlohmann::json evaluate(const Generator& generator, const Dataset& data, const E
                            {"w2_floor", floor_summary.mean},
                            {"w2_floor_std", floor_summary.standard_deviation},
                            {"w2_ratio", w2_summary.mean / floor_summary.mean},
-                           {"collapse_rho", covariance_trace(generated) / total_variance(data, options.seed)},
+                           {"collapse_rho", covariance_trace(generated) / moved_variance},
                            {"sliced_w2", summarize(sliced).mean},
                            {"mmd", std::sqrt(std::max(0.0, mmd_squared))},
                            {"mmd_squared", mmd_squared},
                            {"nfe", 1}};
+  if (!standardised_distance.empty()) {
+    const Summary w2_columns = summarize(standardised_distance), floor_columns = summarize(standardised_floor);
+    result["w2_standardised"] = w2_columns.mean;
+    result["w2_standardised_floor"] = floor_columns.mean;
+    result["w2_standardised_ratio"] = w2_columns.mean / floor_columns.mean;
+  }
   if (data.has_test_split()) {
     const Dataset test = data.test_split();
     result["nearest_train"] = find_nearest(generated.row_slice(0, n), data.rows()).mean_distance();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/data/standardise.h"
 #include "engine/train/batch_solver.h"
 #include "engine/train/objective.h"
 #include "layers/configuration.h"
@@ -60,6 +61,7 @@ nlohmann::json TrainingOptions::to_json() const {
           {"source", source},
           {"coupling", coupling},
           {"solver", solver},
+          {"standardise", standardise},
           {"objective", objective},
           {"time_weighting", time_weighting},
           {"flow", flow},
@@ -87,6 +89,7 @@ void TrainingOptions::read(const nlohmann::json& configuration) {
   find_by_name(objectives(), changed.objective, "objective");
   find_by_name(time_weightings(), changed.time_weighting, "time weighting");
   find_by_name(batch_solvers(), changed.solver, "solver");
+  check_standardise_name(changed.standardise);
   (void)changed.learning_rate_schedule();
   (void)changed.matmul_precision();
   nlohmann::json trial = changed.flow;
@@ -106,6 +109,7 @@ void TrainingOptions::read_unchecked(const nlohmann::json& configuration) {
   reader.text("source", source);
   reader.text("coupling", coupling);
   reader.text("solver", solver);
+  reader.text("standardise", standardise);
   reader.text("objective", objective);
   reader.text("time_weighting", time_weighting);
   reader.integer("steps", steps, 0, std::int64_t{1} << 31);

@@ -18,6 +18,7 @@ struct TrainingOptions {
   std::string source = "gaussian";
   std::string coupling = "global";
   std::string solver = "exact";
+  std::string standardise = "automatic";  ///< engine/data/standardise.h
   std::string objective = "flow-matching";
   std::string time_weighting = "uniform";
   nlohmann::json flow = {{"family", "resnet"}};  ///< as make_flow takes it; the dimension is the data's

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/generate/model_file.h"
 #include "engine/io/image_grid.h"
 #include "engine/io/png.h"
 #include "engine/io/scatter.h"
@@ -41,6 +42,7 @@ double write_preview(const std::filesystem::path& path, const Generator& generat
     data.draw({.seed = seed, .stream = kPreviewStream}, fresh);
     write_png(path, draw_transport(x0, fresh, x1, title));
   }
+  generator.model().flow->coordinates.target.apply(View<const float>(x1), x1);
   return covariance_trace(x1);
 }
 

@@ -19,10 +19,17 @@ Tensor record_constant(Tape& tape, View<const float> rows, HeldMemory& held) {
 
 Tensor record_draw(Tape& tape, const Dataset& dataset, std::int64_t B, const RandomKey& key, HeldMemory& held) {
   if (!dataset.endless()) return random_rows(tape, record_constant(tape, dataset.rows(), held), B, key);
-  if (!dataset.kind()) return normal(tape, {B, dataset.dimension()}, key);
-  Tensor y = tape.make({B, dataset.dimension()});
-  tape.record(sample_distribution, SampleDistribution{.y = y.view(), .key = key, .kind = *dataset.kind()});
-  return y;
+  Tensor y;
+  if (dataset.kind()) {
+    y = tape.make({B, dataset.dimension()});
+    tape.record(sample_distribution, SampleDistribution{.y = y.view(), .key = key, .kind = *dataset.kind()});
+  } else {
+    y = normal(tape, {B, dataset.dimension()}, key);
+  }
+  StandardisationOps standardisation(dataset.standardisation(), tape.device(), B);
+  const Tensor u = standardisation.apply(tape, y);
+  held.push_back(std::move(standardisation).memory());
+  return u;
 }
 
 Tensor record_draw(Tape& tape, const Source& source, std::int64_t B, const RandomKey& key, std::uint32_t second_stream,

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <fstream>
 
+#include "engine/data/standardise.h"
 #include "engine/generate/model_file.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/folder_lock.h"
@@ -101,6 +102,7 @@ TrainingOptions options_of_state(const SafetensorsFile& file) {
   const nlohmann::json saved = nlohmann::json::parse(found->second, nullptr, /*allow_exceptions=*/false);
   if (!saved.is_object()) throw InputError(file.path() + ": its configuration is not a JSON object");
   TrainingOptions options;
+  options.standardise = "none";  // a run from before there was a choice
   options.read(saved);
   return options;
 }
@@ -152,7 +154,7 @@ class Run {
         run_(run),
         listener_(listener),
         data_(open_dataset(options.data)),
-        source_(open_source(options.source, data_)),
+        pair_(standardise_pair(options.source, data_, options.standardise)),
         data_checksum_(checksum(data_)) {}
 
   RunSummary operator()() {
@@ -188,8 +190,9 @@ class Run {
                        std::to_string(data_.dimension()));
     flow["dimension"] = data_.dimension();
     flow_ = make_flow(flow);
+    flow_->coordinates = pair_.coordinates;
     flow_->parameters().allocate(run_.device, options_.seed);
-    target_variance_ = total_variance(data_, options_.seed);
+    target_variance_ = total_variance(pair_.target, options_.seed);
 
     std::optional<SafetensorsFile> state;
     CouplingState coupling_state;
@@ -211,13 +214,20 @@ class Run {
       listener_.preparing(doing);
       return !(run_.stop && run_.stop->load());
     };
-    coupling_ = entry.make(source_, data_, coupling_options);
+    coupling_ = entry.make(pair_.source, pair_.target, coupling_options);
     consistent_ = entry.consistent;
     mean_weighted_square_ =
         find_by_name(time_weightings(), options_.time_weighting, "time weighting").mean_weighted_square;
-    listener_.note(fmt::format("training on {} from {}, {} coupling{}, {} flow, on {}", options_.data, source_.name(),
-                               options_.coupling, entry.consistent ? "" : " (pairs are not consistent: outputs blur)",
+    listener_.note(fmt::format("training on {} from {}, {} coupling{}, {} flow, on {}", options_.data,
+                               pair_.source.name(), options_.coupling,
+                               entry.consistent ? "" : " (pairs are not consistent: outputs blur)",
                                flow["family"].get<std::string>(), describe(run_.device)));
+    for (const std::string& line : pair_.notes) listener_.note(line);
+    if (!pair_.coordinates.identity())
+      listener_.note(
+          fmt::format("standardised: data by {}, source by {}; pairs, costs and losses are in standardised "
+                      "coordinates, samples in the data's own",
+                      pair_.target_method, pair_.source_method));
     const double start = now();
     coupling_->prepare(coupling_state);
     summary_.prepare_seconds = now() - start;
@@ -311,7 +321,7 @@ class Run {
     const CouplingState map = coupling_->map();
     std::vector<NamedTensor> tensors;
     append(map, tensors);
-    save_model(file("model.safetensors"), *flow_, source_, data_, stream,
+    save_model(file("model.safetensors"), *flow_, pair_.raw_source, data_, stream,
                {{"data", options_.data}, {"training", options_.to_json()}, {"steps_done", trainer_->step()}}, tensors);
     const Generator generator = Generator::load(file("model.safetensors"), run_.device);
     const std::string title = fmt::format("{}, {} coupling, {} steps", options_.data.substr(0, options_.data.find(':')),
@@ -325,7 +335,7 @@ class Run {
   const RunOptions& run_;
   RunListener& listener_;
   Dataset data_;
-  Source source_;
+  StandardisedPair pair_;
   std::unique_ptr<Flow> flow_;
   std::unique_ptr<Coupling> coupling_;
   std::optional<Trainer> trainer_;

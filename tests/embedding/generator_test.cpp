@@ -12,7 +12,14 @@
 namespace otnfm::test {
 namespace {
 
-constexpr const char* kSources[] = {"gaussian", "moons", "rows", "gaussian-fit", "gaussian-fit-diagonal"};
+constexpr const char* kSources[] = {"gaussian",
+                                    "moons",
+                                    "rows",
+                                    "gaussian-fit",
+                                    "gaussian-fit-diagonal",
+                                    "gaussian, standardised",
+                                    "rows, standardised",
+                                    "gaussian-fit-diagonal, standardised"};
 
 const nlohmann::json kClosedForm[] = {
     {{"family", "coupling"}, {"dimension", 2}, {"blocks", 3}, {"width", 19}, {"depth", 2}},
@@ -182,7 +189,8 @@ TEST(Generator, AgreesWithTheLibrarysProducts) {
 TEST(Generator, OnCudaTakesTheCallersStreamAndMemory) {
   OTNFM_NEEDS_CUDA();
   const std::uint64_t seed = fresh_seed();
-  for (const char* source : {"gaussian", "moons", "gaussian-fit", "gaussian-fit-diagonal"}) {
+  for (const char* source :
+       {"gaussian", "moons", "gaussian-fit", "gaussian-fit-diagonal", "gaussian-fit, standardised"}) {
     const Generator host(make_model(small_flow(2), source, Device::cpu, seed), Device::cpu);
     const Generator generator(make_model(small_flow(2), source, Device::cuda, seed), Device::cuda);
     constexpr std::int64_t kSamples = 2100;  // a pass of 1,024 rows and one of 4,096
@@ -225,7 +233,7 @@ TEST(Generator, NamesWhatIsWrong) {
 TEST(Generator, TheWayBackAllocatesNothingWhereItIsInClosedForm) {
   const std::uint64_t seed = fresh_seed();
   for (const nlohmann::json& flow : kClosedForm)
-    for (const char* source : {"gaussian", "gaussian-fit-diagonal"}) {
+    for (const char* source : {"gaussian", "gaussian-fit-diagonal", "gaussian-fit-diagonal, standardised"}) {
       const Generator generator(make_model(flow, source, Device::cpu, seed), Device::cpu);
       GeneratorContext context = generator.prepare(70, {.inverse = true, .log_prob = true});
       const std::int64_t d = generator.dimension();
@@ -286,7 +294,7 @@ void expect_the_way_back(const nlohmann::json& flow, const char* source, std::ui
 TEST(Generator, TheWayBackLeadsBack) {
   const std::uint64_t seed = fresh_seed();
   SCOPED_TRACE(seed);
-  for (const char* source : {"gaussian", "gaussian-fit-diagonal"}) {
+  for (const char* source : {"gaussian", "gaussian-fit-diagonal", "gaussian-fit-diagonal, standardised"}) {
     for (const nlohmann::json& flow : kClosedForm) expect_the_way_back(flow, source, seed, /*same_bits=*/true);
     for (const nlohmann::json& flow : kFixedPoint) expect_the_way_back(flow, source, seed, /*same_bits=*/false);
   }
@@ -322,8 +330,9 @@ TEST(Generator, OnCudaTheWayBackIsTheCpus) {
   SCOPED_TRACE(seed);
   constexpr std::int64_t kRows = 37;
   for (const nlohmann::json& flow : {kClosedForm[0], kClosedForm[2], kFixedPoint[0]}) {
-    const Generator host(make_model(flow, "gaussian-fit-diagonal", Device::cpu, seed), Device::cpu);
-    const Generator generator(make_model(flow, "gaussian-fit-diagonal", Device::cuda, seed), Device::cuda);
+    const char* source = flow == kClosedForm[0] ? "gaussian-fit-diagonal" : "gaussian-fit-diagonal, standardised";
+    const Generator host(make_model(flow, source, Device::cpu, seed), Device::cpu);
+    const Generator generator(make_model(flow, source, Device::cuda, seed), Device::cuda);
     const std::int64_t d = host.dimension(), size = kRows * d;
     const std::vector<float> data = sample_all(host, seed, kRows);
     std::vector<float> wanted(data.size()), wanted_nats(kRows), got(data.size()), got_nats(kRows);

@@ -1,0 +1,50 @@
+// How data are standardised before a flow is trained on them (engine/core/standardisation.h), from the data themselves.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/core/standardisation.h"
+#include "engine/data/dataset.h"
+#include "engine/data/source.h"
+
+namespace otnfm {
+
+/// The names that `--standardise` takes: "automatic", "none", "scalar", "columns".
+const std::string& standardise_names();
+/// InputError for another.
+void check_standardise_name(const std::string& method);
+
+/// How one data set is standardised, and what there is to say of it.
+struct StandardisedData {
+  std::string method = "none";  ///< none, scalar or columns
+  Standardisation standardisation;
+  std::vector<std::string> notes;  ///< lines for people: constant columns, outliers, offsets that float32 drowns in
+};
+
+/// none: as they are. scalar: less each column's mean, over one number, the root mean square of the columns' deviations
+/// (the optimal pairing stays what it was). columns: less the mean, over the deviation, each column by itself (columns
+/// of any units then count alike). automatic: none for images and endless distributions; else columns, or scalar where
+/// there are more than 64 and none varies 10 times as much as their median, so that flattened pictures keep their own
+/// proportions. N(0, I) stays as it is in any case.
+///
+/// A column that a few rows dominate (without the largest and smallest hundredth of it the deviation is less than a
+/// tenth) is standardised by what the others say. InputError where one of its entries then lies more than 10^4
+/// deviations away, naming its row and column, and for an unknown method.
+StandardisedData standardise(const Dataset& data, const std::string& method);
+
+/// Both ends of a map in the coordinates that it is trained in, and as they are.
+struct StandardisedPair {
+  FlowCoordinates coordinates;
+  std::string source_method, target_method;
+  Dataset target;     ///< standardised
+  Source source;      ///< standardised; a gaussian-fit is fitted to `target`
+  Source raw_source;  ///< what samples are made from
+  std::vector<std::string> notes;
+};
+
+/// `spec` as open_source() takes it. N(0, I) is the same in both coordinates; a gaussian-fit has the target's
+/// standardisation; a data set has its own.
+StandardisedPair standardise_pair(const std::string& spec, const Dataset& target, const std::string& method);
+
+}  // namespace otnfm
