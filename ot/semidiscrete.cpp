@@ -65,14 +65,14 @@ class Search {
  public:
   explicit Search(Device device) : stream_(device) {}
 
-  void run(View<const float> x, View<const float> points, const HostVector<float>& bias,
-           HostVector<std::int64_t>& index, HostVector<float>& value) {
+  void run(View<const float> x, View<const float> points, const HostVector<float>& bias, std::int64_t* index,
+           float* value) {
     const std::int64_t B = x.rows(), N = points.rows();
     BiasedArgmin a{.x = x,
                    .points = points,
                    .bias = View<const float>(bias.data(), {N}),
-                   .index = {index.data(), {B}},
-                   .value = {value.data(), {B}}};
+                   .index = {index, {B}},
+                   .value = {value, {B}}};
     if (stream_.on_cuda()) {
       a.x.data = upload(x_, x.data, x.size());
       a.points.data = upload(points_, points.data, points.size());
@@ -82,8 +82,8 @@ class Search {
     }
     biased_argmin(stream_, a);
     if (stream_.on_cuda()) {
-      copy_bytes(stream_, index.data(), a.index.data, index.size() * sizeof(std::int64_t));
-      copy_bytes(stream_, value.data(), a.value.data, value.size() * sizeof(float));
+      copy_bytes(stream_, index, a.index.data, static_cast<std::size_t>(B) * sizeof(std::int64_t));
+      copy_bytes(stream_, value, a.value.data, static_cast<std::size_t>(B) * sizeof(float));
       stream_.synchronize();
     }
   }
@@ -129,16 +129,20 @@ class Solver {
     if (options_.coarse_levels && d_ <= kMostCoarse)
       while (count(levels.back()) / kGroup >= kFewest) levels.push_back(coarser(levels.back()));
     HostVector<float> g(static_cast<std::size_t>(count(levels.back())), 0.0f);
-    for (std::size_t level = levels.size(); level-- > 0;) {
-      if (stopped_) break;
-      const std::int64_t n = count(levels[level]);
-      if (level + 1 < levels.size()) g = transform(levels[level + 1], g, levels[level]);
-      if (level > 0 || options_.stages.empty()) {
-        ascend(levels[level], default_stage(n, d_, level + 1 == levels.size()), g);
-        continue;
+    try {
+      for (std::size_t level = levels.size(); level-- > 0;) {
+        if (stopped_) break;
+        const std::int64_t n = count(levels[level]);
+        if (level + 1 < levels.size()) g = transform(levels[level + 1], g, levels[level]);
+        if (level > 0 || options_.stages.empty()) {
+          ascend(levels[level], default_stage(n, d_, level + 1 == levels.size()), g);
+          continue;
+        }
+        for (const SemidiscreteStage& stage : options_.stages)
+          if (!ascend(levels[level], stage, g)) break;
       }
-      for (const SemidiscreteStage& stage : options_.stages)
-        if (!ascend(levels[level], stage, g)) break;
+      if (!stopped_) evaluate(g);
+    } catch (const Stopped&) {
     }
     assign_result(result_.potentials, N_, 0.0f);
     if (stopped_) {  // at once: what there is at a coarse level is of no use
@@ -146,7 +150,6 @@ class Solver {
       result_.seconds = now() - began_;
       return std::move(result_);
     }
-    evaluate(g);
     const double mean = std::accumulate(g.begin(), g.end(), 0.0) / static_cast<double>(N_);
     for (std::int64_t p = 0; p < N_; ++p) result_.potentials[order_[p]] = static_cast<float>(g[p] - mean);
     result_.seconds = now() - began_;
@@ -170,12 +173,24 @@ class Solver {
       for (std::int64_t k = 0; k < d_; ++k) x_[i * d_ + k] = static_cast<float>(x_[i * d_ + k] - mean_[k]);
   }
 
+  struct Stopped {};
+
   /// Where the rows of x go, to index_ and value_.
   void pair(const HostVector<float>& x, const HostVector<float>& points, const HostVector<float>& g) {
     const std::int64_t B = count(x);
     index_.resize(static_cast<std::size_t>(B));
     value_.resize(static_cast<std::size_t>(B));
-    search_.run(matrix(x), matrix(points), g, index_, value_);
+    // In parts of a fraction of a second, so that the solve can be ended between them.
+    constexpr std::int64_t kAtOnce = std::int64_t{1} << 31;
+    const std::int64_t part =
+        options_.device == Device::cuda ? B : std::max<std::int64_t>(256, kAtOnce / (count(points) * d_));
+    for (std::int64_t first = 0; first < B; first += part) {
+      const std::int64_t rows = std::min(part, B - first);
+      search_.run(matrix(x).row_slice(first, rows), matrix(points), g, &index_[static_cast<std::size_t>(first)],
+                  &value_[static_cast<std::size_t>(first)]);
+      stopped_ = stopped_ || (options_.wanted && !options_.wanted());
+      if (stopped_) throw Stopped();
+    }
     for (std::int64_t index : index_)
       if (index < 0) throw InputError("semidiscrete transport: the source gave a number that is not finite");
   }
@@ -275,7 +290,7 @@ class Solver {
   const DrawSource& draw_;
   const SemidiscreteOptions& options_;
   double began_, scale_ = 0;
-  bool stopped_ = false;  // by the watch
+  bool stopped_ = false;  // by the watch, or as it is wanted no more
   std::uint64_t drawn_ = 0;
   HostVector<double> mean_;
   HostVector<std::int32_t> order_;

@@ -47,6 +47,7 @@ struct SemidiscreteOptions {
   Device device = Device::cpu;                 ///< that searches for the points; the rest is the host's
   std::int64_t max_steps = std::numeric_limits<std::int64_t>::max();
   double max_seconds = std::numeric_limits<double>::infinity();
+  std::function<bool()> wanted = {};  ///< asked every fraction of a second; false ends the solve as the watch does
   std::function<bool(const SemidiscreteProgress&)> watch =
       {};  ///< called every 50 steps; false ends the solve, and potentials are 0
 };

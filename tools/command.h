@@ -32,6 +32,9 @@ struct CommonFlags {
 /// One line on stdout. Bytes of a path that are not UTF-8, which JSON cannot hold, become U+FFFD.
 void print_json(const nlohmann::json& object);
 
+/// Thrown where a signal has ended a command that has said so itself: exit code 130.
+struct Interrupted {};
+
 // Each adds a command whose callback does the work. Errors are thrown: main() prints them and chooses the exit code.
 void add_train(CommandLine& program);
 void add_sample(CommandLine& program);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/generate/log_likelihood.h"
+#include "engine/generate/model_data.h"
 #include "engine/generate/model_file.h"
 #include "engine/train/evaluation.h"
 #include "engine/train/preview.h"
@@ -37,11 +38,26 @@ void add_log_likelihood(nlohmann::json& result, const EvalFlags& flags, const Mo
   result["dequantised"] = true;
 }
 
+const char* compared_with(const ModelData& opened) {
+  if (opened.held_out) return "held-out rows";
+  if (opened.trained_on) return "training rows";
+  return opened.data.endless() ? "fresh data" : "rows of the data";
+}
+
+void print_nearest(const nlohmann::json& result) {
+  fmt::print(
+      "nearest train {:.3f} of a sample, {:.3f} of a row beside it, ratio {:.3f}: 1 as data are, above it blur or "
+      "something else, far below it rows learnt by heart\n",
+      result["nearest_train"].get<double>(), result["nearest_train_test"].get<double>(),
+      result["nearest_train_ratio"].get<double>());
+}
+
 void eval(const EvalFlags& flags) {
   const Generator generator = Generator::load(flags.model, flags.common.chosen_device());
-  const std::string spec = flags.data.empty() ? generator.model().configuration["data"].get<std::string>() : flags.data;
-  const Dataset data = open_dataset(spec);
+  const ModelData opened = open_model_data(generator.model().configuration, flags.data);
+  const Dataset& data = opened.data;
   EvaluationOptions options = flags.options;
+  options.on_test_split = opened.held_out;
   options.seed = flags.common.seed;
   require_dimension(data, generator.dimension());
   nlohmann::json likelihood = nlohmann::json::object();
@@ -49,7 +65,8 @@ void eval(const EvalFlags& flags) {
   nlohmann::json result = evaluate(generator, data, options);
   result.update(likelihood);
   result["model"] = flags.model;
-  result["data"] = spec;
+  result["data"] = opened.spec;
+  result["compared_with"] = compared_with(opened);
   if (!flags.neighbours.empty()) {
     write_neighbours(flags.neighbours, generator, data, flags.common.seed);
     result["neighbours"] = flags.neighbours;
@@ -59,20 +76,30 @@ void eval(const EvalFlags& flags) {
     return;
   }
   const auto number = [&](const char* key) { return result[key].get<double>(); };
-  fmt::print("W2            {:.4f} +- {:.4f}   between {} samples and {} fresh data, {} draws\n", number("w2"),
-             number("w2_std"), options.samples, options.samples, options.repeats);
-  fmt::print("floor         {:.4f} +- {:.4f}   between two fresh draws of the data\n", number("w2_floor"),
+  const auto n = result["n"].get<std::int64_t>();
+  const bool tells = result["w2_ratio_tells"].get<bool>();
+  if (n < options.samples)
+    fmt::print("{} of {} samples a draw are compared: two draws of {} rows have {} each\n", n, options.samples,
+               opened.held_out ? data.test_split().count() : data.count(), n);
+  if (opened.trained_on && !opened.held_out)
+    fmt::print("compared with the rows that the model was trained on: train --hold-out 0.1 keeps some apart\n");
+  if (!tells && result.contains("nearest_train")) print_nearest(result);
+  fmt::print("W2            {:.4g} +- {:.2g}   between {} samples and {} {}, {} draws\n", number("w2"),
+             number("w2_std"), n, n, compared_with(opened), options.repeats);
+  fmt::print("floor         {:.4g} +- {:.2g}   between two such draws of the data\n", number("w2_floor"),
              number("w2_floor_std"));
-  fmt::print("ratio         {:.3f}\n", number("w2_ratio"));
+  fmt::print("ratio         {:.3f}{}\n", number("w2_ratio"),
+             tells ? std::string()
+                   : fmt::format("             says next to nothing in {} dimensions: any samples of the data's spread "
+                                 "come near 1",
+                                 generator.dimension()));
   if (result.contains("w2_standardised"))
-    fmt::print("standardised  {:.4f}, floor {:.4f}, ratio {:.3f}: every column by its own deviation\n",
+    fmt::print("standardised  {:.4g}, floor {:.4g}, ratio {:.3f}: every column by its own deviation\n",
                number("w2_standardised"), number("w2_standardised_floor"), number("w2_standardised_ratio"));
   fmt::print("collapse_rho  {:.3f}             0: every sample is the mean, 1: the spread is the data's\n",
              number("collapse_rho"));
-  fmt::print("sliced W2     {:.4f}\nMMD           {:.3g}\n", number("sliced_w2"), number("mmd"));
-  if (result.contains("nearest_train"))
-    fmt::print("nearest train {:.3f} of a sample, {:.3f} of a test point\n", number("nearest_train"),
-               number("nearest_train_test"));
+  fmt::print("sliced W2     {:.4g}\nMMD           {:.3g}\n", number("sliced_w2"), number("mmd"));
+  if (tells && result.contains("nearest_train")) print_nearest(result);
   if (flags.log_likelihood)
     fmt::print("log-likelihood {:.4f} +- {:.4f} nats, mean of {} {}\n", number("log_likelihood"),
                number("log_likelihood_error"), result["log_likelihood_rows"].get<std::int64_t>(),

@@ -1,5 +1,5 @@
 // otnfm: one-step generative models by OT-NFM, from the command line. Exit codes: 0 success, 1 failure while running, 2
-// bad usage or bad input.
+// bad usage or bad input, 130 interrupted.
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -33,6 +33,8 @@ int main(int argc, char** argv) {
   try {
     if (argc > 1) otnfm::memory_is_for(std::string("otnfm ") + argv[1]);
     return program.parse(argc, argv);
+  } catch (const otnfm::Interrupted&) {
+    return 130;
   } catch (const otnfm::InputError& error) {
     say(error.what());
     return 2;

@@ -1,7 +1,9 @@
 // otnfm sample: draws from a trained model, one network evaluation a sample.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <new>
 
@@ -94,10 +96,19 @@ void sample(const SampleFlags& flags) {
     write_picture(flags, generator, x0, x1);
   else
     write_array(flags.out, View<const float>(x1));
+  const auto wrong = std::ranges::count_if(samples, [](float value) { return !std::isfinite(value); });
+  if (wrong > 0)
+    fmt::print(stderr, "otnfm: {} of the {} numbers sampled are not finite: the model, or its training, is broken\n",
+               wrong, samples.size());
   const double rate = seconds > 0 ? static_cast<double>(flags.n) / seconds : 0;
   if (flags.common.json)
-    print_json(
-        {{"n", flags.n}, {"d", d}, {"out", flags.out}, {"nfe", 1}, {"seconds", seconds}, {"samples_per_second", rate}});
+    print_json({{"n", flags.n},
+                {"d", d},
+                {"out", flags.out},
+                {"not_finite", wrong},
+                {"nfe", 1},
+                {"seconds", seconds},
+                {"samples_per_second", rate}});
   else
     fmt::print("{} samples of {} numbers in {:.3g} s ({:.3g}/s, one network evaluation each): {}\n", flags.n, d,
                seconds, rate, flags.out);

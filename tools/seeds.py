@@ -21,7 +21,7 @@ from pathlib import Path
 
 COLUMNS = [("w2", "W2", 3), ("w2_floor", "floor", 3), ("w2_ratio", "ratio", 3), ("collapse_rho", "collapse_rho", 3),
            ("log_likelihood", "log-likelihood", 3),
-           ("conditional_variance", "conditional variance / tr Cov", 4), ("training_seconds", "training s", 1),
+           ("relative_conditional_variance", "conditional variance / tr Cov", 4), ("training_seconds", "training s", 1),
            ("prepare_seconds", "prepare s", 1), ("coupling_milliseconds_a_step", "coupling ms a step", 3)]
 
 
@@ -47,7 +47,7 @@ def run(program, task, coupling, flow, seed, out, more):
         if done.returncode != 0:
             raise SystemExit(f"seeds.py: error: {' '.join(command)}: {done.stderr.strip().splitlines()[-1]}")
         record.update({key: value for key, value in json.loads(done.stdout).items() if isinstance(value, (int, float))})
-    record["coupling_milliseconds_a_step"] = 1e3 * record["coupling_seconds_a_step"]
+    record["coupling_milliseconds_a_step"] = 1e3 * record["coupling_seconds"]
     record_file.write_text(json.dumps(record))
     return record
 

@@ -1,13 +1,17 @@
 // otnfm train: a flow on coupled pairs, into a folder.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
 
+#include "engine/generate/model_file.h"
 #include "engine/train/batch_solver.h"
 #include "engine/train/objective.h"
 #include "engine/train/training_run.h"
@@ -21,8 +25,10 @@ namespace otnfm {
 namespace {
 
 std::atomic<bool> interrupted{false};
+std::atomic<bool> terminated{false};  // by SIGTERM, which a service ends a run by that is to go on later
 
 void on_signal(int signal) {
+  if (signal == SIGTERM) terminated.store(true);
   interrupted.store(true);
   std::signal(signal, SIG_DFL);  // a second one ends the program at once
 }
@@ -31,9 +37,9 @@ void on_signal(int signal) {
 struct TrainFlags {
   CommonFlags common;
   std::optional<std::string> data, source, coupling, solver, flow, objective, standardise, time_weighting, precision,
-      config;
+      config, from;
   std::optional<std::int64_t> steps, batch, bank, caches, axes;
-  std::optional<double> lr;
+  std::optional<double> lr, hold_out;
   std::optional<std::uint64_t> seed;
   std::string out;
   bool resume = false, debug_memory = false, check_finite = false;
@@ -65,6 +71,8 @@ nlohmann::json given(const TrainFlags& flags) {
     if (value) json[key] = *value;
   };
   put("data", flags.data);
+  put("hold_out", flags.hold_out);
+  put("from", flags.from);
   put("source", flags.source);
   put("coupling", flags.coupling);
   put("solver", flags.solver);
@@ -92,13 +100,25 @@ nlohmann::json read_configuration(const std::string& path) {
   return configuration;
 }
 
+/// What a run that begins with a model's weights has of it, unless told otherwise.
+nlohmann::json configuration_from(const std::string& model) {
+  const nlohmann::json configuration = read_model_configuration(SafetensorsFile::load(model));
+  nlohmann::json result = {
+      {"data", configuration["data"]}, {"source", configuration["source"]}, {"flow", configuration["flow"]}};
+  result["flow"].erase("dimension");
+  return result;
+}
+
 TrainingOptions options_of(const TrainFlags& flags) {
   const nlohmann::json flags_given = given(flags);
   if (flags.resume) {
-    TrainingOptions saved = options_of_run(flags.out);
+    std::uint64_t step = 0;
+    TrainingOptions saved = options_of_run(flags.out, &step);
     TrainingOptions asked = saved;
     if (flags.config) asked.read(read_configuration(*flags.config));
     asked.read(flags_given);
+    // A finished run may be given more steps; from there on it is as if it had been started with them.
+    if (step == static_cast<std::uint64_t>(saved.steps) && asked.steps > saved.steps) saved.steps = asked.steps;
     const nlohmann::json before = saved.to_json(), after = asked.to_json();
     for (const auto& [key, value] : after.items())
       if (value != before[key])
@@ -106,7 +126,9 @@ TrainingOptions options_of(const TrainFlags& flags) {
                          value.dump() + "; a run goes on only with what it was started with");
     return saved;
   }
-  nlohmann::json configuration = flags.config ? read_configuration(*flags.config) : nlohmann::json::object();
+  nlohmann::json configuration = nlohmann::json::object();
+  if (flags.from) configuration = configuration_from(*flags.from);
+  if (flags.config) configuration.update(read_configuration(*flags.config));
   if (flags.data) configuration["data"] = *flags.data;
   if (!configuration.contains("data") || !configuration["data"].is_string())
     throw InputError("--data is missing: " + dataset_names());
@@ -144,17 +166,62 @@ class TrainListener : public RunListener {
   Progress progress_{"train"};
 };
 
+nlohmann::json number_or_null(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
+}
+
+nlohmann::json json_of(const TrainFlags& flags, const RunSummary& summary) {
+  return {{"out", flags.out},
+          {"steps_done", summary.steps_done},
+          {"finished", summary.finished},
+          {"interrupted", summary.interrupted},
+          {"seconds", summary.seconds},
+          {"training_seconds", summary.training_seconds},
+          {"prepare_seconds", summary.prepare_seconds},
+          {"pairing_seconds", summary.pairing_seconds},
+          {"coupling_seconds", summary.coupling_seconds},
+          {"wait_seconds", summary.wait_seconds},
+          {"conditional_variance", number_or_null(summary.conditional_variance)},
+          {"relative_conditional_variance", number_or_null(summary.relative_conditional_variance)},
+          {"images_per_second", summary.images_per_second},
+          {"loss", number_or_null(summary.loss)},
+          {"collapse_rho", number_or_null(summary.collapse_rho)},
+          {"weights", summary.weight_count},
+          {"activation_bytes", summary.activation_bytes},
+          {"peak_bytes", summary.peak_bytes},
+          {"device_peak_bytes", summary.device_peak_bytes},
+          {"samples", summary.picture.empty() ? nlohmann::json() : nlohmann::json(summary.picture)}};
+}
+
+void print(const TrainFlags& flags, const RunSummary& summary) {
+  const char* what = summary.finished ? "trained" : summary.interrupted ? "interrupted after" : "out of time after";
+  fmt::print("{} {} steps in {:.1f} s ({:.0f} pairs/s; {:.1f} s of it for pairs; {:.1f} s before it to prepare them)",
+             what, summary.steps_done, summary.training_seconds, summary.images_per_second, summary.pairing_seconds,
+             summary.prepare_seconds);
+  if (std::isfinite(summary.loss)) fmt::print("; loss {:.4g}", summary.loss);
+  if (std::isfinite(summary.collapse_rho))
+    fmt::print("; collapse_rho {:.3f} (0: every sample is the mean, 1: none is lost)", summary.collapse_rho);
+  fmt::print("\npeak memory {:.0f} MiB", static_cast<double>(summary.peak_bytes) / 1048576);
+  if (summary.device_peak_bytes > 0)
+    fmt::print(", {:.0f} MiB on the GPU", static_cast<double>(summary.device_peak_bytes) / 1048576);
+  fmt::print("\nmodel {}\npicture {}\n", (std::filesystem::path(flags.out) / "model.safetensors").string(),
+             summary.picture);
+  if (!summary.finished) fmt::print("go on with: otnfm train --out {} --resume\n", flags.out);
+}
+
 void train(const TrainFlags& flags) {
+  const auto start = std::chrono::steady_clock::now();
   if (flags.out.empty()) throw InputError("--out is missing: the folder that the model is written to");
   const TrainingOptions options = options_of(flags);
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
+  const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const RunOptions run{.out = flags.out,
                        .resume = flags.resume,
                        .device = flags.common.chosen_device(),
                        .log_every = flags.log_every,
                        .checkpoint_every = flags.checkpoint_every,
-                       .max_seconds = flags.max_seconds,
+                       .max_seconds = flags.max_seconds > 0 ? std::max(1e-9, flags.max_seconds - spent) : 0,
                        .stop = &interrupted,
                        .debug = {.memory = flags.debug_memory, .finite = flags.check_finite}};
   RunSummary summary;
@@ -162,41 +229,23 @@ void train(const TrainFlags& flags) {
     TrainListener listener;
     summary = run_training(options, run, listener);
   }
-  if (flags.common.json) {
-    const nlohmann::json result = {{"out", flags.out},
-                                   {"steps_done", summary.steps_done},
-                                   {"finished", summary.finished},
-                                   {"training_seconds", summary.training_seconds},
-                                   {"prepare_seconds", summary.prepare_seconds},
-                                   {"coupling_seconds", summary.coupling_seconds},
-                                   {"coupling_seconds_a_step", summary.coupling_seconds_a_step},
-                                   {"wait_seconds_a_step", summary.wait_seconds_a_step},
-                                   {"conditional_variance", std::isfinite(summary.conditional_variance)
-                                                                ? nlohmann::json(summary.conditional_variance)
-                                                                : nlohmann::json(nullptr)},
-                                   {"images_per_second", summary.images_per_second},
-                                   {"loss", summary.loss},
-                                   {"collapse_rho", summary.collapse_rho},
-                                   {"weights", summary.weight_count},
-                                   {"activation_bytes", summary.activation_bytes},
-                                   {"peak_bytes", summary.peak_bytes},
-                                   {"device_peak_bytes", summary.device_peak_bytes},
-                                   {"samples", summary.picture}};
-    print_json(result);
-    return;
-  }
-  if (summary.picture.empty()) return;  // it has said why
-  fmt::print(
-      "{} {} steps in {:.1f} s ({:.0f} pairs/s; coupling {:.1f} s); loss {:.4g}; collapse_rho {:.3f} (0: every sample "
-      "is the mean, 1: none is lost)\n",
-      summary.finished ? "trained" : "interrupted after", summary.steps_done, summary.training_seconds,
-      summary.images_per_second, summary.coupling_seconds, summary.loss, summary.collapse_rho);
-  fmt::print("peak memory {:.0f} MiB", static_cast<double>(summary.peak_bytes) / 1048576);
-  if (summary.device_peak_bytes > 0)
-    fmt::print(", {:.0f} MiB on the GPU", static_cast<double>(summary.device_peak_bytes) / 1048576);
-  fmt::print("\n");
-  fmt::print("model {}\npicture {}\n", (run.out / "model.safetensors").string(), summary.picture);
-  if (!summary.finished) fmt::print("go on with: otnfm train --out {} --resume\n", flags.out);
+  if (flags.common.json) print_json(json_of(flags, summary));
+  const bool trained = !summary.picture.empty();
+  if (trained && !flags.common.json) print(flags, summary);
+  if (summary.interrupted && !(trained && terminated)) throw Interrupted();
+  if (!trained && !summary.interrupted)
+    throw RunError(fmt::format("--max-seconds {}: time was out before the first step", flags.max_seconds));
+}
+
+/// A default that depends on the data and the family: "0.002; gru 0.01; images and above 16 dimensions 0.001".
+template <class T>
+std::string defaults(T TrainingOptions::*value) {
+  const Dataset points = Dataset::gaussian(2);
+  std::string text = fmt::format("{}", default_options(points).*value);
+  for (const FlowFamily& family : flow_families())
+    if (const T other = default_options(points, family.name).*value; other != default_options(points).*value)
+      text += fmt::format("; {} {}", family.name, other);
+  return text + fmt::format("; images and above 16 dimensions {}", default_options(Dataset::gaussian(17)).*value);
 }
 
 template <class Table>
@@ -214,42 +263,58 @@ void add_train(CommandLine& program) {
   command.option("--data", flags->data, "what to learn: " + dataset_names());
   command.option("--out", flags->out, "folder for model.safetensors, metrics.jsonl, samples.png and state.safetensors")
       .folder();
-  command.option(
-      "--source", flags->source,
-      "what noise is: gaussian, gaussian-fit (the data's mean and covariance; default for images) or a data set");
-  command.option("--coupling", flags->coupling, about("how noise and data are paired:", couplings()));
-  command.option("--solver", flags->solver, about("of a minibatch coupling:", batch_solvers()));
-  command.option(
-      "--flow", flags->flow,
-      about("the family of the map, and its keys: NAME[,key=value...], as resnet,blocks=6 (blocks, width, depth, "
-            "activation, time_function, fourier_terms; coefficient of resnet-invertible and gru; mask, "
-            "mask_seed, log_scale_bound of coupling; bins, box of coupling-spline; alpha, box of gru):",
-            flow_families()));
+  command.option("--source", flags->source,
+                 "what noise is: gaussian (default), gaussian-fit (the data's mean and covariance; default for images "
+                 "and above 16 "
+                 "dimensions) or a data set");
+  command.option("--coupling", flags->coupling, about("how noise and data are paired (global):", couplings()));
+  command.option("--solver", flags->solver, about("of a minibatch coupling (exact):", batch_solvers()));
+  command.option("--flow", flags->flow,
+                 about("the family of the map (resnet), and its keys: NAME[,key=value...], as resnet,blocks=6 (blocks, "
+                       "width, depth, "
+                       "activation, time_function, fourier_terms; coefficient of resnet-invertible and gru; mask, "
+                       "mask_seed, log_scale_bound of coupling; bins, box of coupling-spline; alpha, box of gru):",
+                       flow_families()));
   command.option("--standardise", flags->standardise,
                  "none, scalar (one unit for all columns) or columns (each its own): coordinates of mean 0 and "
                  "deviation 1, in which pairs and costs are taken; samples and likelihoods stay the data's own "
                  "(columns of a file, scalar where it looks like pictures; none for the rest)");
-  command.option("--objective", flags->objective, about("what is minimised:", objectives()));
+  command.option("--objective", flags->objective, about("what is minimised (flow-matching):", objectives()));
   command.option("--time-weighting", flags->time_weighting,
-                 about("which times are learnt, and how much each counts:", time_weightings()));
-  command.option("--steps", flags->steps, "training steps");
-  command.option("--batch", flags->batch, "pairs a step");
-  command.option("--bank", flags->bank,
-                 "pairs of a global coupling; data of an online or semidiscrete one where the data are endless");
+                 about("which times are learnt, and how much each counts (uniform):", time_weightings()));
+  command.option(
+      "--steps", flags->steps,
+      "training steps (" + defaults(&TrainingOptions::steps) + "); with --resume more of them for a finished run");
+  command.option("--batch", flags->batch, fmt::format("pairs a step ({})", TrainingOptions().batch));
+  command.option(
+      "--bank", flags->bank,
+      fmt::format(
+          "pairs of a global coupling; data of an online or semidiscrete one where the data are endless ({}; of "
+          "endless points 65536)",
+          TrainingOptions().bank));
   command.option("--caches", flags->caches,
                  "noises that an online coupling keeps for each datum (1): more are learnt by heart less easily, but "
                  "the pairing takes longer to settle");
   command.option("--axes", flags->axes,
-                 "principal axes of the data that a semidiscrete coupling's cost is taken on (images: 64); 0: all");
-  command.option("--lr", flags->lr, "learning rate after the warm-up");
-  command.option("--precision", flags->precision, "of matrix products: fp32, tf32 or bf16");
+                 "principal axes of the data that a semidiscrete coupling's cost is taken on (0; images and above 16 "
+                 "dimensions 64); 0: all");
+  command.option("--lr", flags->lr, "learning rate after the warm-up (" + defaults(&TrainingOptions::lr) + ")");
+  command.option("--precision", flags->precision, "of matrix products: fp32, tf32 or bf16 (fp32)");
   command.option("--config", flags->config,
                  "JSON file with any of the keys that model.safetensors keeps under \"training\"; flags win");
   command.flag("--resume", flags->resume, "go on from state.safetensors in --out");
+  command.option("--from", flags->from,
+                 "model.safetensors whose weights, flow and standardisation the run begins with; its data and source "
+                 "unless told");
+  command.option("--hold-out", flags->hold_out,
+                 "share of a file's rows, 0 to 0.9, that are not trained on and that eval compares with (0)");
   command.option("--log-every", flags->log_every, "steps between lines of metrics.jsonl").positive();
   command.option("--checkpoint-every", flags->checkpoint_every, "steps between saved states; 0: about once a minute")
       .at_least(0);
-  command.option("--max-seconds", flags->max_seconds, "stop training then, as if interrupted; 0: no limit").at_least(0);
+  command
+      .option("--max-seconds", flags->max_seconds,
+              "end everything by then, the coupling and the last picture too, as if interrupted; 0: no limit")
+      .at_least(0);
   command.flag("--debug-memory", flags->debug_memory, "give every tensor an allocation of its own");
   command.flag("--check-finite", flags->check_finite,
                "search every op's output for NaN and infinity, and name the op (slow)");

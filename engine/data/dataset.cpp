@@ -1,6 +1,7 @@
 #include "engine/data/dataset.h"
 
 #include <fmt/format.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <charconv>
@@ -28,6 +29,8 @@ constexpr std::pair<const char*, DistributionKind> kDistributions[] = {
     {"pinwheel", DistributionKind::pinwheel},
     {"crescent", DistributionKind::crescent},
 };
+
+constexpr std::uint32_t kHoldOutStream = 0x401d;  // engine/train/random_streams.h has those of training
 
 void check_output(const char* where, View<float> out, std::int64_t dimension) {
   require(out.rank == 2, where, "the output must be a matrix", describe(out));
@@ -167,6 +170,35 @@ Dataset Dataset::standardised(const Standardisation& standardisation) const {
   result.test_rows_ = moved(test_rows_);
   if (endless()) result.standardisation_ = standardisation;
   return result;
+}
+
+Dataset Dataset::hold_out(double share, std::uint64_t seed) const {
+  if (endless()) throw InputError(fmt::format("{}: is drawn without end, so that no rows need be held out", name_));
+  if (test_rows_) throw InputError(fmt::format("{}: has a test set already, so that no rows need be held out", name_));
+  const std::int64_t n = count(), held = std::llround(share * static_cast<double>(n));
+  if (held < 1 || held >= n)
+    throw InputError(
+        fmt::format("{}: a share of {} of {} rows to be held out leaves {} and {}", name_, share, n, held, n - held));
+  const RandomPermutation order(n, {.seed = seed, .stream = kHoldOutStream});
+  std::vector<bool> is_held(static_cast<std::size_t>(n), false);
+  for (std::int64_t i = 0; i < held; ++i) is_held[static_cast<std::size_t>(order(i))] = true;
+  std::vector<float> kept, test;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float* row = rows().row(i);
+    std::vector<float>& part = is_held[static_cast<std::size_t>(i)] ? test : kept;
+    part.insert(part.end(), row, row + dimension_);
+  }
+  Dataset result = *this;
+  result.rows_ = std::make_shared<const std::vector<float>>(std::move(kept));
+  result.test_rows_ = std::make_shared<const std::vector<float>>(std::move(test));
+  return result;
+}
+
+std::uint64_t Dataset::checksum() const {
+  const View<const float> all = rows();
+  return endless() ? 0
+                   : crc32_z(crc32_z(0, nullptr, 0), reinterpret_cast<const Bytef*>(all.data),
+                             static_cast<std::size_t>(all.size()) * sizeof(float));
 }
 
 void Dataset::copy_row(std::int64_t row, float* to) const {

@@ -56,6 +56,12 @@ class Dataset {
   /// InputError where there is none.
   Dataset test_split() const;
   void set_test_split(std::vector<float> values);
+  /// A finite set with a share of its rows, picked at random by the seed, as its test split. The rest keeps its order.
+  /// InputError for an endless set, one that has a test split, and where either part would be empty.
+  Dataset hold_out(double share, std::uint64_t seed) const;
+
+  /// Of the rows, by which they are known again; 0 for an endless set.
+  std::uint64_t checksum() const;
 
   /// The same set in standardised coordinates: its rows, test rows and draws are moved.
   Dataset standardised(const Standardisation& standardisation) const;

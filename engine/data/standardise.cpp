@@ -179,27 +179,28 @@ StandardisedData standardise(const Dataset& data, const std::string& method) {
   return result;
 }
 
+StandardisedPair standardise_pair(const std::string& spec, const Dataset& target, const FlowCoordinates& coordinates) {
+  const Dataset standardised = target.standardised(coordinates.target);
+  const Source opened = open_source(spec, standardised);
+  const bool fitted = opened.parameters() != nullptr;
+  return {.coordinates = coordinates,
+          .about = "as before",
+          .target = standardised,
+          .source = fitted ? opened : opened.standardised(coordinates.source),
+          .raw_source = fitted ? opened.unstandardised(coordinates.source) : opened,
+          .notes = {}};
+}
+
 StandardisedPair standardise_pair(const std::string& spec, const Dataset& target, const std::string& method) {
-  StandardisedData of_target = standardise(target, method);
-  const Dataset standardised = target.standardised(of_target.standardisation);
-  StandardisedPair pair{.coordinates = {.source = {}, .target = of_target.standardisation},
-                        .source_method = "none",
-                        .target_method = of_target.method,
-                        .target = standardised,
-                        .source = open_source(spec, standardised),
-                        .raw_source = Source::gaussian(target.dimension()),
-                        .notes = std::move(of_target.notes)};
-  if (pair.source.parameters()) {
-    pair.coordinates.source = pair.coordinates.target;
-    pair.source_method = pair.target_method;
-    pair.raw_source = pair.source.unstandardised(pair.coordinates.source);
-    return pair;
-  }
-  pair.raw_source = pair.source;
-  StandardisedData of_source = standardise(*pair.source.data(), method);
-  pair.coordinates.source = of_source.standardisation;
-  pair.source_method = of_source.method;
-  pair.source = pair.source.standardised(pair.coordinates.source);
+  StandardisedData of_target = standardise(target, method), of_source;
+  if (spec == "gaussian-fit")
+    of_source = {.method = of_target.method, .standardisation = of_target.standardisation, .notes = {}};
+  else if (spec != "gaussian")
+    of_source = standardise(open_dataset(spec), method);
+  StandardisedPair pair = standardise_pair(
+      spec, target, FlowCoordinates{.source = of_source.standardisation, .target = of_target.standardisation});
+  pair.about = fmt::format("data by {}, source by {}", of_target.method, of_source.method);
+  pair.notes = std::move(of_target.notes);
   pair.notes.insert(pair.notes.end(), of_source.notes.begin(), of_source.notes.end());
   return pair;
 }

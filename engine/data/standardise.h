@@ -36,7 +36,7 @@ StandardisedData standardise(const Dataset& data, const std::string& method);
 /// Both ends of a map in the coordinates that it is trained in, and as they are.
 struct StandardisedPair {
   FlowCoordinates coordinates;
-  std::string source_method, target_method;
+  std::string about;  ///< how each end was standardised, for people
   Dataset target;     ///< standardised
   Source source;      ///< standardised; a gaussian-fit is fitted to `target`
   Source raw_source;  ///< what samples are made from
@@ -46,5 +46,7 @@ struct StandardisedPair {
 /// `spec` as open_source() takes it. N(0, I) is the same in both coordinates; a gaussian-fit has the target's
 /// standardisation; a data set has its own.
 StandardisedPair standardise_pair(const std::string& spec, const Dataset& target, const std::string& method);
+/// The same in coordinates that are known: those of a run that goes on, or of a model.
+StandardisedPair standardise_pair(const std::string& spec, const Dataset& target, const FlowCoordinates& coordinates);
 
 }  // namespace otnfm

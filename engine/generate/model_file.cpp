@@ -59,6 +59,16 @@ void append(const Standardisation& standardisation, const std::string& prefix, s
 
 }  // namespace
 
+FlowCoordinates read_coordinates(const SafetensorsFile& file, std::int64_t d) {
+  return {.source = standardisation_of(file, kSourceCoordinates, d),
+          .target = standardisation_of(file, kTargetCoordinates, d)};
+}
+
+void append_coordinates(const FlowCoordinates& coordinates, std::vector<NamedTensor>& tensors) {
+  append(coordinates.source, kSourceCoordinates, tensors);
+  append(coordinates.target, kTargetCoordinates, tensors);
+}
+
 ImageShape Model::image() const {
   const nlohmann::json& shape = configuration.at("image");
   return shape.is_null() ? ImageShape{} : ImageShape{shape[0], shape[1], shape[2]};
@@ -121,8 +131,7 @@ Model load_model(const std::filesystem::path& path, Device device, Weights weigh
     stream.synchronize();
   }
   flow->fix_weights();
-  flow->coordinates = {.source = standardisation_of(file, kSourceCoordinates, flow->dimension()),
-                       .target = standardisation_of(file, kTargetCoordinates, flow->dimension())};
+  flow->coordinates = read_coordinates(file, flow->dimension());
   Source source = source_of(file, configuration, flow->dimension());
   if (source.dimension() != flow->dimension())
     fail(file.path(), "the source has " + std::to_string(source.dimension()) + " dimensions, the flow " +
@@ -144,8 +153,7 @@ void save_model(const std::filesystem::path& path, const Flow& flow, const Sourc
   const std::vector<float> values = download(stream, parameters.values()),
                            averages = download(stream, parameters.averages());
   std::vector<NamedTensor> tensors(more.begin(), more.end());
-  append(flow.coordinates.source, kSourceCoordinates, tensors);
-  append(flow.coordinates.target, kTargetCoordinates, tensors);
+  append_coordinates(flow.coordinates, tensors);
   for (int k = 0; k < parameters.count(); ++k) {
     for (const auto& [prefix, flat] : {std::pair{"weights/", &values}, std::pair{"ema/", &averages}}) {
       View<float> at = parameters.slice(parameters.values(), {k});

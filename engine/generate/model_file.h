@@ -35,6 +35,11 @@ enum class Weights { averaged, trained };
 /// of a declared size is allocated. InputError names the file and what is wrong.
 Model load_model(const std::filesystem::path& path, Device device, Weights weights = Weights::averaged);
 
+/// The coordinates that a file keeps for a flow of d dimensions, and how they are put beside other tensors, which refer
+/// to them.
+FlowCoordinates read_coordinates(const SafetensorsFile& file, std::int64_t d);
+void append_coordinates(const FlowCoordinates& coordinates, std::vector<NamedTensor>& tensors);
+
 /// Only the configuration, for `otnfm info`.
 nlohmann::json read_model_configuration(const SafetensorsFile& file);
 

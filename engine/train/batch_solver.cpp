@@ -2,27 +2,32 @@
 
 #include <algorithm>
 
-#include "ot/exact.h"
+#include "engine/train/coupling.h"
+#include "kernels/cpu/parallel.h"
 #include "ot/sinkhorn.h"
 
 namespace otnfm {
 namespace {
 
+View<const float> problem_of(const View<const float>& stack, std::int64_t s) {
+  const std::int64_t rows = stack.shape[1], d = stack.shape[2];
+  return {stack.data + s * rows * d, {rows, d}};
+}
+
+void require_wanted(const std::function<bool()>& wanted) {
+  if (wanted && !wanted()) throw PairingStopped();
+}
+
 class Exact : public BatchSolver {
  public:
   void solve(View<const float> source, View<const float> target, std::uint64_t, std::uint64_t,
              View<std::int64_t> sigma) override {
-    solve_exact_batch(source, target, sigma, workspace_);
+    solve_exact_while_wanted(source, target, sigma, workspace_, wanted);
   }
 
  private:
   ExactWorkspace workspace_;
 };
-
-View<const float> problem_of(const View<const float>& stack, std::int64_t s) {
-  const std::int64_t rows = stack.shape[1], d = stack.shape[2];
-  return {stack.data + s * rows * d, {rows, d}};
-}
 
 /// Pairs from the entropic plan at epsilon = 0.05 standard deviations of the cost.
 template <bool kSampled>
@@ -31,6 +36,7 @@ class Sinkhorn : public BatchSolver {
   void solve(View<const float> source, View<const float> target, std::uint64_t seed, std::uint64_t first,
              View<std::int64_t> sigma) override {
     for (std::int64_t s = 0; s < sigma.rows(); ++s) {
+      require_wanted(wanted);
       solver_.solve(Problem::from_points(problem_of(source, s), problem_of(target, s)), {}, result_);
       const Assignment pairs = kSampled ? solver_.sample_pairs(seed, first + static_cast<std::uint64_t>(s), false)
                                         : solver_.argmax_pairs(false);
@@ -55,6 +61,36 @@ constexpr BatchSolverEntry kSolvers[] = {
 };
 
 }  // namespace
+
+void solve_exact_while_wanted(View<const float> source, View<const float> target, View<std::int64_t> sigma,
+                              ExactWorkspace& workspace, const std::function<bool()>& wanted) {
+  // Some hundred points take milliseconds each, some thousand a good part of a second, more take seconds.
+  constexpr std::int64_t kQuick = 512, kLong = 4096;
+  require_wanted(wanted);
+  const bool fits =
+      source.rank == 3 && same_shape(source, target) && same_shape(sigma, {source.shape[0], source.shape[1]});
+  if (!fits || sigma.columns() <= kQuick) return solve_exact_batch(source, target, sigma, workspace);
+  const std::int64_t S = sigma.rows(), B = sigma.columns(), d = source.shape[2];
+  if (B > kLong) {
+    Assignment result;
+    for (std::int64_t s = 0; s < S; ++s) {
+      require_wanted(wanted);
+      ExactOptions options{.certify = false};
+      if (wanted) options.watch = [&](const SolveProgress&) { return wanted(); };
+      solve_exact(Problem::from_points(problem_of(source, s), problem_of(target, s)), options, workspace, result);
+      require_wanted(wanted);
+      std::ranges::copy(result.sigma, sigma.row(s));
+    }
+    return;
+  }
+  const std::int64_t together = cpu::thread_count();
+  for (std::int64_t first = 0; first < S; first += together) {
+    require_wanted(wanted);
+    const std::int64_t count = std::min(together, S - first);
+    solve_exact_batch({source.data + first * B * d, {count, B, d}}, {target.data + first * B * d, {count, B, d}},
+                      sigma.row_slice(first, count), workspace);
+  }
+}
 
 std::span<const BatchSolverEntry> batch_solvers() {
   return kSolvers;

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
 #include "kernels/view.h"
+#include "ot/exact.h"
 
 namespace otnfm {
 
@@ -17,7 +19,15 @@ class BatchSolver {
   /// Random choices are a function of (seed, first + s) alone. InputError for points that are not finite.
   virtual void solve(View<const float> source, View<const float> target, std::uint64_t seed, std::uint64_t first,
                      View<std::int64_t> sigma) = 0;
+
+  /// Asked now and then; where it is false, solve() throws PairingStopped. Null: not asked.
+  std::function<bool()> wanted = {};
 };
+
+/// The exact assignments of the squared Euclidean cost (ot/exact.h), as BatchSolver::solve() takes and gives them.
+/// Throws PairingStopped within about a second of `wanted` (null: not asked) being false.
+void solve_exact_while_wanted(View<const float> source, View<const float> target, View<std::int64_t> sigma,
+                              ExactWorkspace& workspace, const std::function<bool()>& wanted);
 
 struct BatchSolverEntry {
   const char* name;

@@ -25,10 +25,10 @@ struct Pairs {
 /// false.
 using PreparationWatch = std::function<bool(const std::string& doing)>;
 
-/// What prepare() throws where its watch ended it.
-class PreparationStopped : public std::exception {
+/// What prepare() and feed() throw where their pairs are wanted no more.
+class PairingStopped : public std::exception {
  public:
-  const char* what() const noexcept override { return "stopped while the coupling was prepared"; }
+  const char* what() const noexcept override { return "stopped while pairs were made"; }
 };
 
 /// What every coupling is made from.
@@ -42,6 +42,8 @@ struct CouplingOptions {
   std::uint64_t seed = 0;
   Device device = Device::cpu;  ///< that the training runs on
   PreparationWatch watch = {};
+  /// Asked now and then by whichever thread makes pairs: false where they are wanted no more.
+  std::function<bool()> wanted = {};
 };
 
 /// Its costs and its quality so far.

@@ -43,7 +43,7 @@ class GlobalCoupling : public Coupling {
         };
       const Assignment assignment =
           solve_exact(Problem::from_points(View<const float>(x0()), View<const float>(x1())), exact);
-      if (stopped) throw PreparationStopped();
+      if (stopped) throw PairingStopped();
       statistics_.seconds = assignment.seconds;
       if (assignment.status != SolveStatus::converged)
         throw RunError("the global coupling of " + std::to_string(n_) +

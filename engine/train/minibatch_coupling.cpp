@@ -29,7 +29,10 @@ class MinibatchCoupling : public Coupling {
         solver_(find_by_name(batch_solvers(), options.solver, "solver").make()),
         drawn_(block_ * B_ * d_),
         sigma_(block_ * B_),
-        ahead_(options.device, B_, d_, block_, [this](PairBlock& block, bool) { make(block); }) {}
+        ahead_(
+            options.device, B_, d_, block_, [this](PairBlock& block, bool) { make(block); }, options.wanted) {
+    solver_->wanted = [this] { return ahead_.wanted(); };
+  }
 
   void prepare(const CouplingState&) override {
     statistics_.conditional_variance = minibatch_conditional_variance(source_, target_, B_, seed_, *solver_);

@@ -17,6 +17,7 @@
 #include <optional>
 
 #include "engine/data/sampler.h"
+#include "engine/train/batch_solver.h"
 #include "engine/train/couplings.h"
 #include "engine/train/pairs_ahead.h"
 #include "engine/train/random_streams.h"
@@ -62,7 +63,8 @@ class OnlineCoupling : public Coupling {
     x1_.resize(block_ * B_ * d_);
     place_.resize(block_ * B_);
     sigma_.resize(block_ * B_);
-    ahead_.emplace(options.device, B_, d_, block_, [this](PairBlock& block, bool anew) { make(block, anew); });
+    ahead_.emplace(
+        options.device, B_, d_, block_, [this](PairBlock& block, bool anew) { make(block, anew); }, options.wanted);
   }
 
   void prepare(const CouplingState& state) override {
@@ -108,8 +110,8 @@ class OnlineCoupling : public Coupling {
     }
     source_.draw_rows({.seed = seed_, .stream = kSourceBankStream}, {block.noise.data(), {pairs}},
                       block.x0.row_slice(0, pairs));
-    solve_exact_batch({block.x0.data, {steps, B_, d_}}, {x1_.data(), {steps, B_, d_}}, {sigma_.data(), {steps, B_}},
-                      workspace_);
+    solve_exact_while_wanted({block.x0.data, {steps, B_, d_}}, {x1_.data(), {steps, B_, d_}},
+                             {sigma_.data(), {steps, B_}}, workspace_, [this] { return ahead_->wanted(); });
 
     double cost = 0, moved = 0;
     for (std::int64_t at = 0; at < pairs; at += B_) {

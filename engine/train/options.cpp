@@ -58,6 +58,8 @@ CouplingOptions TrainingOptions::coupling_options(Device device) const {
 
 nlohmann::json TrainingOptions::to_json() const {
   return {{"data", data},
+          {"hold_out", hold_out},
+          {"from", from},
           {"source", source},
           {"coupling", coupling},
           {"solver", solver},
@@ -106,6 +108,8 @@ void TrainingOptions::read(const nlohmann::json& configuration) {
 void TrainingOptions::read_unchecked(const nlohmann::json& configuration) {
   ConfigurationReader reader(configuration, "training configuration");
   reader.text("data", data);
+  reader.number("hold_out", hold_out, 0, 0.9);
+  reader.text("from", from);
   reader.text("source", source);
   reader.text("coupling", coupling);
   reader.text("solver", solver);

@@ -15,6 +15,8 @@ namespace otnfm {
 
 struct TrainingOptions {
   std::string data;
+  double hold_out = 0;  ///< share of the data's rows that is kept for `eval` (Dataset::hold_out)
+  std::string from;     ///< a model whose weights, and standardised coordinates, the run begins with; empty: none
   std::string source = "gaussian";
   std::string coupling = "global";
   std::string solver = "exact";

@@ -11,8 +11,14 @@ double now() {
 
 }  // namespace
 
-PairsAhead::PairsAhead(Device device, std::int64_t batch, std::int64_t dimension, std::int64_t most_steps, Make make)
-    : device_(device), B_(batch), d_(dimension), make_(std::move(make)), slots_{Slot(device), Slot(device)} {
+PairsAhead::PairsAhead(Device device, std::int64_t batch, std::int64_t dimension, std::int64_t most_steps, Make make,
+                       std::function<bool()> wanted)
+    : device_(device),
+      B_(batch),
+      d_(dimension),
+      make_(std::move(make)),
+      wanted_(std::move(wanted)),
+      slots_{Slot(device), Slot(device)} {
   const std::int64_t rows = most_steps * B_;
   for (Slot& slot : slots_) {
     slot.memory = StagingMemory(device, static_cast<std::size_t>(2 * rows * d_) * sizeof(float), "pairs made ahead");

@@ -7,6 +7,7 @@
 // tells when the last copy out of a block is done and the block may be filled again.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -36,7 +37,8 @@ class PairsAhead {
   /// block does not follow the one made before it. Runs on the thread.
   using Make = std::function<void(PairBlock& block, bool anew)>;
 
-  PairsAhead(Device device, std::int64_t batch, std::int64_t dimension, std::int64_t most_steps, Make make);
+  PairsAhead(Device device, std::int64_t batch, std::int64_t dimension, std::int64_t most_steps, Make make,
+             std::function<bool()> wanted = {});
   ~PairsAhead();
   PairsAhead(const PairsAhead&) = delete;
   PairsAhead& operator=(const PairsAhead&) = delete;
@@ -50,6 +52,9 @@ class PairsAhead {
 
   /// Forgets what was made: the next feed begins anew. `make` does not run when this returns.
   void forget();
+
+  /// To be asked by `make` now and then; where it is false, it throws PairingStopped: the run is to end, or this is.
+  bool wanted() const { return !stop_.load(std::memory_order_relaxed) && (!wanted_ || wanted_()); }
 
   double seconds() const { return seconds_; }            ///< that the blocks fed so far took to make
   double wait_seconds() const { return wait_seconds_; }  ///< that feed() waited
@@ -69,6 +74,7 @@ class PairsAhead {
   Device device_;
   std::int64_t B_, d_;
   Make make_;
+  std::function<bool()> wanted_;
   Slot slots_[2];
   Slot* fed_ = nullptr;
   int next_fed_ = 0;
@@ -81,7 +87,8 @@ class PairsAhead {
   std::condition_variable changed_;
   std::uint64_t next_step_ = 0;
   int next_made_ = 0;
-  bool running_ = false, making_ = false, anew_ = true, stop_ = false;
+  bool running_ = false, making_ = false, anew_ = true;
+  std::atomic<bool> stop_ = false;
   std::exception_ptr error_;
   std::thread thread_;
 };

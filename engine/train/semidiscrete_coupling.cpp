@@ -50,6 +50,11 @@ class SemidiscreteCoupling : public Coupling {
       SemidiscreteOptions fit;
       fit.device = options_.device;
       bool stopped = false;
+      if (options_.wanted)
+        fit.wanted = [&] {
+          stopped = stopped || !options_.wanted();
+          return !stopped;
+        };
       if (options_.watch)
         fit.watch = [&](const SemidiscreteProgress& at) {
           stopped = !options_.watch("fitting potentials of " + std::to_string(at.points) + " points: step " +
@@ -62,7 +67,7 @@ class SemidiscreteCoupling : public Coupling {
             draw({.seed = options_.seed, .stream = kPotentialStream, .step = batch}, out);
           },
           fit);
-      if (stopped) throw PreparationStopped();
+      if (stopped) throw PairingStopped();
       set_potentials(result.potentials);
     } else {
       if (cost_dimension_ < d_) set_axes(state.floats_of("mean"), state.floats_of("axes"));

@@ -88,7 +88,7 @@ void Trainer::run_step() {
 }
 
 double Trainer::coupling_seconds() const {
-  return coupling_.statistics().seconds + (phase_seconds_.empty() ? 0 : phase_seconds_.front());
+  return coupling_.statistics().seconds + recorded_coupling_seconds();
 }
 
 StepReport Trainer::report() {

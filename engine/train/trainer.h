@@ -53,6 +53,9 @@ class Trainer {
   /// Spent on pairing since the start: by the coupling on the host and, on the CPU, by its ops on the tape.
   double coupling_seconds() const;
 
+  /// Of the steps' own time, spent on the coupling's ops: on the CPU, since the start; else 0.
+  double recorded_coupling_seconds() const { return phase_seconds_.empty() ? 0 : phase_seconds_.front(); }
+
   Stream& stream() { return stream_; }
   const Tape& tape() const { return tape_; }
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <sys/resource.h>
-#include <zlib.h>
 
 #include <chrono>
 #include <cmath>
@@ -13,6 +12,7 @@
 #include "engine/io/atomic_file.h"
 #include "engine/io/folder_lock.h"
 #include "engine/train/preview.h"
+#include "engine/train/run_state.h"
 #include "engine/train/time_weighting.h"
 #include "kernels/memory.h"
 #include "layers/table.h"
@@ -22,8 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kStateKey = "otnfm_state";
-
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -31,89 +29,6 @@ double now() {
 /// NaN means "not known", which JSON says with null.
 nlohmann::json number_or_null(double value) {
   return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
-}
-
-/// Of the rows of a finite set: a run goes on only with the data that it was started with.
-std::uint64_t checksum(const Dataset& data) {
-  const View<const float> rows = data.rows();
-  const auto* bytes = reinterpret_cast<const Bytef*>(rows.data);
-  return data.endless() ? 0
-                        : crc32_z(crc32_z(0, nullptr, 0), bytes, static_cast<std::size_t>(rows.size()) * sizeof(float));
-}
-
-struct FlatTensor {
-  const char* name;
-  View<float> (Parameters::*flat)() const;
-};
-constexpr FlatTensor kFlats[] = {{"values", &Parameters::values},
-                                 {"first_moments", &Parameters::first_moments},
-                                 {"second_moments", &Parameters::second_moments},
-                                 {"averages", &Parameters::averages}};
-
-constexpr const char* kCouplingPrefix = "coupling/";
-
-/// The tensors refer to the state.
-void append(const CouplingState& state, std::vector<NamedTensor>& tensors) {
-  const auto each = [&](const auto& lists) {
-    for (const auto& [name, values] : lists)
-      tensors.push_back(
-          named_tensor(kCouplingPrefix + name, View(values.data(), {static_cast<std::int64_t>(values.size())})));
-  };
-  each(state.integers);
-  each(state.floats);
-}
-
-CouplingState coupling_state_of(const SafetensorsFile& file) {
-  CouplingState state;
-  for (const NamedTensor& tensor : file.tensors()) {
-    if (!tensor.name.starts_with(kCouplingPrefix)) continue;
-    const std::string name = tensor.name.substr(std::char_traits<char>::length(kCouplingPrefix));
-    if (tensor.dtype == DType::int64)
-      state.integers[name] = file.values<std::int64_t>(tensor.name, tensor.shape);
-    else
-      state.floats[name] = file.values<float>(tensor.name, tensor.shape);
-  }
-  return state;
-}
-
-void save_state(const fs::path& path, const Parameters& parameters, const Coupling& coupling, std::uint64_t step,
-                std::uint64_t data_checksum, Stream& stream, const TrainingOptions& options) {
-  std::vector<std::vector<float>> copies;
-  std::vector<NamedTensor> tensors;
-  for (const FlatTensor& entry : kFlats) {
-    const View<float> flat = (parameters.*entry.flat)();
-    copies.emplace_back(flat.size());
-    copy_bytes(stream, copies.back().data(), flat.data, copies.back().size() * sizeof(float));
-  }
-  stream.synchronize();
-  for (std::size_t k = 0; k < copies.size(); ++k)
-    tensors.push_back(named_tensor(kFlats[k].name,
-                                   View<const float>(copies[k].data(), {static_cast<std::int64_t>(copies[k].size())})));
-  tensors.push_back(named_tensor("step", View<const std::uint64_t>(&step, {1})));
-  tensors.push_back(named_tensor("data_checksum", View<const std::uint64_t>(&data_checksum, {1})));
-  const CouplingState state = coupling.state();
-  append(state, tensors);
-  write_safetensors(path, tensors, {{kStateKey, options.to_json().dump()}});
-}
-
-TrainingOptions options_of_state(const SafetensorsFile& file) {
-  const auto found = file.metadata().find(kStateKey);
-  if (found == file.metadata().end()) throw InputError(file.path() + ": is not the state of a training run");
-  const nlohmann::json saved = nlohmann::json::parse(found->second, nullptr, /*allow_exceptions=*/false);
-  if (!saved.is_object()) throw InputError(file.path() + ": its configuration is not a JSON object");
-  TrainingOptions options;
-  options.standardise = "none";  // a run from before there was a choice
-  options.read(saved);
-  return options;
-}
-
-void load_parameters(const SafetensorsFile& file, const Parameters& parameters, Stream& stream) {
-  for (const FlatTensor& entry : kFlats) {
-    const View<float> flat = (parameters.*entry.flat)();
-    const std::vector<float> values = file.values<float>(entry.name, std::vector<std::int64_t>{flat.size()});
-    copy_bytes(stream, flat.data, values.data(), values.size() * sizeof(float));
-    stream.synchronize();
-  }
 }
 
 /// metrics.jsonl, one object a line. A run that goes on from step k drops the lines of later steps first: they will be
@@ -153,19 +68,26 @@ class Run {
       : options_(options),
         run_(run),
         listener_(listener),
-        data_(open_dataset(options.data)),
-        pair_(standardise_pair(options.source, data_, options.standardise)),
-        data_checksum_(checksum(data_)) {}
+        file_data_(open_dataset(options.data)),
+        data_(options.hold_out > 0 ? file_data_.hold_out(options.hold_out, options.seed) : file_data_),
+        pair_(pair_of_ends()),
+        data_checksum_(data_.checksum()) {}
 
   RunSummary operator()() {
     try {
       prepare();
-    } catch (const PreparationStopped&) {
-      listener_.note("interrupted while the coupling was prepared: there is nothing yet to go on from");
+    } catch (const PairingStopped&) {
+      listener_.note(
+          fmt::format("{} while the coupling was prepared: nothing is trained, and there is nothing yet to go "
+                      "on from",
+                      interrupted() ? "interrupted" : "time is out (--max-seconds)"));
+      summary_.interrupted = interrupted();
+      summary_.seconds = now() - started_;
       return summary_;
     }
     train();
     checkpoint();
+    summary_.seconds = now() - started_;
     rusage usage{};
     if (getrusage(RUSAGE_SELF, &usage) == 0) summary_.peak_bytes = static_cast<std::size_t>(usage.ru_maxrss) << 10;
     if (run_.device == Device::cuda) summary_.device_peak_bytes = peak_bytes(Device::cuda);
@@ -174,6 +96,37 @@ class Run {
 
  private:
   fs::path file(const char* name) const { return run_.out / name; }
+
+  bool interrupted() const { return run_.stop && run_.stop->load(); }
+  bool must_end() const { return interrupted() || (run_.max_seconds > 0 && now() - started_ > run_.max_seconds); }
+
+  /// A run that goes on, or from a model, keeps its coordinates.
+  StandardisedPair pair_of_ends() const {
+    const auto as_in = [&](const fs::path& path) {
+      return standardise_pair(options_.source, data_, read_coordinates(SafetensorsFile::load(path), data_.dimension()));
+    };
+    if (run_.resume) return as_in(file("state.safetensors"));
+    if (!options_.from.empty() && options_.standardise == "automatic") return as_in(options_.from);
+    return standardise_pair(options_.source, data_, options_.standardise);
+  }
+
+  /// Weights and their averages, of a model of the same flow.
+  void begin_with(const fs::path& path) {
+    Stream stream(run_.device);
+    const Parameters& own = flow_->parameters();
+    for (const auto& [weights, to] : {std::pair{Weights::trained, own.values()}, {Weights::averaged, own.averages()}}) {
+      const Model model = load_model(path, run_.device, weights);
+      const nlohmann::json theirs = model.flow->configuration(), ours = flow_->configuration();
+      for (const auto& [key, value] : ours.items())
+        if (theirs.value(key, nlohmann::json()) != value)
+          throw InputError(fmt::format("--from {}: its flow has {} = {}, not {}", path.string(), key,
+                                       theirs.value(key, nlohmann::json()).dump(), value.dump()));
+      const View<float> from = model.flow->parameters().values();
+      if (from.size() != to.size()) throw InputError("--from " + path.string() + ": has another number of weights");
+      copy_bytes(stream, to.data, from.data, static_cast<std::size_t>(to.size()) * sizeof(float));
+      stream.synchronize();
+    }
+  }
 
   void prepare() {
     std::error_code error;
@@ -192,6 +145,7 @@ class Run {
     flow_ = make_flow(flow);
     flow_->coordinates = pair_.coordinates;
     flow_->parameters().allocate(run_.device, options_.seed);
+    if (!options_.from.empty() && !run_.resume) begin_with(options_.from);
     target_variance_ = total_variance(pair_.target, options_.seed);
 
     std::optional<SafetensorsFile> state;
@@ -200,8 +154,7 @@ class Run {
       state.emplace(SafetensorsFile::load(file("state.safetensors")));
       coupling_state = coupling_state_of(*state);
     }
-    const std::uint64_t step =
-        state ? state->values<std::uint64_t>("step", std::vector<std::int64_t>{1})[0] : std::uint64_t{0};
+    const std::uint64_t step = state ? step_of(*state) : std::uint64_t{0};
     if (step > static_cast<std::uint64_t>(options_.steps))
       throw InputError(state->path() + ": is at step " + std::to_string(step) + " of " +
                        std::to_string(options_.steps));
@@ -212,8 +165,9 @@ class Run {
     CouplingOptions coupling_options = options_.coupling_options(run_.device);
     coupling_options.watch = [this](const std::string& doing) {
       listener_.preparing(doing);
-      return !(run_.stop && run_.stop->load());
+      return !must_end();
     };
+    coupling_options.wanted = [this] { return !must_end(); };
     coupling_ = entry.make(pair_.source, pair_.target, coupling_options);
     consistent_ = entry.consistent;
     mean_weighted_square_ =
@@ -225,9 +179,16 @@ class Run {
     for (const std::string& line : pair_.notes) listener_.note(line);
     if (!pair_.coordinates.identity())
       listener_.note(
-          fmt::format("standardised: data by {}, source by {}; pairs, costs and losses are in standardised "
-                      "coordinates, samples in the data's own",
-                      pair_.target_method, pair_.source_method));
+          fmt::format("standardised, {}: pairs, costs and losses are in standardised coordinates, samples in "
+                      "the data's own",
+                      pair_.about));
+    if (!data_.endless() && options_.coupling == "global" && options_.bank > data_.count())
+      listener_.note(
+          fmt::format("the bank holds {} pairs, one of every row of the data: --bank {} is more than there are",
+                      data_.count(), options_.bank));
+    if (options_.hold_out > 0)
+      listener_.note(
+          fmt::format("{} of {} rows are held out for eval", file_data_.count() - data_.count(), file_data_.count()));
     const double start = now();
     coupling_->prepare(coupling_state);
     summary_.prepare_seconds = now() - start;
@@ -257,7 +218,11 @@ class Run {
     double saved_at = now();
     trainer_->report();  // starts the clock
     while (trainer_->step() < total) {
-      trainer_->run_step();
+      try {
+        trainer_->run_step();
+      } catch (const PairingStopped&) {
+        break;
+      }
       const std::uint64_t step = trainer_->step();
       if (step % run_.log_every == 0 || step == total) log();
       const bool due = run_.checkpoint_every > 0 ? step % run_.checkpoint_every == 0 : now() - saved_at > 60;
@@ -265,20 +230,22 @@ class Run {
         checkpoint();
         saved_at = now();
       }
-      if (run_.stop && run_.stop->load()) break;
-      if (run_.max_seconds > 0 && now() - start > run_.max_seconds) break;
+      if (must_end()) break;
     }
     trainer_->stream().synchronize();
     summary_.training_seconds = now() - start;
     const CouplingStatistics after = coupling_->statistics();
     const double pairing = trainer_->coupling_seconds() - before.seconds,
+                 waiting = after.wait_seconds - before.wait_seconds,
                  steps = std::max(1.0, static_cast<double>(trainer_->step() - first));
-    summary_.coupling_seconds = summary_.prepare_seconds + pairing;
-    summary_.coupling_seconds_a_step = pairing / steps;
-    summary_.wait_seconds_a_step = (after.wait_seconds - before.wait_seconds) / steps;
-    summary_.conditional_variance = after.conditional_variance / target_variance_;
+    summary_.pairing_seconds = waiting + trainer_->recorded_coupling_seconds();
+    summary_.coupling_seconds = pairing / steps;
+    summary_.wait_seconds = waiting / steps;
+    summary_.conditional_variance = after.conditional_variance;
+    summary_.relative_conditional_variance = after.conditional_variance / target_variance_;
     summary_.steps_done = trainer_->step();
     summary_.finished = trainer_->step() == total;
+    summary_.interrupted = !summary_.finished && interrupted();
     const double images = static_cast<double>((trainer_->step() - first) * static_cast<std::uint64_t>(options_.batch));
     summary_.images_per_second = summary_.training_seconds > 0 ? images / summary_.training_seconds : 0;
   }
@@ -311,8 +278,8 @@ class Run {
   }
 
   void save() {
-    save_state(file("state.safetensors"), flow_->parameters(), *coupling_, trainer_->step(), data_checksum_,
-               trainer_->stream(), options_);
+    save_state(file("state.safetensors"), *flow_, *coupling_, trainer_->step(), data_checksum_, trainer_->stream(),
+               options_);
   }
 
   void checkpoint() {
@@ -322,7 +289,11 @@ class Run {
     std::vector<NamedTensor> tensors;
     append(map, tensors);
     save_model(file("model.safetensors"), *flow_, pair_.raw_source, data_, stream,
-               {{"data", options_.data}, {"training", options_.to_json()}, {"steps_done", trainer_->step()}}, tensors);
+               {{"data", options_.data},
+                {"training", options_.to_json()},
+                {"steps_done", trainer_->step()},
+                {"data_checksum", file_data_.checksum()}},
+               tensors);
     const Generator generator = Generator::load(file("model.safetensors"), run_.device);
     const std::string title = fmt::format("{}, {} coupling, {} steps", options_.data.substr(0, options_.data.find(':')),
                                           options_.coupling, trainer_->step());
@@ -334,7 +305,8 @@ class Run {
   const TrainingOptions& options_;
   const RunOptions& run_;
   RunListener& listener_;
-  Dataset data_;
+  const double started_ = now();
+  Dataset file_data_, data_;  // without and with rows held out
   StandardisedPair pair_;
   std::unique_ptr<Flow> flow_;
   std::unique_ptr<Coupling> coupling_;
@@ -351,8 +323,10 @@ class Run {
 
 }  // namespace
 
-TrainingOptions options_of_run(const fs::path& out) {
-  return options_of_state(SafetensorsFile::load(out / "state.safetensors"));
+TrainingOptions options_of_run(const fs::path& out, std::uint64_t* step) {
+  const SafetensorsFile state = SafetensorsFile::load(out / "state.safetensors");
+  if (step != nullptr) *step = step_of(state);
+  return options_of_state(state);
 }
 
 RunSummary run_training(const TrainingOptions& options, const RunOptions& run, RunListener& listener) {

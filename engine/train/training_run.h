@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <limits>
 #include <string>
 
 #include "engine/train/options.h"
@@ -18,21 +19,25 @@ struct RunOptions {
   Device device = Device::cpu;
   std::int64_t log_every = 100;
   std::int64_t checkpoint_every = 0;        ///< steps; 0: about once a minute
-  double max_seconds = 0;                   ///< of training; 0: no limit. The run ends as if it had been interrupted.
+  double max_seconds = 0;                   ///< of the whole run; 0: no limit. It ends as if it had been interrupted.
   const std::atomic<bool>* stop = nullptr;  ///< set from outside (SIGINT): save and return
   Trainer::Debug debug = {};
 };
 
 struct RunSummary {
   std::uint64_t steps_done = 0;
-  bool finished = false;  ///< false: interrupted; state.safetensors goes on from here
+  bool finished = false;     ///< false: state.safetensors goes on from here, where there is one
+  bool interrupted = false;  ///< by RunOptions::stop; neither: out of time
+  double seconds = 0;        ///< of the whole run
   double training_seconds = 0, images_per_second = 0;
-  double prepare_seconds = 0;   ///< of the coupling, before the first step
-  double coupling_seconds = 0;  ///< of all pairing, prepare_seconds included
-  double coupling_seconds_a_step = 0, wait_seconds_a_step = 0;
-  double conditional_variance = 0;  ///< of the coupling, over tr Cov(x1); NaN: not known
-  double loss = 0;                  ///< of the last log step
-  double collapse_rho = 0;          ///< tr Cov(F(1, x0)) / tr Cov(x1) of 4096 samples
+  double prepare_seconds = 0;  ///< of the coupling, before the first step
+  double pairing_seconds = 0;  ///< of training_seconds, spent on pairs: on waiting for them, or on making them
+  double coupling_seconds = 0, wait_seconds = 0;  ///< means a step, as of StepReport
+  // NaN: not known
+  double conditional_variance = std::numeric_limits<double>::quiet_NaN();           ///< of the coupling
+  double relative_conditional_variance = std::numeric_limits<double>::quiet_NaN();  ///< over tr Cov(x1)
+  double loss = std::numeric_limits<double>::quiet_NaN();                           ///< of the last log step
+  double collapse_rho = std::numeric_limits<double>::quiet_NaN();  ///< tr Cov(F(1, x0)) / tr Cov(x1) of 4096 samples
   std::int64_t weight_count = 0;
   std::size_t activation_bytes = 0;
   std::size_t peak_bytes = 0;         ///< of host memory, the whole process
@@ -52,8 +57,9 @@ class RunListener {
   virtual void logged(const StepReport& report, std::int64_t total_steps, const nlohmann::json& metrics) = 0;
 };
 
-/// The options that a run in `out` was started with, from its state.safetensors. InputError where there is none.
-TrainingOptions options_of_run(const std::filesystem::path& out);
+/// The options that a run in `out` was started with, from its state.safetensors, and the step that it is at. InputError
+/// where there is none.
+TrainingOptions options_of_run(const std::filesystem::path& out, std::uint64_t* step = nullptr);
 
 /// Throws InputError for bad options or a folder that cannot be written, RunError where the loss is not finite any more
 /// (the last state stays).

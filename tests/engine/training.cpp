@@ -1,6 +1,7 @@
 // Training as a whole: the same on every backend, the same after a resume, collapsing where it must.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 #include <filesystem>
 
@@ -22,6 +23,13 @@ struct Silent : RunListener {
   void note(const std::string&) override {}
   void logged(const StepReport&, std::int64_t, const nlohmann::json& metrics) override { lines.push_back(metrics); }
   std::vector<nlohmann::json> lines;
+};
+
+/// Ends the run at its first log line.
+struct Stopping : Silent {
+  explicit Stopping(std::atomic<bool>& stop) : stop_(stop) {}
+  void logged(const StepReport&, std::int64_t, const nlohmann::json&) override { stop_ = true; }
+  std::atomic<bool>& stop_;
 };
 
 class Folder {
@@ -98,7 +106,9 @@ TEST(Training, AResumedRunGivesTheSameBitsAsAnUndisturbedOne) {
     Silent silent;
     run_training(options, {.out = folder / "whole"}, silent);
 
-    run_training(options, {.out = folder / "parts", .max_seconds = 1e-9}, silent);  // one step
+    std::atomic<bool> stop{false};
+    Stopping one_step(stop);
+    run_training(options, {.out = folder / "parts", .log_every = 1, .stop = &stop}, one_step);
     const RunSummary summary = run_training(options_of_run(folder / "parts"),
                                             {.out = folder / "parts", .resume = true, .checkpoint_every = 7}, silent);
     EXPECT_TRUE(summary.finished);

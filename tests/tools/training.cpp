@@ -1,0 +1,242 @@
+// What `train` takes and says, and what eval and invert make of it: any scale, limits that hold, no number that nobody
+// computed.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "tests/tools/program_fixture.h"
+
+namespace otnfm::test {
+namespace {
+
+#ifdef OTNFM_PROGRAM_SANITIZED
+constexpr double kSlack = 30;  // seconds
+#else
+constexpr double kSlack = 8;  // on a machine that others use
+#endif
+
+class TrainProgram : public ProgramTest {
+ protected:
+  std::string small(const std::string& more) const {
+    std::ofstream(path("small.json")) << R"({"flow": {"blocks": 1, "width": 8, "depth": 1}})";
+    return "train --device cpu --coupling minibatch --batch 32 --config " + path("small.json") + " " + more;
+  }
+
+  /// n points of two columns, the first of deviation `scale` about `offset`.
+  std::string table(const std::string& name, std::int64_t n, float scale = 1, float offset = 0) const {
+    std::mt19937 random(3);
+    std::vector<float> values;
+    for (std::int64_t i = 0; i < 2 * n; ++i) {
+      const float value = static_cast<float>(random() % 2048) / 512 - 2;
+      values.push_back(i % 2 == 0 ? offset + scale * value : value);
+    }
+    return write_npy(name, {n, 2}, values);
+  }
+
+  nlohmann::json json_of(const std::string& arguments, int code = 0) const {
+    const Outcome outcome = run(arguments + " --json");
+    EXPECT_EQ(outcome.code, code) << arguments << "\n" << outcome.err;
+    const nlohmann::json result = nlohmann::json::parse(outcome.out, nullptr, /*allow_exceptions=*/false);
+    EXPECT_TRUE(result.is_object()) << outcome.out;
+    return result.is_object() ? result : nlohmann::json::object();
+  }
+
+  std::vector<float> samples(const std::string& folder, int n = 50) const {
+    EXPECT_EQ(run("sample " + path(folder + "/model.safetensors") + " -n " + std::to_string(n) + " --out " +
+                  path("samples.npy"))
+                  .code,
+              0);
+    const std::string bytes = read(path("samples.npy"));
+    const std::size_t header = 10 + static_cast<unsigned char>(bytes[8]) + 256 * static_cast<unsigned char>(bytes[9]);
+    std::vector<float> values((bytes.size() - header) / sizeof(float));
+    std::memcpy(values.data(), bytes.data() + header, values.size() * sizeof(float));
+    return values;
+  }
+};
+
+TEST_F(TrainProgram, LearnsDataOfAnyScaleAlike) {
+  const std::string plain = table("plain.npy", 200), moved = table("moved.npy", 200, 64, 8192);
+  const Outcome outcome = run(small("--steps 80 --data " + moved + " --out " + path("moved")));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("standardised"), std::string::npos) << outcome.err;
+  ASSERT_EQ(run(small("--steps 80 --data " + plain + " --out " + path("plain"))).code, 0);
+  const std::vector<float> a = samples("plain"), b = samples("moved");
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(i % 2 == 0 ? (b[i] - 8192) / 64 : b[i], a[i], 1e-2) << i;
+  const nlohmann::json of_plain = json_of("eval " + path("plain/model.safetensors") + " -n 100 --repeats 2"),
+                       of_moved = json_of("eval " + path("moved/model.safetensors") + " -n 100 --repeats 2");
+  for (const char* key : {"w2_standardised_ratio", "collapse_rho"})
+    EXPECT_NEAR(of_plain[key].get<double>(), of_moved[key].get<double>(), 0.02) << key;
+  EXPECT_GT(of_moved["w2"].get<double>(), 10 * of_plain["w2"].get<double>());
+  // As they are only where that is asked for.
+  ASSERT_EQ(run(small("--steps 5 --standardise none --data " + moved + " --out " + path("none"))).code, 0);
+  EXPECT_LT(samples("none")[0], 4000);
+  expect_refused(small("--standardise rows --data " + moved + " --out " + path("x")), "rows");
+}
+
+TEST_F(TrainProgram, NamesAnEntryThatNoMapLearns) {
+  std::vector<float> values(400, 0.0f);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i * 7919 % 101);
+  values[2 * 31 + 1] = -3.4e38f;
+  const std::string file = write_npy("no-data.npy", {200, 2}, values);
+  expect_refused(small("--data " + file + " --out " + path("x")), "row 31, column 1");
+}
+
+TEST_F(TrainProgram, EndsInTimeWhateverItDoes) {
+  const auto began = std::chrono::steady_clock::now();
+  const auto spent = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(); };
+  // The assignment would take minutes.
+  const Outcome outcome =
+      run("train --device cpu --data 8gaussians --bank 200000 --max-seconds 1 --out " + path("prepared"));
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_NE(outcome.err.find("--max-seconds"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(fs::exists(path("prepared/model.safetensors")));
+  EXPECT_LT(spent(), 1 + kSlack);
+  const nlohmann::json result = json_of(small("--data moons --steps 100000000 --max-seconds 1 --out " + path("steps")));
+  EXPECT_EQ(result["finished"], false);
+  EXPECT_EQ(result["interrupted"], false);
+  EXPECT_GT(result["steps_done"], 0);
+  EXPECT_LT(result["seconds"].get<double>(), 1 + kSlack);
+  EXPECT_LE(result["training_seconds"].get<double>() + result["prepare_seconds"].get<double>(),
+            result["seconds"].get<double>());
+  EXPECT_LE(result["pairing_seconds"].get<double>(), result["training_seconds"].get<double>());
+  // Pairs of which each batch takes long.
+  ASSERT_EQ(
+      run("train --device cpu --data moons --coupling minibatch --batch 8000 --max-seconds 1 --out " + path("batches"))
+          .code,
+      0);
+  EXPECT_LT(spent(), 3 * (1 + kSlack));
+}
+
+TEST_F(TrainProgram, SaysNothingOfALossThatWasNotComputed) {
+  const nlohmann::json result = json_of(small("--data moons --steps 0 --out " + path("none")));
+  EXPECT_TRUE(result["loss"].is_null()) << result;
+  EXPECT_EQ(result["steps_done"], 0);
+  const Outcome outcome = run(small("--data moons --steps 0 --out " + path("text")));
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_EQ(outcome.out.find("loss"), std::string::npos) << outcome.out;
+}
+
+TEST_F(TrainProgram, MeansTheSameByAKeyInBothItsOutputs) {
+  const nlohmann::json result = json_of(small("--data moons --log-every 10 --steps 40 --out " + path("run")));
+  std::ifstream metrics(path("run/metrics.jsonl"));
+  nlohmann::json last;
+  for (std::string line; std::getline(metrics, line);) last = nlohmann::json::parse(line);
+  for (const char* key : {"loss", "conditional_variance", "relative_conditional_variance"})
+    EXPECT_EQ(result[key], last[key]) << key;
+  EXPECT_NEAR(result["conditional_variance"].get<double>() / last["target_variance"].get<double>(),
+              result["relative_conditional_variance"].get<double>(), 1e-6);
+  EXPECT_LT(result["coupling_seconds"].get<double>(), 1);  // a step
+}
+
+TEST_F(TrainProgram, SaysHowManyPairsThereAre) {
+  const Outcome outcome = run("train --device cpu --data " + table("few.npy", 40) +
+                              " --batch 8 --steps 3 --bank 1000 --out " + path("few"));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("--bank 1000"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("40 pairs"), std::string::npos) << outcome.err;
+}
+
+TEST_F(TrainProgram, HoldsRowsOutForEval) {
+  const std::string file = table("points.npy", 100);
+  ASSERT_EQ(run(small("--steps 10 --hold-out 0.3 --data " + file + " --out " + path("held"))).code, 0);
+  ASSERT_EQ(run(small("--steps 10 --data " + file + " --out " + path("all"))).code, 0);
+  const nlohmann::json held = json_of("eval " + path("held/model.safetensors") + " --repeats 1 -n 1000");
+  EXPECT_EQ(held["compared_with"], "held-out rows");
+  EXPECT_EQ(held["n"], 15);  // two draws of 30 rows
+  const nlohmann::json all = json_of("eval " + path("all/model.safetensors") + " --repeats 1 -n 1000");
+  EXPECT_EQ(all["compared_with"], "training rows");
+  EXPECT_EQ(all["n"], 50);
+  const Outcome said = run("eval " + path("all/model.safetensors") + " --repeats 1 -n 10");
+  EXPECT_NE(said.out.find("--hold-out"), std::string::npos) << said.out;
+  // The file has gone elsewhere.
+  fs::rename(file, path("elsewhere.npy"));
+  expect_refused("eval " + path("held/model.safetensors"), "--data");
+  const nlohmann::json moved =
+      json_of("eval " + path("held/model.safetensors") + " --repeats 1 -n 1000 --data " + path("elsewhere.npy"));
+  EXPECT_EQ(moved["compared_with"], "held-out rows");
+  EXPECT_EQ(moved["w2"], held["w2"]);
+  EXPECT_EQ(json_of("eval " + path("held/model.safetensors") + " --repeats 1 -n 10 --data " +
+                    table("other.npy", 60, 2))["compared_with"],
+            "rows of the data");
+  expect_refused(small("--data moons --hold-out 0.1 --out " + path("x")), "moons");
+  expect_refused(small("--data " + path("elsewhere.npy") + " --hold-out 0.001 --out " + path("x")), "0.001");
+  expect_refused(small("--data " + path("elsewhere.npy") + " --hold-out 2 --out " + path("x")), "hold_out");
+}
+
+TEST_F(TrainProgram, GoesOnWithAFinishedRun) {
+  const std::string data = " --data " + table("points.npy", 100, 5, 100);
+  ASSERT_EQ(run(small("--steps 40 --out " + path("run") + data)).code, 0);
+  const nlohmann::json more = json_of("train --device cpu --resume --steps 60 --out " + path("run"));
+  EXPECT_EQ(more["steps_done"], 60);
+  EXPECT_EQ(more["finished"], true);
+  expect_refused("train --device cpu --resume --steps 50 --out " + path("run"), "steps");
+  // Its weights, flow and coordinates begin another.
+  const std::string model = path("run/model.safetensors");
+  ASSERT_EQ(run("train --device cpu --from " + model + " --steps 0 --out " + path("same")).code, 0);
+  EXPECT_EQ(samples("same"), samples("run"));
+  ASSERT_EQ(run("train --device cpu --from " + model + " --coupling minibatch --steps 20 --batch 32 --out " +
+                path("other") + " --data " + table("near.npy", 100, 6, 101))
+                .code,
+            0);
+  EXPECT_NE(samples("other"), samples("run"));
+  ASSERT_EQ(run("train --device cpu --resume --steps 25 --out " + path("other")).code, 0);
+  EXPECT_NEAR(samples("other")[0], 100, 40);
+  expect_refused("train --device cpu --from " + model + " --flow resnet,blocks=2 --out " + path("x"), "blocks");
+  expect_refused("train --device cpu --from " + path("none.safetensors") + " --out " + path("x"), "none.safetensors");
+}
+
+TEST_F(TrainProgram, CountsRowsThatDidNotComeBack) {
+  std::ofstream(path("coupling.json")) << R"({"flow": {"family": "coupling", "blocks": 2, "width": 8, "depth": 1}})";
+  ASSERT_EQ(run("train --device cpu --data gaussian:3 --coupling minibatch --batch 32 --steps 20 --config " +
+                path("coupling.json") + " --out " + path("run"))
+                .code,
+            0);
+  std::vector<float> rows(9, 0.5f);
+  std::fill_n(rows.begin() + 3, 3, 3e38f);
+  const std::string one = write_npy("one.npy", {1, 3}, std::span(rows).subspan(3, 3)),
+                    three = write_npy("three.npy", {3, 3}, rows);
+  const std::string invert = "invert " + path("run/model.safetensors") + " --out " + path("noise.npy") + " --data ";
+  const nlohmann::json of_one = json_of(invert + one), of_three = json_of(invert + three);
+  EXPECT_EQ(of_one["failed_rows"], 1);
+  EXPECT_TRUE(of_one["round_trip_error"].is_null()) << of_one;
+  EXPECT_TRUE(of_one["mean_deviation"].is_null()) << of_one;
+  EXPECT_EQ(of_three["failed_rows"], 1);
+  EXPECT_TRUE(of_three["round_trip_error"].is_null()) << of_three;
+  EXPECT_TRUE(of_three["mean_deviation"].is_number()) << of_three;
+  EXPECT_NE(run(invert + three).out.find("1 of 3 rows"), std::string::npos);
+}
+
+TEST_F(TrainProgram, DoesNotRankManyDimensionsByW2) {
+  ASSERT_EQ(run("train --device cpu --data gaussian:20 --coupling independent --flow resnet,blocks=1,width=8,depth=1 "
+                "--batch 16 --steps 3 --out " +
+                path("many"))
+                .code,
+            0);
+  EXPECT_EQ(json_of("eval " + path("many/model.safetensors") + " -n 40 --repeats 1")["w2_ratio_tells"], false);
+  std::mt19937 random(4);
+  std::vector<float> values(20 * 60);
+  for (float& value : values) value = static_cast<float>(random() % 1000) / 500 - 1;
+  const std::string file = write_npy("many.npy", {60, 20}, values);
+  const nlohmann::json result = json_of("eval " + path("many/model.safetensors") + " -n 20 --repeats 1 --data " + file);
+  EXPECT_GT(result["nearest_train_ratio"].get<double>(), 0);
+  const Outcome outcome = run("eval " + path("many/model.safetensors") + " -n 20 --repeats 1 --data " + file);
+  EXPECT_LT(outcome.out.find("nearest train"), outcome.out.find("W2")) << outcome.out;
+  EXPECT_NE(outcome.out.find("says next to nothing"), std::string::npos) << outcome.out;
+  EXPECT_EQ(json_of("eval " + path("many/model.safetensors") + " -n 20 --repeats 1 --data gaussian:20")["d"], 20);
+}
+
+TEST_F(TrainProgram, ShowsItsDefaults) {
+  const std::string help = run("train --help").out;
+  for (const char* text : {"20000", "256", "16384", "0.002", "(global)", "(resnet)", "fp32"})
+    EXPECT_NE(help.find(text), std::string::npos) << text << "\n" << help;
+}
+
+}  // namespace
+}  // namespace otnfm::test
