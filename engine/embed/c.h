@@ -150,23 +150,24 @@ typedef struct {
   int64_t source_stride; /* elements from one row to the next; 0: as many as there are columns */
   int64_t target_stride;
   int64_t costs_stride;
-  otnfm_dtype dtype;            /* of the points, or of the costs: OTNFM_FLOAT32 */
-  otnfm_cost cost;              /* of points: OTNFM_SQUARED_EUCLIDEAN */
-  const double* source_weights; /* [n], not negative, scaled to sum 1 unless there is a marginal_penalty; null: alike */
-  const double* target_weights; /* [m]; with weights the solver is OTNFM_TRANSPORT or OTNFM_SINKHORN */
+  otnfm_dtype dtype; /* of the points, or of the costs: OTNFM_FLOAT32 */
+  otnfm_cost cost;   /* of points: OTNFM_SQUARED_EUCLIDEAN */
+  /* Masses, not negative, or null where all are alike; not with OTNFM_AUCTION. Of OTNFM_EXACT the sums of both sides
+   * must agree; OTNFM_SINKHORN scales each to 1, unless there is a marginal_penalty. */
+  const double* source_weights; /* [n] */
+  const double* target_weights; /* [m] */
 } otnfm_problem;
 void otnfm_problem_init(otnfm_problem* problem, size_t size);
 
 typedef enum OTNFM_INT {
-  OTNFM_EXACT = 0,    /* the assignment of least cost; its planner knows four ways */
-  OTNFM_AUCTION = 1,  /* an assignment within max_gap of it, the sooner the larger that is */
-  OTNFM_SINKHORN = 2, /* an entropic plan, and pairs from it */
-  OTNFM_TRANSPORT = 3 /* the plan of least cost between weighted points: at most n + m - 1 entries */
+  OTNFM_EXACT = 0,   /* the assignment of least cost; with weights the plan of least cost, at most n + m - 1 entries */
+  OTNFM_AUCTION = 1, /* an assignment within max_gap of it, the sooner the larger that is */
+  OTNFM_SINKHORN = 2 /* an entropic plan, and pairs from it */
 } otnfm_solver;
 
 /* Ways of the exact solver. */
 typedef enum OTNFM_INT {
-  OTNFM_AUTOMATIC = 0, /* its planner chooses */
+  OTNFM_AUTOMATIC = 0, /* its planner chooses; with weights there is no other */
   OTNFM_DENSE = 1,
   OTNFM_SCREENED = 2,  /* points, n = m */
   OTNFM_MULTILEVEL = 3 /* points in few dimensions, n = m */
@@ -191,7 +192,7 @@ typedef struct {
 
 /* Called up to ten times a second while otnfm_solve() is at work, by one thread at a time, which need not be the
  * caller's. 0 ends the solve as a limit does; anything else lets it go on. otnfm_solve_batch() calls it for
- * OTNFM_SINKHORN and OTNFM_TRANSPORT alone. */
+ * OTNFM_SINKHORN and for problems with weights alone. */
 typedef int (*otnfm_watch)(void* data, const otnfm_progress* progress);
 
 typedef struct {
@@ -233,8 +234,8 @@ typedef struct otnfm_solution otnfm_solution;
 otnfm_status otnfm_solve(const otnfm_problem* problem, const otnfm_solve_options* options, otnfm_solution** solution,
                          otnfm_error* error);
 
-/* `count` problems, a thread a problem, but for OTNFM_SINKHORN and OTNFM_TRANSPORT, whose threads share each one;
- * max_seconds and initial_g are for each. On an error in any of them no solution is made. */
+/* `count` problems, a thread a problem, but for OTNFM_SINKHORN and weights, whose threads share each one; max_seconds
+ * and initial_g are for each. On an error in any of them no solution is made. */
 otnfm_status otnfm_solve_batch(const otnfm_problem* problems, int64_t count, const otnfm_solve_options* options,
                                otnfm_solution** solutions /* [count] */, otnfm_error* error);
 void otnfm_solution_free(otnfm_solution* solution);
@@ -262,7 +263,7 @@ void otnfm_solution_summary(const otnfm_solution* solution, otnfm_summary* summa
 
 /* The solution's own memory, until it is freed. sigma [n]: the column of each row, -1 where it has none. f [n] and
  * g [m]: potentials; of an assignment f_i + g_j <= C_ij, with equality where sigma_i = j; of Sinkhorn's plan
- * P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon). Of OTNFM_TRANSPORT sigma_i is the column of row i's largest entry.
+ * P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon). With weights sigma_i is the column of row i's largest entry.
  */
 const int64_t* otnfm_solution_sigma(const otnfm_solution* solution);
 const double* otnfm_solution_f(const otnfm_solution* solution);
@@ -270,8 +271,8 @@ const double* otnfm_solution_g(const otnfm_solution* solution);
 const char* otnfm_solution_algorithm(const otnfm_solution* solution); /* "screened", "stored", ... */
 const char* otnfm_solution_message(const otnfm_solution* solution);   /* one line where it has not converged, or "" */
 
-/* The plan of OTNFM_TRANSPORT: how many entries it has, and their rows, columns and masses, by rows and in a row by
- * columns, in the solution's own memory; 0 of other solvers. */
+/* The exact plan of a problem with weights: how many entries it has, and their rows, columns and masses, by rows and in
+ * a row by columns, in the solution's own memory; 0 of others. */
 int64_t otnfm_solution_entries(const otnfm_solution* solution, const int64_t** rows, const int64_t** columns,
                                const double** mass);
 

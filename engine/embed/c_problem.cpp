@@ -1,5 +1,7 @@
 #include "engine/embed/c_problem.h"
 
+#include <fmt/format.h>
+
 #include <cstdint>
 
 #include "engine/embed/guarded.h"
@@ -16,11 +18,11 @@ AnyMatrix matrix_of(const void* data, std::int64_t rows, std::int64_t columns, s
 
 AnyMatrix matrix_of(otnfm_dtype dtype, const char* name, const void* data, std::int64_t rows, std::int64_t columns,
                     std::int64_t stride) {
-  const std::string shape = "[" + std::to_string(rows) + ", " + std::to_string(columns) + "]";
-  if (rows < 0 || columns < 0) throw InputError(std::string(name) + ": a matrix of " + shape);
-  if (data == nullptr && rows > 0 && columns > 0) throw InputError(std::string(name) + " " + shape + " is null");
+  const std::string shape = fmt::format("[{}, {}]", rows, columns);
+  if (rows < 0 || columns < 0) throw InputError(fmt::format("{}: a matrix of {}", name, shape));
+  if (data == nullptr && rows > 0 && columns > 0) throw InputError(fmt::format("{} {} is null", name, shape));
   if (stride != 0 && stride < columns)
-    throw InputError(std::string(name) + " " + shape + ": its row stride is " + std::to_string(stride));
+    throw InputError(fmt::format("{} {}: its row stride is {}", name, shape, stride));
   switch (dtype) {
     case OTNFM_FLOAT32:
       return matrix_of<float>(data, rows, columns, stride);

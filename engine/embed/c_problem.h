@@ -43,6 +43,8 @@ struct Given {
   otnfm_problem c;
   Problem problem;
   std::span<const double> source_weights, target_weights;
+
+  bool weighted() const { return !source_weights.empty() || !target_weights.empty(); }
 };
 
 /// Throws InputError that names the field.

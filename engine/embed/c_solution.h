@@ -15,7 +15,7 @@ struct otnfm_solution {
   otnfm_summary summary;
   std::string message;
   std::vector<double> source_masses, target_masses;  ///< of Sinkhorn's plan; else empty
-  std::vector<std::int64_t> rows, columns;           ///< of the entries of OTNFM_TRANSPORT
+  std::vector<std::int64_t> rows, columns;           ///< of the entries of an exact plan
   std::vector<double> mass;
-  bool is_transport = false;
+  bool has_entries = false;
 };

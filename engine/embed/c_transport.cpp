@@ -117,8 +117,7 @@ bool has_free_marginals(const otnfm_solve_options& c) {
 }
 
 bool one_to_one(const Given& given, const otnfm_solve_options& c) {
-  return given.problem.n() == given.problem.m() && given.source_weights.empty() && given.target_weights.empty() &&
-         !has_free_marginals(c);
+  return given.problem.n() == given.problem.m() && !given.weighted() && !has_free_marginals(c);
 }
 
 void solve_entropic(const Given& given, const otnfm_solve_options& c, otnfm_solution& solution) {
@@ -178,7 +177,17 @@ void solve_entropic(const Given& given, const otnfm_solve_options& c, otnfm_solu
   if (free || (!certify && pairs != OTNFM_PAIRS_PERMUTATION)) s.primal_cost = result.transport_cost;
 }
 
-void solve_transport_plan(const Given& given, const otnfm_solve_options& c, otnfm_solution& solution) {
+/// One entry in every row and column.
+bool is_permutation(const otnfm::Transport& plan, const Problem& problem) {
+  const auto entries = std::ssize(plan.mass);
+  if (problem.n() != problem.m() || entries != problem.n()) return false;
+  std::vector<std::int64_t> columns = plan.columns;
+  std::ranges::sort(columns);
+  return std::ranges::adjacent_find(columns) == columns.end() &&
+         std::ranges::adjacent_find(plan.rows) == plan.rows.end();
+}
+
+void solve_weighted(const Given& given, const otnfm_solve_options& c, otnfm_solution& solution) {
   auto options = options_of<otnfm::TransportOptions>(c);
   options.certify = c.certify != 0;
   otnfm::Transport plan = solve_transport(given.problem, given.source_weights, given.target_weights, options);
@@ -189,11 +198,14 @@ void solve_transport_plan(const Given& given, const otnfm_solve_options& c, otnf
     const auto i = static_cast<std::size_t>(plan.rows[k]);
     if (plan.mass[k] > largest[i]) largest[i] = plan.mass[k], assignment.sigma[i] = plan.columns[k];
   }
-  assignment.certificate = {.primal_cost = plan.primal_cost, .dual_bound = plan.dual_bound, .gap = plan.gap};
+  assignment.certificate = {.primal_cost = plan.primal_cost,
+                            .dual_bound = plan.dual_bound,
+                            .gap = plan.gap,
+                            .is_permutation = is_permutation(plan, given.problem)};
   assignment.iterations = plan.iterations;
   assignment.seconds = plan.seconds;
   assignment.status = plan.status;
-  assignment.algorithm = "network simplex";
+  assignment.algorithm = "network_simplex";
   summarise(solution, options.certify);
   assignment.f = std::move(plan.f);
   assignment.g = std::move(plan.g);
@@ -205,7 +217,7 @@ void solve_transport_plan(const Given& given, const otnfm_solve_options& c, otnf
   solution.rows = std::move(plan.rows);
   solution.columns = std::move(plan.columns);
   solution.mass = std::move(plan.mass);
-  solution.is_transport = true;
+  solution.has_entries = true;
 }
 
 void check(const otnfm_solve_options& c, const std::vector<Given>& all) {
@@ -213,19 +225,21 @@ void check(const otnfm_solve_options& c, const std::vector<Given>& all) {
     if (value < 0 || value > most)
       throw InputError(std::string("otnfm_solve_options: unknown ") + name + " " + std::to_string(value));
   };
-  within("solver", c.solver, OTNFM_TRANSPORT);
+  within("solver", c.solver, OTNFM_SINKHORN);
   within("algorithm", c.algorithm, OTNFM_MULTILEVEL);
   within("epsilon_unit", c.epsilon_unit, OTNFM_STANDARD_DEVIATION);
   within("pairs", c.pairs, OTNFM_PAIRS_SAMPLED);
   require(c.threads >= 0, "otnfm_solve_options: threads must be 0 (all) or more");
   require(!std::isnan(c.max_gap), "otnfm_solve_options: max_gap is not a number");
   require(c.max_seconds >= 0, "otnfm_solve_options: max_seconds must be 0 or more");
-  require(c.initial_g == nullptr || c.solver == OTNFM_AUCTION || c.solver == OTNFM_SINKHORN,
+  require(c.initial_g == nullptr || c.solver != OTNFM_EXACT,
           "otnfm_solve_options: initial_g goes with OTNFM_AUCTION and OTNFM_SINKHORN");
-  if (c.solver == OTNFM_SINKHORN || c.solver == OTNFM_TRANSPORT) return;
-  for (const Given& given : all)
-    require(given.source_weights.empty() && given.target_weights.empty(),
-            "otnfm_problem: weights go with OTNFM_TRANSPORT and OTNFM_SINKHORN");
+  for (const Given& given : all) {
+    require(!given.weighted() || c.solver != OTNFM_AUCTION,
+            "otnfm_problem: weights go with OTNFM_EXACT and OTNFM_SINKHORN");
+    require(!given.weighted() || c.solver != OTNFM_EXACT || c.algorithm == OTNFM_AUTOMATIC,
+            "otnfm_solve_options: weights leave no choice of the exact algorithm");
+  }
 }
 
 void solve_assignments(const std::vector<Given>& all, const otnfm_solve_options& c,
@@ -272,8 +286,16 @@ std::vector<std::unique_ptr<otnfm_solution>> solve(std::vector<Given> all, const
   }
   if (c.solver == OTNFM_SINKHORN)
     for (std::size_t b = 0; b < all.size(); ++b) solve_entropic(all[b], c, *solutions[b]);
-  else if (c.solver == OTNFM_TRANSPORT)
-    for (std::size_t b = 0; b < all.size(); ++b) solve_transport_plan(all[b], c, *solutions[b]);
+  else if (std::ranges::any_of(all, &Given::weighted))
+    for (std::size_t b = 0; b < all.size(); ++b) {
+      std::vector<std::unique_ptr<otnfm_solution>> one(1);
+      one.front() = std::move(solutions[b]);
+      if (all[b].weighted())
+        solve_weighted(all[b], c, *one.front());
+      else
+        solve_assignments({all[b]}, c, one);
+      solutions[b] = std::move(one.front());
+    }
   else
     solve_assignments(all, c, solutions);
   return solutions;

@@ -110,7 +110,6 @@ int main(void) {
 
   /* Weights: the plan of least cost, by its entries. */
   otnfm_solve_options_init(&options, sizeof options);
-  options.solver = OTNFM_TRANSPORT;
   for (int i = 0; i < n; ++i) source_weights[i] = 1 + i % 4;
   for (int j = 0; j < m; ++j) target_weights[j] = j % 3 == 0 ? 0 : 150.0 / 33;
   points.source_weights = source_weights, points.target_weights = target_weights;

@@ -224,7 +224,6 @@ TEST(C, GivesTheExactPlanBetweenWeights) {
   problem.d = d, problem.source = x.data(), problem.target = y.data();
   problem.source_weights = a.data(), problem.target_weights = b.data();
   otnfm_solve_options options = usual_options();
-  options.solver = OTNFM_TRANSPORT;
   const Solution got = solve(problem, options);
   const Transport want = solve_transport(
       Problem::from_points(View<const float>(x.data(), {n, d}), View<const float>(y.data(), {m, d})), a, b);
@@ -250,6 +249,15 @@ TEST(C, GivesTheExactPlanBetweenWeights) {
               *std::max_element(row.begin(), row.end()));
   }
   for (std::size_t j = 0; j < b.size(); ++j) EXPECT_NEAR(of_columns[j], b[j], 1e-12);
+  // In a stack beside one without weights.
+  otnfm_problem stack[2] = {problem, problem};
+  stack[1].source_weights = stack[1].target_weights = nullptr;
+  otnfm_solution* both[2];
+  ASSERT_EQ(otnfm_solve_batch(stack, 2, &options, both, nullptr), OTNFM_OK);
+  const Solution first(both[0]), second(both[1]);
+  EXPECT_EQ(summary_of(first).primal_cost, want.primal_cost);
+  expect_equal(second, solve_exact(Problem::from_points(View<const float>(x.data(), {n, d}),
+                                                        View<const float>(y.data(), {m, d}))));
   b[0] = 4;
   otnfm_solution* none = nullptr;
   otnfm_error error;
@@ -329,10 +337,12 @@ TEST(C, SaysWhatIsWrongAndThrowsNothing) {
   expect_refused(problem([](auto& p) { p.dtype = OTNFM_INT32; }), usual, "int32");
   expect_refused(problem([](auto& p) { p.cost = static_cast<otnfm_cost>(-1); }), usual, "cost -1");
   const std::vector<double> weights(4, 1.0);
-  expect_refused(problem([&](auto& p) { p.source_weights = weights.data(); }), usual,
-                 "OTNFM_TRANSPORT and OTNFM_SINKHORN");
+  const otnfm_problem weighted = problem([&](auto& p) { p.source_weights = weights.data(); });
+  expect_refused(weighted, options([](auto& o) { o.solver = OTNFM_AUCTION; }), "OTNFM_EXACT and OTNFM_SINKHORN");
+  expect_refused(weighted, options([](auto& o) { o.algorithm = OTNFM_DENSE; }), "algorithm");
+
   expect_refused(good, options([](auto& o) { o.size = 1; }), "otnfm_solve_options_init()");
-  expect_refused(good, options([](auto& o) { o.solver = static_cast<otnfm_solver>(4); }), "solver 4");
+  expect_refused(good, options([](auto& o) { o.solver = static_cast<otnfm_solver>(3); }), "solver 3");
   expect_refused(good, options([](auto& o) { o.algorithm = static_cast<otnfm_algorithm>(4); }), "algorithm 4");
   expect_refused(good, options([](auto& o) { o.threads = -1; }), "threads");
   expect_refused(good, options([](auto& o) { o.max_gap = std::nan(""); }), "max_gap");
