@@ -52,6 +52,7 @@ class Histograms {
 
   void outline(const std::vector<double>& shares, Color color) {
     std::vector<Segment> steps;
+    steps.reserve(2 * shares.size());
     float before = height(0);
     for (std::size_t k = 0; k < shares.size(); ++k) {
       const float left = edge(k, shares.size()), now = height(shares[k]);
