@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/processor.h"
 #include "kernels/dispatch.h"
 #include "kernels/error.h"
 #include "kernels/memory.h"
@@ -32,7 +33,8 @@ std::string describe_cpu() {
       break;
     }
   const int threads = cpu::thread_count();
-  return name + ", " + std::to_string(threads) + (threads == 1 ? " thread" : " threads");
+  return name + ", " + std::to_string(threads) + (threads == 1 ? " thread" : " threads") + ", loops for " +
+         cpu::name_of(cpu::processor());
 }
 
 }  // namespace

@@ -131,10 +131,11 @@ OTNFM_INLINE double pair_cost_as(const double* x, const double* y, std::int64_t 
   double lanes[kWide];
   Doubles sum[kWide / kDoubles] = {};
   std::int64_t k = 0;
-  for (; k + kWide <= d; k += kWide)
+  for (; k + kWide <= d; k += kWide) {
 #pragma GCC unroll 8
     for (int v = 0; v < kWide / kDoubles; ++v)
       sum[v] = add_term<kind>(load(x + k + v * kDoubles), load(y + k + v * kDoubles), sum[v]);
+  }
 #pragma GCC unroll 8
   for (int v = 0; v < kWide / kDoubles; ++v) store(lanes + v * kDoubles, sum[v]);
   for (int i = 0; k < d; ++k, ++i) {

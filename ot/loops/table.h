@@ -8,16 +8,17 @@
 
 namespace otnfm::OTNFM_PROCESSOR {
 
-extern const Loops kLoops;
-const Loops kLoops = {.pair_costs = pair_costs,
-                      .row_minima = row_minima,
-                      .pair_cost = pair_cost,
-                      .product = product,
-                      .screen = screen,
-                      .exponentials = exponentials,
-                      .highest_exponent = highest_exponent,
-                      .add_rows = add_rows,
-                      .add_stably = add_stably,
-                      .plan_row = plan_row};
+static constexpr Loops table() {
+  return {.pair_costs = pair_costs,
+          .row_minima = row_minima,
+          .pair_cost = pair_cost,
+          .product = product,
+          .screen = screen,
+          .exponentials = exponentials,
+          .highest_exponent = highest_exponent,
+          .add_rows = add_rows,
+          .add_stably = add_stably,
+          .plan_row = plan_row};
+}
 
 }  // namespace otnfm::OTNFM_PROCESSOR

@@ -7,11 +7,12 @@
 
 namespace otnfm::cpu::OTNFM_PROCESSOR {
 
-extern const Loops kLoops;
-const Loops kLoops = {.packed_floats = packed_rows<float>,
-                      .packed_bfloat16s = packed_rows<std::uint16_t>,
-                      .enclose = enclose,
-                      .search = search,
-                      .search_row = search_row};
+static constexpr Loops table() {
+  return {.packed_floats = packed_rows<float>,
+          .packed_bfloat16s = packed_rows<std::uint16_t>,
+          .enclose = enclose,
+          .search = search,
+          .search_row = search_row};
+}
 
 }  // namespace otnfm::cpu::OTNFM_PROCESSOR
