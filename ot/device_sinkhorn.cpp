@@ -201,13 +201,13 @@ bool DeviceSinkhorn::State::stage(double at, bool last) {
   enter(at);
   const double damping = std::isinf(price) ? 1 : price / (price + at);
   const double tolerance = mass * (last ? options->tolerance : std::max(options->tolerance, kStageTolerance));
-  const std::int64_t before = result->iterations;
+  const std::int64_t before = result->iterations, look_every = stream.on_cuda() ? kLookEvery : 1;
   double found[2] = {};  // the error and the steps taken, see FixedPointStep
   Graph graph;
   for (std::int64_t launched = 0;;) {
     const double start = limits->seconds();
     const std::int64_t left = std::max<std::int64_t>(1, options->max_iterations - before - launched);
-    const std::int64_t count = std::min({kLookEvery, left, last ? kLookEvery : kStageIterations - launched});
+    const std::int64_t count = std::min({look_every, left, last ? look_every : kStageIterations - launched});
     if (stream.on_cuda() && count == kLookEvery) {
       if (!graph)
         graph = Graph::capture(stream, [&] {
@@ -223,9 +223,10 @@ bool DeviceSinkhorn::State::stage(double at, bool last) {
     result->iterations = before + static_cast<std::int64_t>(found[1]) + (done ? 1 : 0);
     if ((done && last) || !std::isfinite(found[0])) break;
     const double pass = limits->seconds() - start;  // of so many launched
-    if (limits->reached(result->iterations) || limits->seconds_left() < pass) {
+    const bool capped = result->iterations >= options->max_iterations || limits->reached(result->iterations);
+    if (capped || limits->seconds_left() < pass) {
       if (!done) settle_for_the_best(damping);
-      result->status = limits->reached(result->iterations) ? limits->status() : SolveStatus::time_limit;
+      result->status = capped ? limits->status() : SolveStatus::time_limit;
       result->message = fmt::format("stopped after {} iterations, {:.3g} s, at an L1 error of {:.3g}",
                                     result->iterations, limits->seconds(), found[0] / mass);
       break;
@@ -356,7 +357,8 @@ void solve_plan(DeviceSinkhorn::State& state, const SinkhornOptions& options, Si
 void solve_problem(DeviceSinkhorn::State& state, const Problem& problem, const SinkhornOptions& options,
                    SinkhornResult& result, SinkhornRegime regime) {
   const std::int64_t n = problem.n(), m = problem.m();
-  const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
+  const SolveLimits own(SolveLimits::kNoIterations, options.max_seconds, &options.watch);
+  const SolveLimits limits = options.limits != nullptr ? *options.limits : own;
   result = {};
   const bool forbids = options.check_input && check_entries(problem);
   assign_result(result.f, n, 0.0);
@@ -400,7 +402,7 @@ void solve_problem(DeviceSinkhorn::State& state, const Problem& problem, const S
   }
   if (stopped || result.status == SolveStatus::numerical_failure) report_no_plan(limits, result);
   scale_back(state.scaled, result);
-  result.seconds = limits.seconds();
+  result.seconds = own.seconds();
 }
 
 }  // namespace

@@ -104,8 +104,9 @@ class SinkhornRun {
       ++result_.iterations;
       longest_ = std::max(longest_, limits_.seconds() - start);
       // What follows a stop takes the time of two iterations more.
-      if (!(answered && last) && (limits_.reached(result_.iterations) || limits_.seconds_left() < 3 * longest_)) {
-        result_.status = limits_.reached(result_.iterations) ? limits_.status() : SolveStatus::time_limit;
+      const bool capped = result_.iterations >= options_.max_iterations || limits_.reached(result_.iterations);
+      if (!(answered && last) && (capped || limits_.seconds_left() < 3 * longest_)) {
+        result_.status = capped ? limits_.status() : SolveStatus::time_limit;
         result_.message = fmt::format("stopped after {} iterations, {:.3g} s, at an L1 error of {:.3g}",
                                       result_.iterations, limits_.seconds(), error_);
         if (!answered) settle_for_the_best();
@@ -234,7 +235,8 @@ void solve_plan(SinkhornSolver::State& state, const SinkhornOptions& options, co
 void solve_problem(SinkhornSolver::State& state, const Problem& problem, const SinkhornOptions& options,
                    SinkhornResult& result) {
   const std::int64_t n = problem.n(), m = problem.m();
-  const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
+  const SolveLimits own(SolveLimits::kNoIterations, options.max_seconds, &options.watch);
+  const SolveLimits limits = options.limits != nullptr ? *options.limits : own;
   result = {};
   state.solved = state.stopped = false;
   state.forbids = options.check_input && check_entries(problem);
@@ -268,7 +270,7 @@ void solve_problem(SinkhornSolver::State& state, const Problem& problem, const S
   if (!state.solved) report_no_plan(limits, result);
   state.status = result.status;
   scale_back(state.scaled, result);
-  result.seconds = limits.seconds();
+  result.seconds = own.seconds();
 }
 
 }  // namespace

@@ -51,6 +51,8 @@ struct SinkhornOptions {
                             << 30;  ///< n m costs in float32 are kept up to this; above, computed in every iteration
   int threads = 0;                  ///< 0: cpu::thread_count()
   SolveWatch watch = {};
+  /// The clock and the watch of a larger piece of work, looked at in place of max_seconds and watch.
+  const SolveLimits* limits = nullptr;
   bool check_input = true;  ///< refuse NaN and infinite entries; without it they are undefined behaviour
 };
 

@@ -22,6 +22,7 @@ constexpr double kSumsAgree = 1e-6;
 constexpr double kForbiddenMass = 1e-12;  // of the whole, below which it is rounding
 // Of the plan whose potentials the simplex starts from, found by measurement.
 constexpr double kEpsilon = 0.02, kTolerance = 1e-2;
+constexpr double kStartShare = 0.25;
 constexpr std::int64_t kSweeps = 60, kFewPairs = 64 * 64;
 
 double sum_of(std::span<const double> weights, const char* name) {
@@ -72,7 +73,8 @@ std::vector<double> first_potentials(const Problem& problem, const Masses& masse
                                      const SolveLimits& limits) {
   std::vector<double> none(static_cast<std::size_t>(problem.m()), 0.0);
   if (problem.n() <= kFewPairs / problem.m()) return none;
-  const SolveWatch watch = [&](const SolveProgress&) { return !limits.out_of_time(); };
+  // Of limited time a part, and the simplex has the rest.
+  const SolveLimits share = limits.until(limits.seconds() + kStartShare * limits.seconds_left());
   SinkhornResult plan = solve_sinkhorn(problem, {.epsilon = kEpsilon,
                                                  .tolerance = kTolerance,
                                                  .source_weights = masses.a,
@@ -80,9 +82,9 @@ std::vector<double> first_potentials(const Problem& problem, const Masses& masse
                                                  .max_iterations = kSweeps,
                                                  .most_bytes = options.most_bytes,
                                                  .threads = options.threads,
-                                                 .watch = watch,
+                                                 .limits = &share,
                                                  .check_input = false});
-  if (plan.status == SolveStatus::numerical_failure || limits.out_of_time()) return none;
+  if (plan.status == SolveStatus::numerical_failure || std::isnan(plan.transport_cost)) return none;
   return std::move(plan.g);
 }
 
@@ -124,7 +126,7 @@ void certify_transport(const Problem& problem, const Masses& masses, std::span<c
   for (const double left : rows) result.marginal_error += std::fabs(left);
   for (const double left : columns) result.marginal_error += std::fabs(left);
   result.dual_bound = transport_dual_bound(problem, result.g, masses.a, masses.b, &limits);
-  if (result.status != SolveStatus::converged) {
+  if (result.status != SolveStatus::converged && !first_g.empty()) {
     // Those that the simplex began with were closer to optimal than those of an unfinished tree may be.
     const double first = transport_dual_bound(problem, first_g, masses.a, masses.b, &limits);
     if (first > result.dual_bound) {
@@ -164,9 +166,28 @@ void read_plan(const TransportSimplex& simplex, Transport& result) {
   assign_result(result.g, simplex.v());
 }
 
+// The plan that takes rows and columns in their order: one without a look at the costs.
+void plan_in_order(const Masses& masses, Transport& result) {
+  HostVector<double> row_left = masses.a, column_left = masses.b;
+  for (std::size_t i = 0, j = 0; i < row_left.size() && j < column_left.size();) {
+    const double moved = std::min(row_left[i], column_left[j]);
+    if (moved > 0) {
+      result.rows.push_back(static_cast<std::int64_t>(i));
+      result.columns.push_back(static_cast<std::int64_t>(j));
+      result.mass.push_back(moved);
+    }
+    row_left[i] -= moved;
+    column_left[j] -= moved;
+    // The last of a side takes what rounding leaves of the other.
+    if (i + 1 < row_left.size() && (row_left[i] <= column_left[j] || j + 1 == column_left.size()))
+      ++i;
+    else
+      ++j;
+  }
+}
+
 Transport solve_scaled(const Problem& problem, const Masses& masses, bool forbids, const TransportOptions& options,
                        const SolveLimits& limits) {
-  constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
   Transport result;
   assign_result(result.f, problem.n(), 0.0);
   assign_result(result.g, problem.m(), 0.0);
@@ -177,9 +198,10 @@ Transport solve_scaled(const Problem& problem, const Masses& masses, bool forbid
     simplex.reset(problem, masses.a, masses.b, options.most_bytes, limits);
     simplex.start(g, limits);
   } catch (const SolveStopped&) {
-    result.primal_cost = result.dual_bound = result.gap = result.marginal_error = kUnknown;
     result.status = limits.status();
+    plan_in_order(masses, result);
     result.seconds = limits.seconds();
+    if (options.certify) certify_transport(problem, masses, g, limits, result);
     return result;
   }
   if (!simplex.solve(limits)) result.status = limits.status();

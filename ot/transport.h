@@ -39,8 +39,8 @@ struct Transport {
   double marginal_error = 0;                ///< sum_i |sum_j P_ij - a_i| + sum_j |sum_i P_ij - b_j| over the mass
   std::int64_t iterations = 0;              ///< pivots
   double seconds = 0;                       ///< wall time with cost evaluation, without the certificate
-  /// A limit's: the plan is one, with the gap that it says; or, where time was out before there was any, it has
-  /// no entries, and a primal_cost, dual_bound and gap of NaN.
+  /// A limit's: the plan is one, with the gap that it says. Where time was out before the costs could be looked at, it
+  /// takes rows and columns in their order; where it was out before the proof, dual_bound and gap are NaN.
   SolveStatus status = SolveStatus::converged;
 };
 

@@ -261,14 +261,15 @@ Pairing by_sinkhorn(const Problem& problem, const OpenedProblems& opened, const 
   if (by_regime && pairs != "permutation")
     throw InputError("--pairs " + pairs + " is read from the host's plan: leave out --regime and --device cuda");
   SinkhornResult result;
+  // One clock and one word for the plan, its pairs and the proof.
+  const SolveLimits limits(SolveLimits::kNoIterations, asked.options.max_seconds, &watch);
+  const SolveLimits of_plan = limits.until(kPlanShare * asked.options.max_seconds);
   SinkhornOptions options = asked.options;
-  options.max_seconds *= kPlanShare;
+  options.limits = &of_plan;
   if (by_regime)
     device_solver.solve(problem, options, result, asked.regime);
   else
     solver.solve(problem, options, result);
-  const SolveLimits left(std::numeric_limits<std::int64_t>::max(),
-                         std::max(0.0, asked.options.max_seconds - result.seconds), &watch);
   Pairing pairing;
   const bool failed = result.status == SolveStatus::numerical_failure;
   const bool has_plan = !failed && !std::isnan(result.transport_cost);
@@ -280,16 +281,18 @@ Pairing by_sinkhorn(const Problem& problem, const OpenedProblems& opened, const 
         .primal_cost = kUnknown, .dual_bound = kUnknown, .gap = kUnknown, .is_permutation = false};
   } else if (by_regime) {
     pairing = of_assignment(solve_auction(problem, {.max_gap = flags.max_gap.value_or(1e-3),
-                                                    .max_seconds = std::max(0.0, left.seconds_left()),
+                                                    .max_seconds = std::max(0.0, limits.seconds_left()),
                                                     .watch = watch,
                                                     .warm_start = result.g}));
   } else {
-    pairing = pairs_of_plan(solver, pairs, flags, left);
+    pairing = pairs_of_plan(solver, pairs, flags, limits);
   }
   Assignment& assignment = pairing.assignment;
   pairing.primal_cost = free && has_plan ? result.transport_cost : assignment.certificate.primal_cost;
   pairing.dual_bound = assignment.certificate.dual_bound;
   pairing.gap = assignment.certificate.gap;
+  if (std::ranges::all_of(assignment.sigma, [](std::int64_t j) { return j < 0; }) && problem.n() > 0)
+    pairing.primal_cost = pairing.gap = kUnknown;  // nothing is paired, at no cost
   const SinkhornRegime host_regime = solver.stored() ? SinkhornRegime::stored : SinkhornRegime::streaming;
   pairing.regime = name_of(by_regime ? device_solver.regime() : host_regime);
   pairing.device = by_regime ? flags.device : Device::cpu;

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "kernels/error.h"
 #include "ot/exact.h"
 #include "tests/ot/instances.h"
@@ -234,6 +236,14 @@ TEST(Transport, EmptyInvalidAndCapped) {
   EXPECT_TRUE(capped.gap > 1e-9 && capped.gap < 0.5) << capped.gap;
   const Transport stopped = solve_transport(points, {}, {}, {.watch = [](const SolveProgress&) { return false; }});
   EXPECT_TRUE(stopped.status == SolveStatus::interrupted || stopped.seconds < 0.2);
+  // Out of time long before the costs are there.
+  const Matrix<float> far = gaussian<float>(random, 2500, 300);
+  const Problem large = Problem::from_points(far.view(), far.view(), Cost::euclidean);
+  const auto start = std::chrono::steady_clock::now();
+  const Transport late = solve_transport(large, {}, {}, {.max_seconds = 0});
+  EXPECT_EQ(late.status, SolveStatus::time_limit);
+  EXPECT_TRUE(late.marginal_error <= 1e-12 && late.primal_cost >= 0 && late.mass.size() >= 2500);
+  EXPECT_TRUE(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < 10);
   const Transport threads = solve_transport(points, {}, {}, {.threads = 1});
   EXPECT_EQ(threads.mass, whole.mass);
   EXPECT_EQ(threads.g, whole.g);
