@@ -10,6 +10,7 @@
 #include "kernels/check.h"
 #include "kernels/host_vector.h"
 #include "kernels/memory.h"
+#include "ot/costs/scaled_problem.h"
 #include "ot/costs/spatial_order.h"
 
 namespace otnfm {
@@ -319,7 +320,12 @@ Semidiscrete solve_semidiscrete(View<const float> points, const DrawSource& draw
   require(points.rank == 2 && !points.empty(), where, "the points must be a matrix that is not empty",
           describe(points));
   require_matrix(where, "the points", points, points.rows(), points.columns());
-  check_finite(Problem::from_points(points, points));
+  const Problem of_points = Problem::from_points(points, points);
+  check_finite(of_points);
+  constexpr int kMostExponent = 126;  // of float32, with room for a difference
+  if (const CostSize size = cost_size(of_points); !size.zero && size.exponent > kMostExponent)
+    throw InputError("semidiscrete transport: the points' " + size.largest +
+                     ": squared distances exceed float32; scale the points down");
   for (const SemidiscreteStage& stage : options.stages)
     if (stage.steps < 1 || stage.batch < 1 || !(stage.first_rate > 0) || !(stage.last_rate > 0))
       throw InputError("semidiscrete transport: a stage needs steps, a batch and rates above 0, not " +

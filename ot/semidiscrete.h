@@ -69,8 +69,9 @@ using DrawSource = std::function<void(std::uint64_t batch, View<float> out)>;
 /// What a level does (the finest where `stages` is empty): from potentials of 0, or from those of a coarser level.
 SemidiscreteStage default_stage(std::int64_t points, std::int64_t dimension, bool from_nothing);
 
-/// points [N, d]. Deterministic for a deterministic `draw`. InputError for an empty or non-finite `points`, or a stage
-/// without steps, batch or positive rates; RunError where memory does not suffice.
+/// points [N, d]. Deterministic for a deterministic `draw`. InputError for an empty or non-finite `points`, points
+/// whose squared distances exceed float32, or a stage without steps, batch or positive rates; RunError where memory
+/// does not suffice.
 Semidiscrete solve_semidiscrete(View<const float> points, const DrawSource& draw,
                                 const SemidiscreteOptions& options = {});
 

@@ -212,6 +212,13 @@ TEST(Semidiscrete, RefusesWhatItCannotTake) {
   const std::vector<float> none, one = {1, 2}, nan = {1, std::nanf("")};
   EXPECT_THROW(solve_semidiscrete(matrix(none, 2), normal_source(1)), InputError);
   EXPECT_THROW(solve_semidiscrete(matrix(nan, 2), normal_source(1)), InputError);
+  const std::vector<float> huge = {0, 0, 0, -1e19F};
+  try {
+    solve_semidiscrete(matrix(huge, 2), normal_source(1));
+    ADD_FAILURE();
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("-1e+19 at [1, 1]"), std::string::npos) << error.what();
+  }
   EXPECT_THROW(solve_semidiscrete(matrix(one, 2), normal_source(1), {.stages = {{.steps = 0}}}), InputError);
   EXPECT_THROW(solve_semidiscrete(matrix(one, 2), normal_source(1), {.stages = {{.last_rate = 0}}}), InputError);
   const DrawSource broken = [](std::uint64_t, View<float> out) { std::fill_n(out.data, out.size(), std::nanf("")); };
