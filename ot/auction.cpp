@@ -10,8 +10,8 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
 #include "kernels/host_vector.h"
-#include "ot/certificate.h"
 #include "ot/costs/cost_columns.h"
+#include "ot/costs/fill_rows.h"
 #include "ot/costs/float_costs.h"
 #include "ot/costs/widen.h"
 #include "ot/exact.h"
@@ -20,6 +20,8 @@
 #include "ot/matching/dense_auction.h"
 #include "ot/matching/epsilon_scaling.h"
 #include "ot/matching/multilevel.h"
+#include "ot/matching/proven_solve.h"
+#include "ot/matching/sharp_assignment.h"
 #include "ot/matching/short_list_assignment.h"
 #include "ot/solve_limits.h"
 
@@ -36,6 +38,7 @@ constexpr double kExactBelow = 4503599627370496.0;  // 2^52
 
 // What one thread needs to solve one problem.
 struct Scratch {
+  PreparedProblem prepared;
   CostColumns costs;
   ShortListAssignment lists;
   MultilevelAssignment multilevel;
@@ -108,17 +111,18 @@ void add(std::vector<double>& values, double what) {
 // One problem, its smaller side as rows.
 class RowSolver {
  public:
-  RowSolver(const Problem& problem, const AuctionOptions& options, const SolveLimits& limits, Scratch& scratch,
+  RowSolver(const PreparedProblem& prepared, const AuctionOptions& options, const SolveLimits& limits, Scratch& scratch,
             Assignment& result)
-      : problem_(problem),
+      : prepared_(prepared),
+        problem_(prepared.problem()),
         options_(options),
         limits_(limits),
         scratch_(scratch),
         result_(result),
-        exchanged_(problem.n() > problem.m()),
-        square_(problem.n() == problem.m()),
-        rows_(std::min(problem.n(), problem.m())),
-        columns_(std::max(problem.n(), problem.m())) {}
+        exchanged_(problem_.n() > problem_.m()),
+        square_(problem_.n() == problem_.m()),
+        rows_(std::min(problem_.n(), problem_.m())),
+        columns_(std::max(problem_.n(), problem_.m())) {}
 
   void solve() {
     plan_ = {.max_gap = options_.max_gap, .phases = kPhases};
@@ -128,7 +132,8 @@ class RowSolver {
       if (range_.width >= kExactBelow * plan_.unit / 8) return solve_exactly();
     }
     const bool fits = rows_ <= kMostStored / columns_;
-    if (fits && !problem_.integral() && options_.max_gap >= kFloatGap && solve_in_float()) return;
+    const bool floats = !problem_.integral() && !prepared_.wide() && options_.max_gap >= kFloatGap;
+    if (fits && floats && solve_in_float()) return;
     scratch_.costs.reset(problem_, exchanged_, range_.least, options_.threads);
     if (fits)
       solve_stored();
@@ -146,8 +151,10 @@ class RowSolver {
     exact.threads = options_.threads;
     const std::int64_t before = result_.iterations;
     exact.max_iterations = limits_.remaining(before).iterations();
-    exact.max_seconds = std::max(0.0, options_.max_seconds - limits_.seconds());
+    exact.watch = [this](const SolveProgress&) { return !limits_.out_of_time(); };
+    exact.max_seconds = std::max(0.0, limits_.seconds_left());
     solve_exact(problem_, exact, workspace, result_);
+    if (result_.status != SolveStatus::converged) result_.status = limits_.status();
     result_.iterations += before;
     result_.algorithm = "auction, shortest paths";
   }
@@ -156,7 +163,7 @@ class RowSolver {
     g.assign(static_cast<std::size_t>(columns_), 0.0);
     if (!square_ || options_.warm_start.empty()) return;
     for (std::size_t j = 0; j < g.size(); ++j) {
-      const double value = options_.warm_start[j];
+      const double value = prepared_.scaled().forth(options_.warm_start[j]);
       g[j] = problem_.integral() ? plan_.unit * std::round(std::clamp(value, -range_.width, range_.width) / plan_.unit)
                                  : value;
     }
@@ -166,17 +173,18 @@ class RowSolver {
   template <class Auction>
   AuctionEnd run(Auction& auction, double spread) {
     plan_.first_epsilon =
-        square_ ? spread : plan_.max_gap * std::fabs(auction.bounds().dual + plan_.offset) / static_cast<double>(rows_);
+        square_ ? spread
+                : plan_.max_gap * std::fabs(auction.bounds(limits_).dual + plan_.offset) / static_cast<double>(rows_);
     if (plan_.unit > 0) plan_.first_epsilon = std::max(plan_.unit, plan_.first_epsilon);
     const AuctionEnd end = run_auction(auction, plan_, limits_.remaining(result_.iterations));
     result_.iterations += auction.bids();
-    if (end == AuctionEnd::limit) result_.status = SolveStatus::iteration_limit;
+    if (end == AuctionEnd::limit) result_.status = limits_.status();
     return end;
   }
 
   bool solve_in_float() {
     const FloatCosts& costs = scratch_.floats;
-    scratch_.floats.reset(problem_, exchanged_, scratch_.costs, options_.threads);
+    scratch_.floats.reset(problem_, exchanged_, scratch_.costs, options_.threads, limits_);
     start_potentials(scratch_.g);
     DenseAuction<float>& auction = scratch_.quick;
     auction.reset(costs.matrix().data(), rows_, columns_, scratch_.g, options_.threads);
@@ -194,13 +202,9 @@ class RowSolver {
   void solve_stored() {
     HostVector<double>& matrix = scratch_.matrix;
     matrix.resize(static_cast<std::size_t>(rows_ * columns_));
-    const auto fill = [&](std::int64_t begin, std::int64_t end) {
-      scratch_.costs.tile(begin, end - begin, matrix.data() + begin * columns_);
-    };
-    if (options_.threads == 1)
-      fill(0, rows_);
-    else
-      cpu::parallel_ranges(rows_, 64, fill);
+    fill_rows(rows_, columns_ * (1 + problem_.dimension()), limits_, [&](std::int64_t first, std::int64_t count) {
+      scratch_.costs.tile(first, count, matrix.data() + first * columns_);
+    });
     start_potentials(scratch_.g);
     DenseAuction<double>& auction = scratch_.dense;
     auction.reset(matrix.data(), rows_, columns_, scratch_.g, options_.threads);
@@ -211,7 +215,7 @@ class RowSolver {
       if (end == AuctionEnd::within_unit) {
         if (largest_size(g) >= kExactBelow * plan_.unit) return solve_exactly_after_all();
         zero = make_whole(g);
-        auction.bounds();
+        auction.bounds(limits_);
       }
       store<double, std::int32_t>(auction.column_of(), auction.f(), g, exchanged_, result_);
       lift(zero);
@@ -221,16 +225,17 @@ class RowSolver {
     // away. From none the paths need none that large.
     const bool usable = square_ && largest_size(g) < (plan_.unit > 0 ? kExactBelow * plan_.unit : kInfinity);
     follow_paths(usable ? std::span<const double>(g) : std::span<const double>{});
-    if (!usable || result_.status == SolveStatus::iteration_limit) return;
+    if (!usable || result_.status != SolveStatus::converged) return;
     const double allowed = std::max(options_.max_gap, 1e-9) * std::fabs(found_.primal);
     if (found_.primal - found_.dual > allowed) follow_paths({});
   }
 
   void follow_paths(std::span<const double> start) {
     DenseAssignment<double>& paths = scratch_.paths;
-    result_.iterations +=
-        paths.solve(scratch_.matrix.data(), rows_, columns_, limits_.remaining(result_.iterations), start);
-    if (!paths.complete()) result_.status = SolveStatus::iteration_limit;
+    const SolveLimits rest = limits_.remaining(result_.iterations);
+    result_.iterations += problem_.integral() ? paths.solve(scratch_.matrix.data(), rows_, columns_, rest, start)
+                                              : solve_sharply(paths, scratch_.matrix, rows_, columns_, rest, start);
+    if (!paths.complete()) result_.status = limits_.status();
     std::fill(result_.sigma.begin(), result_.sigma.end(), -1);
     store<double, std::int64_t>(paths.column_of(), paths.u(), paths.v(), exchanged_, result_);
     long double primal = 0, dual = 0;
@@ -253,14 +258,14 @@ class RowSolver {
       else
         start_potentials(g);
       lists.reset(rows_, g, scratch_.costs, kListLength);
-      return scratch_.costs.list_all(lists, kListLength);
+      return scratch_.costs.list_all(lists, kListLength, &limits_);
     };
     const auto follow = [&] {
       const SolveLimits rest = limits_.remaining(result_.iterations);
       lists.initialise(rest);
-      if (!lists.solve(rest)) result_.status = SolveStatus::iteration_limit;
+      if (!lists.solve(rest)) result_.status = limits_.status();
       result_.iterations += lists.paths();
-      return lists.bounds();
+      return lists.bounds(limits_);
     };
     const AuctionEnd end = run(lists, begin(false));
     if (end == AuctionEnd::left_over) {
@@ -275,7 +280,7 @@ class RowSolver {
     double zero = 0;
     if (end == AuctionEnd::within_unit) {
       zero = make_whole(g);
-      lists.bounds();
+      lists.bounds(limits_);
     }
     store<double, std::int32_t>(lists.column_of(), lists.f(), lists.g(), exchanged_, result_);
     lift(zero);
@@ -292,6 +297,7 @@ class RowSolver {
     add(exchanged_ ? result_.g : result_.f, -static_cast<double>(range_.least));
   }
 
+  const PreparedProblem& prepared_;
   const Problem& problem_;
   const AuctionOptions& options_;
   const SolveLimits& limits_;
@@ -314,36 +320,47 @@ bool coarse_to_fine(const Problem& problem, double max_gap) {
   return d * kRowsPerDimension <= n && (max_gap < kFloatGap || d < kRowsFromDimension);
 }
 
-void solve_one(const Problem& problem, const AuctionOptions& options, Scratch& scratch, Assignment& result) {
-  const std::int64_t n = problem.n(), m = problem.m();
-  if (options.check_input) check_finite(problem);
+void solve_prepared(const PreparedProblem& prepared, const AuctionOptions& options, const SolveLimits& limits,
+                    Scratch& scratch, Assignment& result) {
+  const Problem& problem = prepared.problem();
+  const std::int64_t n = problem.n();
+  if (coarse_to_fine(problem, options.max_gap)) {
+    result.algorithm = "auction, multilevel";
+    scratch.g.assign(options.warm_start.begin(), options.warm_start.end());
+    for (double& value : scratch.g) value = prepared.scaled().forth(value);
+    const bool fits = n <= kMostStored / n;
+    const std::int64_t budget = fits ? MultilevelAssignment::usual_budget(n) : std::numeric_limits<std::int64_t>::max();
+    if (scratch.multilevel.solve_to_gap(problem, options.max_gap, scratch.g, budget, limits, options.threads, result) &&
+        (!fits || is_sharp(problem, result)))
+      return;
+    result.status = SolveStatus::converged;
+    std::fill(result.sigma.begin(), result.sigma.end(), -1);
+  }
+  result.algorithm = "auction";
+  RowSolver(prepared, options, limits, scratch, result).solve();
+}
+
+void check_options(const Problem& problem, const AuctionOptions& options) {
   if (!(options.max_gap >= 0)) throw InputError(fmt::format("max_gap is {}: it must not be negative", options.max_gap));
+  const std::int64_t m = problem.m();
   if (!options.warm_start.empty() && static_cast<std::int64_t>(options.warm_start.size()) != m)
     throw InputError(fmt::format("warm_start has {} entries for {} columns", options.warm_start.size(), m));
   for (const double value : options.warm_start)
     if (!std::isfinite(value)) throw InputError(fmt::format("warm_start has an entry that is {}", value));
-  const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
-  result.certificate = {};
-  result.iterations = 0;
-  result.status = SolveStatus::converged;
-  result.algorithm = "auction";
+}
+
+void solve_one(const Problem& problem, const AuctionOptions& options, const SolveLimits& limits, Scratch& scratch,
+               Assignment& result) {
+  check_options(problem, options);
   const cpu::ThreadLimit thread_limit(options.threads);
   naming_memory([&] { return "the auction of " + describe(problem); },
                 [&] {
-                  assign_result(result.sigma, n, std::int64_t{-1});
-                  assign_result(result.f, n, 0.0);
-                  assign_result(result.g, m, 0.0);
-                  if (n == 0 || m == 0) return;
-                  if (coarse_to_fine(problem, options.max_gap)) {
-                    result.algorithm = "auction, multilevel";
-                    scratch.multilevel.solve_to_gap(problem, options.max_gap, options.warm_start, limits,
-                                                    options.threads, result);
-                  } else {
-                    RowSolver(problem, options, limits, scratch, result).solve();
-                  }
+                  solve_and_prove(scratch.prepared, problem, options.check_input,
+                                  {.certify = options.certify, .max_gap = options.max_gap, .threads = options.threads},
+                                  limits, result, [&](const PreparedProblem& prepared, const SolveLimits& until) {
+                                    solve_prepared(prepared, options, until, scratch, result);
+                                  });
                 });
-  result.seconds = limits.seconds();
-  if (options.certify) result.certificate = certify(problem, result.sigma, result.g, options.threads);
 }
 
 }  // namespace
@@ -364,7 +381,8 @@ void solve_auction(const Problem& problem, const AuctionOptions& options, Auctio
                 [&] {
                   if (scratch.empty()) scratch.resize(1);
                 });
-  solve_one(problem, options, scratch[0], result);
+  const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
+  solve_one(problem, options, limits, scratch[0], result);
 }
 
 Assignment solve_auction(const Problem& problem, const AuctionOptions& options) {
@@ -378,10 +396,11 @@ void solve_auction_batch(std::span<const Problem> problems, const AuctionOptions
                          std::span<Assignment> results) {
   AuctionOptions each = options;
   each.threads = 1;
-  each.watch = {};
-  solve_batch(
-      "solve_auction_batch", problems, results, options.threads, workspace.state().scratch,
-      [&](const Problem& problem, Scratch& scratch, Assignment& result) { solve_one(problem, each, scratch, result); });
+  const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
+  solve_batch("solve_auction_batch", problems, results, options.threads, workspace.state().scratch,
+              [&](const Problem& problem, Scratch& scratch, Assignment& result) {
+                solve_one(problem, each, limits.remaining(0), scratch, result);
+              });
 }
 
 }  // namespace otnfm

@@ -124,13 +124,17 @@ Primal primal_of(const Problem& problem, std::span<const std::int64_t> sigma) {
 
 // What is proven of sum_i min_j (C_ij - g_j) + sum_j g_j, rounding taken off; for the rows that a limit left over, a
 // bound that costs nothing.
-long double dual_of(const Problem& problem, std::span<const double> g, const SolveLimits& limits, int threads,
-                    std::int64_t& proven_rows) {
+struct DualSum {
+  long double bound = 0, size = 0;  // size: of the terms, which their rounding is relative to
+  std::int64_t proven_rows = 0;
+};
+
+DualSum dual_of(const Problem& problem, std::span<const double> g, const SolveLimits& limits, int threads) {
   const std::int64_t n = problem.n(), m = problem.m();
   HostVector<double> potentials(g.begin(), g.end());
   double reach = 0, highest = -kInfinity;  // max |g_j|, max g_j
   bool whole = problem.integral();         // the costs and all g_j
-  long double bound = 0;
+  long double bound = 0, potential_size = 0;
   for (double& value : potentials) {
     if (!std::isfinite(value)) value = 0;
     if (n < m) value = std::min(value, 0.0);
@@ -138,6 +142,7 @@ long double dual_of(const Problem& problem, std::span<const double> g, const Sol
     highest = std::max(highest, value);
     whole = whole && value == std::trunc(value);
     bound += value;
+    potential_size += std::fabs(value);
   }
   const double ceiling = n > m ? 0.0 : kInfinity;
   // The parts are fixed, and summed in order, so that the figure does not depend on the number of threads.
@@ -160,7 +165,7 @@ long double dual_of(const Problem& problem, std::span<const double> g, const Sol
     run(0, parts);
   else
     cpu::parallel_ranges(parts, std::max<std::int64_t>(1, kPairGrain / (kPart * m)), run);
-  proven_rows = n - unproven.load();
+  const std::int64_t proven_rows = n - unproven.load();
   double largest = 0;
   long double size = 0;
   for (std::int64_t part = 0; part < parts; ++part) {
@@ -168,8 +173,8 @@ long double dual_of(const Problem& problem, std::span<const double> g, const Sol
     if (of_part < 0) continue;
     largest = std::max(largest, of_part);
     for (std::int64_t i = part * kPart; i < std::min(n, (part + 1) * kPart); ++i) {
-      const double least = minima[static_cast<std::size_t>(i)];
-      bound += std::min(ceiling, least);
+      const double least = std::min(ceiling, minima[static_cast<std::size_t>(i)]);
+      bound += least;
       size += std::fabs(least);
     }
   }
@@ -180,10 +185,12 @@ long double dual_of(const Problem& problem, std::span<const double> g, const Sol
   if (!(whole && reach + largest <= kLargestWhole)) bound -= size * kHalfUnit;
   if (problem.integral() && largest > kLargestWhole)
     bound -= static_cast<long double>(n) * 2 * kHalfUnit * static_cast<long double>(largest);
-  if (proven_rows == n) return bound;
-  const double least = least_possible_cost(problem);
-  bound += static_cast<long double>(n - proven_rows) * std::min(ceiling, least - highest);
-  return std::isnan(bound) ? -std::numeric_limits<long double>::infinity() : bound;
+  if (proven_rows < n) {
+    const double least = least_possible_cost(problem);
+    bound += static_cast<long double>(n - proven_rows) * std::min(ceiling, least - highest);
+    if (std::isnan(bound)) bound = -std::numeric_limits<long double>::infinity();
+  }
+  return {.bound = bound, .size = size + potential_size, .proven_rows = proven_rows};
 }
 
 Certificate bounds_of(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
@@ -195,23 +202,24 @@ Certificate bounds_of(const Problem& problem, std::span<const std::int64_t> sigm
   if (matched == 0) return certificate;
   const double began = limits.seconds();
   const Primal primal = primal_of(problem, sigma);
-  long double dual = dual_of(problem, g, limits, threads, certificate.proven_rows);
-  dual = std::max(dual, matched * static_cast<long double>(least_possible_cost(problem)));
+  const DualSum found = dual_of(problem, g, limits, threads);
+  certificate.proven_rows = found.proven_rows;
+  long double dual = std::max(found.bound, matched * static_cast<long double>(least_possible_cost(problem)));
   // Potentials of 0 prove that nothing costs less than nothing, which others miss by their rounding.
   if (problem.has_matrix && primal.size == 0 && dual < 0) {
-    std::int64_t proven = 0;
     const HostVector<double> zeros(g.size(), 0.0);
-    dual = std::max(dual, dual_of(problem, zeros, limits, threads, proven));
+    dual = std::max(dual, dual_of(problem, zeros, limits, threads).bound);
   }
   // The same costs, summed in another order: a bound that is met may come out above.
   const long double excess = primal.sum - dual;
   if (certificate.is_permutation && excess < 0 && -excess <= 1e-12L * primal.size) dual = primal.sum;
   certificate.primal_cost = static_cast<double>(primal.sum / matched);
   certificate.dual_bound = static_cast<double>(dual / matched);
-  certificate.gap = std::numeric_limits<double>::infinity();
+  certificate.gap = kInfinity;
+  // What costs nothing has no digits to be wrong in: a bound as near as rounding allows is met.
+  const bool met = excess <= 0 || (primal.size == 0 && excess <= found.size * std::numeric_limits<double>::epsilon());
   if (certificate.is_permutation && std::isfinite(primal.sum))  // no forbidden pair is in it
-    certificate.gap =
-        excess <= 0 ? 0 : static_cast<double>(excess / std::max(std::fabs(primal.sum), 1e-12L * primal.size));
+    certificate.gap = met ? 0 : static_cast<double>(excess / std::max(std::fabs(primal.sum), 1e-12L * primal.size));
   certificate.seconds = limits.seconds() - began;
   return certificate;
 }
@@ -259,8 +267,7 @@ double estimate_proof_seconds(const Problem& problem, int threads) {
     part.target.rows = columns;
   const HostVector<double> g(static_cast<std::size_t>(columns), 0.0);
   const SolveLimits clock;
-  std::int64_t proven = 0;
-  dual_of(part, g, clock, 1, proven);
+  dual_of(part, g, clock, 1);
   const double share = clock.seconds() / (static_cast<double>(rows) * static_cast<double>(columns));
   const int at_once = threads > 0 ? threads : cpu::thread_count();
   return share * static_cast<double>(n) * static_cast<double>(m) / at_once;

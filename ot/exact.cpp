@@ -11,19 +11,24 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
 #include "kernels/host_vector.h"
-#include "ot/certificate.h"
 #include "ot/costs/cost_rows.h"
+#include "ot/costs/fill_rows.h"
 #include "ot/matching/batch.h"
 #include "ot/matching/dense_assignment.h"
 #include "ot/matching/multilevel.h"
+#include "ot/matching/proven_solve.h"
 #include "ot/matching/screened_assignment.h"
+#include "ot/matching/sharp_assignment.h"
 #include "ot/solve_limits.h"
 
 namespace otnfm {
 namespace {
 
+constexpr std::int64_t kMostStored = std::int64_t{1} << 30;  // costs
+
 // What one thread needs to solve one problem.
 struct Scratch {
+  PreparedProblem prepared;
   CostRows costs;
   HostVector<double> matrix;
   DenseAssignment<double> dense;
@@ -33,7 +38,7 @@ struct Scratch {
 
 // Copies a dense solution, whose rows may be the problem's columns, into the result.
 template <class T>
-void store(const DenseAssignment<T>& solved, bool exchanged, T shift, Assignment& result) {
+void store(const DenseAssignment<T>& solved, bool exchanged, T shift, const SolveLimits& limits, Assignment& result) {
   const auto& column_of = solved.column_of();
   if (exchanged) {
     for (std::size_t i = 0; i < column_of.size(); ++i)
@@ -43,9 +48,10 @@ void store(const DenseAssignment<T>& solved, bool exchanged, T shift, Assignment
   }
   std::vector<double>& u = exchanged ? result.g : result.f;
   std::vector<double>& v = exchanged ? result.f : result.g;
-  for (std::size_t i = 0; i < u.size(); ++i) u[i] = static_cast<double>(solved.u()[i] + shift);
+  for (std::size_t i = 0; i < u.size(); ++i)
+    u[i] = column_of[i] >= 0 ? static_cast<double>(solved.u()[i] + shift) : -std::numeric_limits<double>::infinity();
   for (std::size_t j = 0; j < v.size(); ++j) v[j] = static_cast<double>(solved.v()[j]);
-  if (!solved.complete()) result.status = SolveStatus::iteration_limit;
+  if (!solved.complete()) result.status = limits.status();
 }
 
 // Integer costs in arithmetic that holds every potential exactly: those of an optimal basis are at most n times the
@@ -64,7 +70,7 @@ void solve_integers_as(const Problem& problem, bool exchanged, __int128 least, c
     }
   DenseAssignment<T> dense;
   result.iterations = dense.solve(matrix.data(), std::min(n, m), std::max(n, m), limits);
-  store(dense, exchanged, static_cast<T>(least), result);
+  store(dense, exchanged, static_cast<T>(least), limits, result);
 }
 
 void solve_integers(const Problem& problem, bool exchanged, const SolveLimits& limits, Assignment& result) {
@@ -87,55 +93,66 @@ void solve_integers(const Problem& problem, bool exchanged, const SolveLimits& l
     solve_integers_as<__int128>(problem, exchanged, least, limits, result);
 }
 
-void solve_dense(const Problem& problem, const SolveLimits& limits, Scratch& scratch, Assignment& result, int threads) {
+void solve_dense(const Problem& problem, const SolveLimits& limits, Scratch& scratch, Assignment& result) {
   const bool exchanged = problem.n() > problem.m();
   if (problem.integral()) return solve_integers(problem, exchanged, limits, result);
   scratch.costs.reset(problem, exchanged);
   const std::int64_t rows = scratch.costs.rows(), columns = scratch.costs.columns();
   scratch.matrix.resize(static_cast<std::size_t>(rows * columns));
-  const auto fill = [&](std::int64_t begin, std::int64_t end) {
-    scratch.costs.tile(begin, end - begin, scratch.matrix.data() + begin * columns, columns);
-  };
-  if (threads == 1)
-    fill(0, rows);
-  else
-    cpu::parallel_ranges(rows, 64, fill);
-  result.iterations = scratch.dense.solve(scratch.matrix.data(), rows, columns, limits);
-  store(scratch.dense, exchanged, 0.0, result);
+  fill_rows(rows, columns * (1 + problem.dimension()), limits, [&](std::int64_t first, std::int64_t count) {
+    scratch.costs.tile(first, count, scratch.matrix.data() + first * columns, columns);
+  });
+  result.iterations += solve_sharply(scratch.dense, scratch.matrix, rows, columns, limits.remaining(result.iterations));
+  store(scratch.dense, exchanged, 0.0, limits, result);
 }
 
-void solve_one(const Problem& problem, const ExactOptions& options, Scratch& scratch, Assignment& result) {
-  const std::int64_t n = problem.n(), m = problem.m();
-  if (options.check_input) check_finite(problem);
-  const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
+ExactAlgorithm algorithm_for(const Problem& problem, const ExactOptions& options) {
   const ExactAlgorithm algorithm =
       options.algorithm == ExactAlgorithm::automatic ? plan_exact(problem) : options.algorithm;
-  if (algorithm == ExactAlgorithm::multilevel && (problem.has_matrix || n != m || problem.dimension() == 0))
+  if (algorithm == ExactAlgorithm::multilevel &&
+      (problem.has_matrix || problem.n() != problem.m() || problem.dimension() == 0))
     throw InputError(
         fmt::format("algorithm multilevel takes two point clouds of equal size, not {}", describe(problem)));
   if (algorithm == ExactAlgorithm::screened && !ScreenedAssignment::takes(problem))
     throw InputError(fmt::format(
         "algorithm screened takes two point clouds of equal size with squared Euclidean or dot product cost, not {}",
         describe(problem)));
-  result.certificate = {};
-  result.iterations = 0;
-  result.status = SolveStatus::converged;
+  return algorithm;
+}
+
+// The algorithm asked for, or the dense one where that cannot, or had better not, go on.
+void solve_by(ExactAlgorithm algorithm, const Problem& problem, const ExactOptions& options, const SolveLimits& limits,
+              Scratch& scratch, Assignment& result) {
   result.algorithm = name_of(algorithm);
+  if (algorithm == ExactAlgorithm::multilevel) {
+    const std::int64_t budget = options.algorithm == ExactAlgorithm::automatic
+                                    ? MultilevelAssignment::usual_budget(problem.n())
+                                    : std::numeric_limits<std::int64_t>::max();
+    if (scratch.multilevel.solve(problem, budget, limits, options.threads, result) &&
+        (is_sharp(problem, result) || problem.n() > kMostStored / problem.n()))
+      return;
+  } else if (algorithm == ExactAlgorithm::screened) {
+    if (scratch.screened.solve(problem, limits, options.threads, result) && is_sharp(problem, result)) return;
+  }
+  result.algorithm = name_of(ExactAlgorithm::dense);
+  result.status = SolveStatus::converged;
+  std::fill(result.sigma.begin(), result.sigma.end(), -1);
+  std::fill(result.g.begin(), result.g.end(), 0.0);
+  solve_dense(problem, limits, scratch, result);
+}
+
+void solve_one(const Problem& problem, const ExactOptions& options, const SolveLimits& limits, Scratch& scratch,
+               Assignment& result) {
+  const ExactAlgorithm algorithm = algorithm_for(problem, options);
   const cpu::ThreadLimit thread_limit(options.threads);
   naming_memory([&] { return "the exact assignment of " + describe(problem); },
                 [&] {
-                  assign_result(result.sigma, n, std::int64_t{-1});
-                  assign_result(result.f, n, 0.0);
-                  assign_result(result.g, m, 0.0);
-                  if (n == 0 || m == 0) return;
-                  if (algorithm == ExactAlgorithm::multilevel)
-                    scratch.multilevel.solve(problem, limits, options.threads, result);
-                  else if (algorithm != ExactAlgorithm::screened ||
-                           !scratch.screened.solve(problem, limits, options.threads, result))
-                    solve_dense(problem, limits, scratch, result, options.threads);
+                  solve_and_prove(scratch.prepared, problem, options.check_input,
+                                  {.certify = options.certify, .threads = options.threads}, limits, result,
+                                  [&](const PreparedProblem& prepared, const SolveLimits& until) {
+                                    solve_by(algorithm, prepared.problem(), options, until, scratch, result);
+                                  });
                 });
-  result.seconds = limits.seconds();
-  if (options.certify) result.certificate = certify(problem, result.sigma, result.g, options.threads);
 }
 
 }  // namespace
@@ -159,7 +176,6 @@ const char* name_of(ExactAlgorithm algorithm) {
 // multilevel's n k work beats n^2. Where n^2 floats do not fit, multilevel is all there is.
 ExactAlgorithm plan_exact(const Problem& problem) {
   constexpr std::int64_t kLeast = 128, kScreenedFrom = 200, kFewDimensions = 3, kScreenedBelow = 2048;
-  constexpr std::int64_t kMostStored = std::int64_t{1} << 30;
   const std::int64_t n = problem.n(), d = problem.dimension();
   if (problem.has_matrix || n != problem.m() || d == 0 || n < kLeast) return ExactAlgorithm::dense;
   if (n > kMostStored / n) return ExactAlgorithm::multilevel;
@@ -189,7 +205,8 @@ void solve_exact(const Problem& problem, const ExactOptions& options, ExactWorks
                 [&] {
                   if (scratch.empty()) scratch.resize(1);
                 });
-  solve_one(problem, options, scratch[0], result);
+  const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
+  solve_one(problem, options, limits, scratch[0], result);
 }
 
 Assignment solve_exact(const Problem& problem, const ExactOptions& options) {
@@ -203,10 +220,11 @@ void solve_exact_batch(std::span<const Problem> problems, const ExactOptions& op
                        std::span<Assignment> results) {
   ExactOptions each = options;
   each.threads = 1;
-  each.watch = {};
-  solve_batch(
-      "solve_exact_batch", problems, results, options.threads, workspace.state().scratch,
-      [&](const Problem& problem, Scratch& scratch, Assignment& result) { solve_one(problem, each, scratch, result); });
+  const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
+  solve_batch("solve_exact_batch", problems, results, options.threads, workspace.state().scratch,
+              [&](const Problem& problem, Scratch& scratch, Assignment& result) {
+                solve_one(problem, each, limits.remaining(0), scratch, result);
+              });
 }
 
 void solve_exact_batch(View<const float> source, View<const float> target, View<std::int64_t> sigma,

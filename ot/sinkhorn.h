@@ -135,7 +135,9 @@ class SinkhornSolver {
   /// marginals: throws InputError otherwise. Status iteration_limit where max_seconds did not suffice.
   Assignment round_to_permutation(double max_gap = 0, double max_seconds = std::numeric_limits<double>::infinity(),
                                   bool certify = true);
-  Assignment round_to_permutation(double max_gap, const SolveLimits& limits, bool certify);
+  /// `budget` is how many arcs its lists may look at (ShortListAssignment::set_budget): numerical_failure beyond.
+  Assignment round_to_permutation(double max_gap, const SolveLimits& limits, bool certify,
+                                  std::int64_t budget = std::numeric_limits<std::int64_t>::max());
 
   struct State;
 

@@ -24,6 +24,7 @@ struct CoupleFlags {
   CommonFlags common;
   ProblemFlags problem;
   SolveFlags solve;
+  bool no_certificate = false;
   std::string out, plan_out, sparse_plan_out, potentials_out;
 };
 
@@ -110,13 +111,15 @@ nlohmann::json report_of(const Problem& problem, const Pairing& pairing, const C
 // A stack's answer: means of the costs, the worst gap, the sum of what was done.
 nlohmann::json summary_of(const std::vector<nlohmann::json>& reports, double seconds) {
   nlohmann::json json = reports.front();
-  double primal = 0, dual = 0, gap = 0, error = 0;
+  double primal = 0, dual = 0, gap = 0, error = 0, proof = 0;
   std::int64_t iterations = 0;
   bool permutation = true;
   for (const nlohmann::json& report : reports) {
     primal += report["primal_cost"].get<double>() / static_cast<double>(reports.size());
     dual += report["dual_bound"].get<double>() / static_cast<double>(reports.size());
-    gap = std::max(gap, report["gap"].get<double>());
+    const double own = report["gap"].get<double>();
+    gap = gap >= own || std::isnan(gap) ? gap : own;  // NaN, where one is
+    proof += report.value("certificate_seconds", 0.0);
     error = std::max(error, report["marginal_error"].get<double>());
     iterations += report["iterations"].get<std::int64_t>();
     permutation = permutation && report["is_permutation"].get<bool>();
@@ -134,6 +137,8 @@ nlohmann::json summary_of(const std::vector<nlohmann::json>& reports, double sec
                {"iterations", iterations},
                {"seconds", seconds},
                {"problems", reports}});
+  if (json.contains("certificate_seconds")) json["certificate_seconds"] = proof;
+  json.erase("proven_rows");
   return json;
 }
 
@@ -146,7 +151,7 @@ void print(const nlohmann::json& json, const Problem& problem, const CoupleFlags
              number("seconds"), json["status"].get<std::string>());
   if (json.contains("message")) fmt::print("{}\n", json["message"].get<std::string>());
   fmt::print("mean cost {:.9g}", number("primal_cost"));
-  if (!std::isnan(number("gap")))
+  if (std::isfinite(number("dual_bound")))
     fmt::print(", proven lower bound {:.9g}, gap {:.3g}", number("dual_bound"), number("gap"));
   fmt::print("\n");
   if (json.contains("pairs"))
@@ -172,6 +177,7 @@ void couple(const CoupleFlags& flags) {
     throw InputError("--sparse-plan-out is for one problem and --solver exact or auction: sinkhorn's plan is dense");
 
   SolveFlags asked = flags.solve;
+  asked.certify = !flags.no_certificate;
   asked.seed = flags.common.seed;
   asked.device = flags.common.chosen_device();
   asked.device_chosen = flags.common.device != "auto";
@@ -191,8 +197,11 @@ void couple(const CoupleFlags& flags) {
   }
   const double seconds = elapsed();
 
-  const auto failed = std::ranges::find_if(
-      pairings, [](const Pairing& pairing) { return pairing.assignment.status == SolveStatus::numerical_failure; });
+  const auto failed = std::ranges::find_if(pairings, [](const Pairing& pairing) {
+    const Assignment& assignment = pairing.assignment;
+    return assignment.status == SolveStatus::infeasible ||
+           (assignment.status == SolveStatus::numerical_failure && !assignment.certificate.is_permutation);
+  });
   const bool answered = failed == pairings.end();
   if (answered) write_answers(flags, opened, pairings);
   if (answered && !flags.sparse_plan_out.empty()) write_sparse_plan(flags.sparse_plan_out, pairings.front());
@@ -207,7 +216,12 @@ void couple(const CoupleFlags& flags) {
   else if (answered)
     print(json, first, flags);
   if (!answered) throw RunError(failed->message + "; nothing was written");
-  if (interrupted != 0) throw RunError("interrupted: what was written is the state at that moment");
+  if (interrupted != 0) {
+    fmt::print(stderr, "otnfm: interrupted: what was written is the state at that moment\n");
+    throw Interrupted();
+  }
+  for (const Pairing& pairing : pairings)
+    if (pairing.assignment.status == SolveStatus::numerical_failure) throw RunError(pairing.message);
 }
 
 }  // namespace
@@ -237,8 +251,12 @@ void add_couple(CommandLine& program) {
                  "streaming, stored, stored_16 or resident");
   command.option("--max-gap", solve.max_gap, "stop at this relative gap (auction 1e-6, sinkhorn's permutation 1e-3)")
       .at_least(0);
-  command.option("--max-seconds", solve.max_seconds, "stop then, with what there is").at_least(0);
+  command
+      .option("--max-seconds", solve.max_seconds,
+              "stop then, proof and all, with what there is: rows that are left over take what is free")
+      .at_least(0);
   command.option("--max-iterations", solve.max_iterations, "augmenting paths, bids or sweeps").at_least(0);
+  command.flag("--no-certificate", flags->no_certificate, "leave out the proof: one pass over all pairs less");
   command.option("--epsilon", solve.epsilon, "of sinkhorn (0.05)").positive();
   command
       .option("--epsilon-unit", solve.epsilon_unit,

@@ -12,6 +12,7 @@
 #include "engine/io/array_file.h"
 #include "kernels/error.h"
 #include "ot/auction.h"
+#include "ot/certificate.h"
 #include "ot/costs/cost_rows.h"
 #include "ot/device_auction.h"
 #include "ot/device_sinkhorn.h"
@@ -57,9 +58,38 @@ Algorithm regime_of(const SolveFlags& flags, std::initializer_list<Algorithm> al
   throw InputError(fmt::format("--regime {}: --solver {} has {}", flags.regime, flags.solver, fmt::join(names, ", ")));
 }
 
-Pairing of_assignment(Assignment assignment) {
+// One line about an answer that is not what was asked for.
+std::string message_of(const Assignment& assignment, std::int64_t matched, std::int64_t most, bool certified) {
+  const Certificate& proof = assignment.certificate;
+  const auto n = static_cast<std::int64_t>(assignment.sigma.size());
+  const std::string unmatched =
+      matched < most ? fmt::format("; {} of {} rows are unmatched", most - matched, most) : "";
+  switch (assignment.status) {
+    case SolveStatus::converged:
+      return "";
+    case SolveStatus::infeasible:
+      return fmt::format("infeasible: forbidden pairs leave no assignment; {} of {} rows can be matched", matched,
+                         most);
+    case SolveStatus::numerical_failure:
+      return fmt::format("numerical failure: rounding leaves a gap of {:.3g}", proof.gap);
+    default:
+      if (certified && proof.proven_rows < n)
+        return fmt::format("{}: the proof was cut off after {} of {} rows, so that the bound says little{}",
+                           name_of(assignment.status), proof.proven_rows, n, unmatched);
+      return fmt::format("{}: rows that were left over are matched to what was free{}", name_of(assignment.status),
+                         unmatched);
+  }
+}
+
+// `certified` or not, its cost is known.
+Pairing of_assignment(const Problem& problem, Assignment assignment, bool certified) {
   Pairing pairing;
   pairing.regime = assignment.algorithm;
+  if (!certified) {
+    assignment.certificate =
+        certify(problem, assignment.sigma, assignment.g, SolveLimits(SolveLimits::kNoIterations, -1));
+    assignment.certificate.dual_bound = assignment.certificate.gap = std::numeric_limits<double>::quiet_NaN();
+  }
   pairing.primal_cost = assignment.certificate.primal_cost;
   pairing.dual_bound = assignment.certificate.dual_bound;
   pairing.gap = assignment.certificate.gap;
@@ -67,6 +97,10 @@ Pairing of_assignment(Assignment assignment) {
   const auto rows = static_cast<double>(std::min(assignment.f.size(), assignment.g.size()));
   // Rows and columns that are left without their mass, each of 1 / min(n, m).
   pairing.marginal_error = rows == 0 ? 0 : 2 * (1 - static_cast<double>(matched) / rows);
+  pairing.message = message_of(assignment, matched, static_cast<std::int64_t>(rows), certified);
+  pairing.more["certificate_seconds"] = certified ? assignment.certificate.seconds : 0;
+  if (certified && assignment.certificate.proven_rows < problem.n())
+    pairing.more["proven_rows"] = assignment.certificate.proven_rows;
   pairing.assignment = std::move(assignment);
   const auto sigma = std::make_shared<std::vector<std::int64_t>>(pairing.assignment.sigma);
   pairing.plan = [sigma, rows](std::int64_t i, std::int64_t j) {
@@ -78,10 +112,11 @@ Pairing of_assignment(Assignment assignment) {
   return pairing;
 }
 
-std::vector<Pairing> of_assignments(std::vector<Assignment> assignments) {
+std::vector<Pairing> of_assignments(const OpenedProblems& opened, std::vector<Assignment> assignments, bool certified) {
   std::vector<Pairing> pairings;
   pairings.reserve(assignments.size());
-  for (Assignment& assignment : assignments) pairings.push_back(of_assignment(std::move(assignment)));
+  for (std::size_t b = 0; b < assignments.size(); ++b)
+    pairings.push_back(of_assignment(opened.problems()[b], std::move(assignments[b]), certified));
   return pairings;
 }
 
@@ -147,6 +182,7 @@ std::vector<Pairing> by_exact(const OpenedProblems& opened, const SolveFlags& fl
   options.algorithm = regime_of(
       flags, {ExactAlgorithm::automatic, ExactAlgorithm::dense, ExactAlgorithm::screened, ExactAlgorithm::multilevel});
   options.watch = watch;
+  options.certify = flags.certify;
   if (flags.max_seconds) options.max_seconds = *flags.max_seconds;
   if (flags.max_iterations) options.max_iterations = *flags.max_iterations;
   ExactWorkspace workspace;
@@ -155,7 +191,7 @@ std::vector<Pairing> by_exact(const OpenedProblems& opened, const SolveFlags& fl
     solve_exact(opened.problems().front(), options, workspace, results.front());
   else
     solve_exact_batch(opened.problems(), options, workspace, results);
-  return of_assignments(std::move(results));
+  return of_assignments(opened, std::move(results), flags.certify);
 }
 
 std::vector<Pairing> by_auction(const OpenedProblems& opened, const SolveFlags& flags, const SolveWatch& watch) {
@@ -171,16 +207,18 @@ std::vector<Pairing> by_auction(const OpenedProblems& opened, const SolveFlags& 
     Stream stream(flags.device);
     DeviceAuctionOptions options;
     options.warm_start = warm_start;
+    options.certify = flags.certify;
     options.max_gap = flags.max_gap.value_or(1e-6);
     if (flags.max_seconds) options.max_seconds = *flags.max_seconds;
     if (flags.max_iterations) options.max_iterations = *flags.max_iterations;
     for (std::size_t b = 0; b < results.size(); ++b) results[b] = solve_auction(stream, opened.problems()[b], options);
-    std::vector<Pairing> pairings = of_assignments(std::move(results));
+    std::vector<Pairing> pairings = of_assignments(opened, std::move(results), flags.certify);
     for (Pairing& pairing : pairings) pairing.device = flags.device;
     return pairings;
   }
   AuctionOptions options;
   options.watch = watch;
+  options.certify = flags.certify;
   options.warm_start = warm_start;
   if (flags.max_gap) options.max_gap = *flags.max_gap;
   if (flags.max_seconds) options.max_seconds = *flags.max_seconds;
@@ -190,7 +228,7 @@ std::vector<Pairing> by_auction(const OpenedProblems& opened, const SolveFlags& 
     solve_auction(opened.problems().front(), options, workspace, results.front());
   else
     solve_auction_batch(opened.problems(), options, workspace, results);
-  return of_assignments(std::move(results));
+  return of_assignments(opened, std::move(results), flags.certify);
 }
 
 EpsilonUnit unit_of(const std::string& name) {
@@ -227,10 +265,10 @@ struct SinkhornFlags {
 };
 
 // The pairs, with the certificate of what they stand for: that of the permutation, or of the plan.
-Pairing pairs_of_plan(SinkhornSolver& solver, const std::string& pairs, const SolveFlags& flags,
+Pairing pairs_of_plan(const Problem& problem, SinkhornSolver& solver, const std::string& pairs, const SolveFlags& flags,
                       const SolveLimits& limits) {
   if (pairs == "permutation")
-    return of_assignment(solver.round_to_permutation(flags.max_gap.value_or(1e-3), limits, true));
+    return of_assignment(problem, solver.round_to_permutation(flags.max_gap.value_or(1e-3), limits, true), true);
   Pairing pairing;
   if (pairs == "argmax")
     pairing.assignment = solver.argmax_pairs(true, &limits);
@@ -280,12 +318,14 @@ Pairing by_sinkhorn(const Problem& problem, const OpenedProblems& opened, const 
     pairing.assignment.certificate = {
         .primal_cost = kUnknown, .dual_bound = kUnknown, .gap = kUnknown, .is_permutation = false};
   } else if (by_regime) {
-    pairing = of_assignment(solve_auction(problem, {.max_gap = flags.max_gap.value_or(1e-3),
+    pairing = of_assignment(problem,
+                            solve_auction(problem, {.max_gap = flags.max_gap.value_or(1e-3),
                                                     .max_seconds = std::max(0.0, limits.seconds_left()),
                                                     .watch = watch,
-                                                    .warm_start = result.g}));
+                                                    .warm_start = result.g}),
+                            true);
   } else {
-    pairing = pairs_of_plan(solver, pairs, flags, limits);
+    pairing = pairs_of_plan(problem, solver, pairs, flags, limits);
   }
   Assignment& assignment = pairing.assignment;
   pairing.primal_cost = free && has_plan ? result.transport_cost : assignment.certificate.primal_cost;
@@ -297,7 +337,7 @@ Pairing by_sinkhorn(const Problem& problem, const OpenedProblems& opened, const 
   pairing.regime = name_of(by_regime ? device_solver.regime() : host_regime);
   pairing.device = by_regime ? flags.device : Device::cpu;
   pairing.marginal_error = has_plan ? result.row_error + result.column_error : kUnknown;
-  pairing.message = result.message;
+  if (!result.message.empty()) pairing.message = result.message;
   assignment.iterations = result.iterations;
   assignment.seconds += result.seconds;
   if (result.status != SolveStatus::converged) assignment.status = result.status;
@@ -314,6 +354,7 @@ Pairing by_sinkhorn(const Problem& problem, const OpenedProblems& opened, const 
 }
 
 std::vector<Pairing> by_sinkhorn(const OpenedProblems& opened, const SolveFlags& flags, const SolveWatch& watch) {
+  refuse(!flags.certify, "--no-certificate", flags, "exact or auction");
   const std::vector<double> warm_start = read_warm_start(flags.warm_start, opened);
   SinkhornFlags asked;
   asked.regime = regime_of(flags, {SinkhornRegime::automatic, SinkhornRegime::streaming, SinkhornRegime::stored,

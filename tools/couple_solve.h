@@ -22,6 +22,7 @@ struct SolveFlags {
   std::optional<double> epsilon, tolerance, max_gap, marginal_penalty;
   std::optional<std::int64_t> max_iterations;
   std::optional<double> max_seconds;
+  bool certify = true;
   std::string warm_start;
   Device device = Device::cpu;
   bool device_chosen = false;  ///< by the user: then what it cannot do is an error; else the host does it

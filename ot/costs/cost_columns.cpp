@@ -96,7 +96,7 @@ double CostColumns::nearest(std::int64_t i, std::int64_t k, HostVector<Arc>& arc
   return select(scratch_.rows.data(), k, scratch_, arcs);
 }
 
-double CostColumns::list_all(ShortListAssignment& assignment, std::int64_t k) {
+double CostColumns::list_all(ShortListAssignment& assignment, std::int64_t k, const SolveLimits* limits) {
   const std::int64_t n = rows();
   spreads_.resize(static_cast<std::size_t>(n));
   const auto list = [&](std::int64_t begin, std::int64_t end) {
@@ -104,7 +104,10 @@ double CostColumns::list_all(ShortListAssignment& assignment, std::int64_t k) {
     scratch.rows.resize(static_cast<std::size_t>(kTile * columns()));
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t within = (i - begin) % kTile;
-      if (within == 0) tile(i, std::min(kTile, end - i), scratch.rows.data());
+      if (within == 0) {
+        if (limits != nullptr) limits->stop_if_reached();
+        tile(i, std::min(kTile, end - i), scratch.rows.data());
+      }
       const double bound =
           select(scratch.rows.data() + within * columns(), std::min(k, columns()), scratch, scratch.arcs);
       assignment.set_list(i, scratch.arcs, bound);

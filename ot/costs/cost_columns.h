@@ -30,10 +30,11 @@ class CostColumns : public NearestColumns {
   void use(std::span<const double> g) { g_ = g; }
 
   double nearest(std::int64_t row, std::int64_t k, HostVector<Arc>& arcs) override;
+  std::int64_t work() const override { return columns() * (1 + problem_.dimension()) / 4; }
 
   /// Gives every row of the assignment its list of k. Returns the median over the rows of the difference between the
-  /// greatest and the least reduced cost listed.
-  double list_all(ShortListAssignment& assignment, std::int64_t k);
+  /// greatest and the least reduced cost listed. Throws SolveStopped once `limits`, if not null, are reached.
+  double list_all(ShortListAssignment& assignment, std::int64_t k, const SolveLimits* limits = nullptr);
 
  private:
   struct Scratch {

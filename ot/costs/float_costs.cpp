@@ -38,12 +38,13 @@ void with_type(DType dtype, const Body& body) {
 
 }  // namespace
 
-void FloatCosts::reset(const Problem& problem, bool exchanged, CostColumns& costs, int threads) {
+void FloatCosts::reset(const Problem& problem, bool exchanged, CostColumns& costs, int threads,
+                       const SolveLimits& limits) {
   const std::int64_t rows = std::min(problem.n(), problem.m()), columns = std::max(problem.n(), problem.m());
   matrix_.resize(static_cast<std::size_t>(rows * columns));
   if (!problem.has_matrix && problem.cost != Cost::euclidean && problem.dimension() >= kLeastDimension) {
     prepare(problem, exchanged);
-    return multiply(rows, columns, problem.dimension(), threads);
+    return multiply(rows, columns, problem.dimension(), threads, limits);
   }
   offsets_.clear();
   offset_sum_ = rounding_ = 0;
@@ -52,6 +53,7 @@ void FloatCosts::reset(const Problem& problem, bool exchanged, CostColumns& cost
     HostVector<double> wide(static_cast<std::size_t>(kTile * columns));
     for (std::int64_t i = begin; i < end; i += kTile) {
       const std::int64_t count = std::min(kTile, end - i);
+      limits.stop_if_reached();
       costs.tile(i, count, wide.data());
       float* out = matrix_.data() + i * columns;
       for (std::int64_t k = 0; k < count * columns; ++k) out[k] = static_cast<float>(wide[static_cast<std::size_t>(k)]);
@@ -63,12 +65,14 @@ void FloatCosts::reset(const Problem& problem, bool exchanged, CostColumns& cost
     cpu::parallel_ranges(rows, kTile, fill);
 }
 
-void FloatCosts::multiply(std::int64_t rows, std::int64_t columns, std::int64_t d, int threads) {
+void FloatCosts::multiply(std::int64_t rows, std::int64_t columns, std::int64_t d, int threads,
+                          const SolveLimits& limits) {
   constexpr std::int64_t kRows = Panels::kBlockRows;
   const std::int64_t blocks = (rows + kRows - 1) / kRows;
   const auto fill = [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin * kRows; i < std::min(rows, end * kRows); i += kRows) {
       const std::int64_t count = std::min(kRows, rows - i);
+      limits.stop_if_reached();
       float* out = matrix_.data() + i * columns;
       panels_.multiply(source_.data() + i * d, count, out, columns);
       for (std::int64_t r = 0; r < count; ++r)

@@ -16,7 +16,8 @@ namespace otnfm {
 class FloatCosts {
  public:
   /// Takes the problem over; `costs` is used where no product serves, and set to the problem then.
-  void reset(const Problem& problem, bool exchanged, CostColumns& costs, int threads);
+  /// Throws SolveStopped once the limits are reached.
+  void reset(const Problem& problem, bool exchanged, CostColumns& costs, int threads, const SolveLimits& limits);
 
   /// The factors of the product alone, for a device that multiplies itself: matrix() = source target^T + bias. Squared
   /// distances or dot products.
@@ -32,7 +33,7 @@ class FloatCosts {
   double rounding() const { return rounding_; }
 
  private:
-  void multiply(std::int64_t rows, std::int64_t columns, std::int64_t d, int threads);
+  void multiply(std::int64_t rows, std::int64_t columns, std::int64_t d, int threads, const SolveLimits& limits);
 
   HostVector<float> matrix_, source_, target_, bias_;
   HostVector<double> offsets_;

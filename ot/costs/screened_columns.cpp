@@ -64,7 +64,8 @@ double ScreenedColumns::select(std::int64_t row, std::int64_t k, Scratch& scratc
          rounding;
 }
 
-void ScreenedColumns::list_all(ShortListAssignment& assignment, std::int64_t k, int threads) const {
+void ScreenedColumns::list_all(ShortListAssignment& assignment, std::int64_t k, int threads,
+                               const SolveLimits* limits) const {
   const std::int64_t n = exponents_.rows();
   std::mutex moving;
   const cpu::ThreadLimit limit(threads);
@@ -72,6 +73,7 @@ void ScreenedColumns::list_all(ShortListAssignment& assignment, std::int64_t k, 
     Scratch scratch;
     HostVector<Arc> arcs;
     for (std::int64_t i = begin; i < end; ++i) {
+      if (limits != nullptr) limits->stop_if_reached();
       const double bound = select(i, k, scratch, arcs);
       // A list that is longer than its place moves all of them.
       const std::lock_guard lock(moving);

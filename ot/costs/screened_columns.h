@@ -26,9 +26,12 @@ class ScreenedColumns : public NearestColumns {
   double nearest(std::int64_t row, std::int64_t k, HostVector<Arc>& arcs) override {
     return select(row, k, scratch_, arcs);
   }
+  std::int64_t work() const override { return static_cast<std::int64_t>(g_.size()) / 4; }
 
   /// Gives every row of the assignment its list of about k; rows are shared among `threads` (0: cpu::thread_count()).
-  void list_all(ShortListAssignment& assignment, std::int64_t k, int threads) const;
+  /// Throws SolveStopped once `limits`, if not null, are reached.
+  void list_all(ShortListAssignment& assignment, std::int64_t k, int threads,
+                const SolveLimits* limits = nullptr) const;
 
  private:
   struct Scratch {

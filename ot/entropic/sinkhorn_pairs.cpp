@@ -303,7 +303,7 @@ bool round_lists(SinkhornSolver::State& state, double max_gap, const SolveLimits
   return false;
 }
 
-Assignment round(SinkhornSolver::State& state, double max_gap, const SolveLimits& limits) {
+Assignment round(SinkhornSolver::State& state, double max_gap, const SolveLimits& limits, std::int64_t budget) {
   Assignment result = no_pairs(state, "sinkhorn, rounded");
   const std::int64_t n = state.problem.n(), m = state.problem.m();
   if (n == 0 || !state.solved) return result;
@@ -315,11 +315,13 @@ Assignment round(SinkhornSolver::State& state, double max_gap, const SolveLimits
     whole.reset(state.problem, false, 0, state.threads);
     whole.use(result.g);
     assignment.reset(n, result.g, whole, k);
-    whole.list_all(assignment, k);
+    assignment.set_budget(budget);
+    whole.list_all(assignment, k, &limits);
   };
   if (state.exponents.stored() && !state.forbids) {
     assignment.reset(n, result.g, screened, k);
-    screened.list_all(assignment, k, state.threads);
+    assignment.set_budget(budget);
+    screened.list_all(assignment, k, state.threads, &limits);
   } else {
     from_all_costs();
   }
@@ -337,6 +339,7 @@ Assignment round(SinkhornSolver::State& state, double max_gap, const SolveLimits
     assignment.initialise(limits);
     if (!assignment.solve(limits)) result.status = limits.status();
   }
+  if (assignment.over_budget()) result.status = SolveStatus::numerical_failure;
   result.iterations = assignment.paths();
   result.sigma.assign(assignment.column_of().begin(), assignment.column_of().end());
   result.seconds = limits.seconds();
@@ -353,7 +356,8 @@ Assignment SinkhornSolver::round_to_permutation(double max_gap, double max_secon
   return round_to_permutation(max_gap, SolveLimits(std::numeric_limits<std::int64_t>::max(), max_seconds), certify);
 }
 
-Assignment SinkhornSolver::round_to_permutation(double max_gap, const SolveLimits& limits, bool certify) {
+Assignment SinkhornSolver::round_to_permutation(double max_gap, const SolveLimits& limits, bool certify,
+                                                std::int64_t budget) {
   State& state = solved(*state_);
   const cpu::ThreadLimit thread_limit(state.threads);
   const std::int64_t n = state.problem.n(), m = state.problem.m();
@@ -361,8 +365,16 @@ Assignment SinkhornSolver::round_to_permutation(double max_gap, const SolveLimit
     throw InputError(fmt::format("a permutation takes as many rows as columns, each of the same mass, not {}{}",
                                  describe(state.problem), n == m ? " with marginals" : ""));
   if (!(max_gap >= 0)) throw InputError(fmt::format("max_gap is {}: it must not be negative", max_gap));
-  Assignment result =
-      naming_memory([&] { return pairs_of_plan(state); }, [&] { return round(state, max_gap, limits); });
+  Assignment result = naming_memory([&] { return pairs_of_plan(state); },
+                                    [&] {
+                                      try {
+                                        return round(state, max_gap, limits, budget);
+                                      } catch (const SolveStopped&) {
+                                        Assignment none = no_pairs(state, "sinkhorn, rounded");
+                                        none.status = limits.status();
+                                        return none;
+                                      }
+                                    });
   finish_pairs(state, certify && n > 0, &limits, result);
   return result;
 }

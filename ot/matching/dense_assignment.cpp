@@ -108,8 +108,8 @@ std::int64_t DenseAssignment<T>::solve(const T* costs, std::int64_t n, std::int6
 
   if (!start.empty())
     std::copy(start.begin(), start.end(), v_.begin());
-  else if (n == m)
-    reduce_columns();
+  else if (n == m && !reduce_columns(limits))
+    return complete_ = false;
   for (std::int64_t i = 0; i < n; ++i)
     if (column_of_[static_cast<std::size_t>(i)] < 0) free_rows_.push_back(i);
   reduce_rows(limits);
@@ -124,19 +124,26 @@ std::int64_t DenseAssignment<T>::solve(const T* costs, std::int64_t n, std::int6
   }
   for (std::int64_t i = 0; i < n; ++i) {
     const std::int64_t j = column_of_[static_cast<std::size_t>(i)];
-    u_[static_cast<std::size_t>(i)] =
-        j >= 0 ? row(i)[j] - v_[static_cast<std::size_t>(j)] : two_least(row(i), v_.data(), m).first;
+    if (j >= 0) u_[static_cast<std::size_t>(i)] = row(i)[j] - v_[static_cast<std::size_t>(j)];
   }
   return paths;
+}
+
+template <class T>
+void DenseAssignment<T>::rest_on_rows() {
+  std::fill(v_.begin(), v_.end(), T{0});
+  for (std::int64_t i = 0; i < n_; ++i)
+    u_[static_cast<std::size_t>(i)] = row(i)[column_of_[static_cast<std::size_t>(i)]];
 }
 
 // v_j = min_i C_ij; a row that is the least of some column takes the first such column. Only where n = m: an unmatched
 // column must keep the potential 0.
 template <class T>
-void DenseAssignment<T>::reduce_columns() {
+bool DenseAssignment<T>::reduce_columns(const SolveLimits& limits) {
   std::copy_n(row(0), m_, v_.begin());
   std::fill(predecessor_.begin(), predecessor_.end(), 0);
   for (std::int64_t i = 1; i < n_; ++i) {
+    if (i % 16 == 0 && limits.out_of_time()) return false;
     const T* c = row(i);
     T* v = v_.data();
     std::int64_t* argmin = predecessor_.data();
@@ -151,6 +158,7 @@ void DenseAssignment<T>::reduce_columns() {
     column_of_[static_cast<std::size_t>(i)] = j;
     row_of_[static_cast<std::size_t>(j)] = i;
   }
+  return true;
 }
 
 // A free row takes its best column and lowers that column's potential until the second best is as good; the row it

@@ -22,13 +22,17 @@ template <class T>
 class DenseAssignment {
  public:
   /// Solves rows [n] against columns [m], n <= m. `costs` is row-major [n, m] with row_stride m.
-  /// Returns the number of augmenting paths; complete() tells whether a limit was hit. `start` [m], if not empty, are
-  /// column potentials to begin with, the better the shorter the paths; only where n = m.
+  /// Returns the number of augmenting paths; complete() tells whether a limit was hit: then some rows may be free,
+  /// whose u says nothing. `start` [m], if not empty, are column potentials to begin with, the better the shorter the
+  /// paths; only where n = m.
   std::int64_t solve(const T* costs, std::int64_t n, std::int64_t m, const SolveLimits& limits,
                      std::span<const T> start = {});
 
   /// Makes room, so that solves of at most this size allocate nothing.
   void reserve(std::int64_t n, std::int64_t m);
+
+  /// For matched rows that have the least cost of theirs each: potentials of 0 for the columns, which prove it.
+  void rest_on_rows();
 
   bool complete() const { return complete_; }
   const HostVector<std::int64_t>& column_of() const { return column_of_; }  ///< [n], -1 where free
@@ -36,7 +40,7 @@ class DenseAssignment {
   const HostVector<T>& v() const { return v_; }                             ///< [m], 0 where free if n < m
 
  private:
-  void reduce_columns();
+  bool reduce_columns(const SolveLimits& limits);
   void reduce_rows(const SolveLimits& limits);
   bool augment(std::int64_t root, const SolveLimits& limits);
 

@@ -92,7 +92,7 @@ void DenseAuction<T>::reset(const T* costs, std::int64_t n, std::int64_t m, std:
   threads_ = threads;
   bids_ = 0;
   f_is_current_ = false;
-  f_.assign(static_cast<std::size_t>(n), 0);
+  f_.assign(static_cast<std::size_t>(n), -kInfinity<T>);  // feasible for any g
   g_.resize(g.size());
   std::transform(g.begin(), g.end(), g_.begin(), [](double value) { return static_cast<T>(value); });
   column_of_.assign(static_cast<std::size_t>(n), -1);
@@ -164,7 +164,7 @@ void DenseAuction<T>::auction(double epsilon, const SolveLimits& limits, std::in
 }
 
 template <class T>
-AuctionBounds DenseAuction<T>::bounds() {
+AuctionBounds DenseAuction<T>::bounds(const SolveLimits&) {
   const auto find = [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) f_[static_cast<std::size_t>(i)] = least_of(row(i), g_.data(), m_);
   };

@@ -23,7 +23,7 @@ class DenseAuction : public AuctionPhases {
   std::int64_t columns() const override { return m_; }
   void auction(double epsilon, const SolveLimits& limits, std::int64_t most_bids) override;
   /// Sets f. The rows are summed in order, so the figure does not depend on the number of threads.
-  AuctionBounds bounds() override;
+  AuctionBounds bounds(const SolveLimits& limits) override;
   std::int64_t bids() const override { return bids_; }
 
   /// A first epsilon: the median over some rows of the difference between the 40th and the least reduced cost.

@@ -28,7 +28,8 @@ AuctionEnd run_auction(AuctionPhases& auction, const AuctionPlan& plan, const So
     if (rest.reached(0)) return AuctionEnd::limit;
     auction.auction(epsilon, rest,
                     trial ? std::min(rest.iterations(), kTrialBidsPerRow * auction.rows()) : rest.iterations());
-    const AuctionBounds bounds = auction.bounds();
+    if (rest.out_of_time()) return AuctionEnd::limit;
+    const AuctionBounds bounds = auction.bounds(rest);
     if (trial && !bounds.complete) {
       trial = false;
       epsilon = allowed_epsilon(plan.first_epsilon);

@@ -30,7 +30,8 @@ class AuctionPhases {
   /// earlier, at a time limit, after most_bids or when its bids are many times the rows. An epsilon too small to change
   /// the potentials does nothing. Where rows < columns, only once, from potentials of 0.
   virtual void auction(double epsilon, const SolveLimits& limits, std::int64_t most_bids) = 0;
-  virtual AuctionBounds bounds() = 0;
+  /// Not complete where the limits came first.
+  virtual AuctionBounds bounds(const SolveLimits& limits) = 0;
   virtual std::int64_t bids() const = 0;
 };
 

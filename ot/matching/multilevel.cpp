@@ -19,7 +19,6 @@ constexpr std::int64_t kCoarsest = 64;
 // Found by measurement, n = 256 to 16384 in two dimensions. Longer lists are remade less often, but each step reads
 // them all.
 constexpr std::int64_t kListLength = 40;
-constexpr std::int64_t kRowsBetweenChecks = 16384;
 // Auction phases from epsilon = the mean spread of a list down: their start must reach the error of the extended
 // potentials, their end leave short augmenting paths.
 constexpr double kFirstEpsilon = 1.0, kEpsilonRatio = 0.2;
@@ -58,15 +57,13 @@ void in_order(const AnyMatrix& points, HostVector<std::int32_t>& order, HostVect
 }  // namespace
 
 template <class Body>
-bool MultilevelAssignment::for_rows(std::int64_t n, const SolveLimits& limits, int threads, const Body& body) {
+void MultilevelAssignment::for_rows(std::int64_t n, const SolveLimits& limits, int threads, const Body& body) {
   const int wanted = threads > 0 ? threads : cpu::thread_count();
   if (scratch_.size() < static_cast<std::size_t>(wanted)) scratch_.resize(static_cast<std::size_t>(wanted));
-  for (std::int64_t begin = 0; begin < n; begin += kRowsBetweenChecks) {
-    if (begin > 0 && limits.reached(0)) return false;
-    cpu::parallel_items(begin, std::min(n, begin + kRowsBetweenChecks), 64, n >= 512 ? wanted : 1,
-                        [&](std::int64_t i, int part) { body(i, static_cast<std::size_t>(part)); });
-  }
-  return true;
+  cpu::parallel_items(0, n, 64, n >= 512 ? wanted : 1, [&](std::int64_t i, int part) {
+    limits.stop_if_reached();
+    body(i, static_cast<std::size_t>(part));
+  });
 }
 
 void MultilevelAssignment::LevelColumns::reset(const Level& level, std::int64_t dimension, PointScan& scan) {
@@ -96,13 +93,21 @@ void MultilevelAssignment::prepare(const Problem& problem, std::size_t depth) {
   }
 }
 
-void MultilevelAssignment::solve(const Problem& problem, const SolveLimits& limits, int threads, Assignment& result) {
-  solve_to_gap(problem, 0, {}, limits, threads, result);
+bool MultilevelAssignment::solve(const Problem& problem, std::int64_t budget, const SolveLimits& limits, int threads,
+                                 Assignment& result) {
+  return solve_to_gap(problem, 0, {}, budget, limits, threads, result);
 }
 
-void MultilevelAssignment::solve_to_gap(const Problem& problem, double max_gap, std::span<const double> warm_start,
-                                        const SolveLimits& limits, int threads, Assignment& result) {
+std::int64_t MultilevelAssignment::usual_budget(std::int64_t n) {
+  constexpr std::int64_t kMostStored = std::int64_t{1} << 30, kArcsPerPair = 8;
+  return n > kMostStored / n ? std::numeric_limits<std::int64_t>::max() : kArcsPerPair * n * n;
+}
+
+bool MultilevelAssignment::solve_to_gap(const Problem& problem, double max_gap, std::span<const double> warm_start,
+                                        std::int64_t budget, const SolveLimits& limits, int threads,
+                                        Assignment& result) {
   max_gap_ = max_gap;
+  budget_ = budget;
   warm_ = !warm_start.empty();
   std::size_t depth = 1;
   if (warm_start.empty())
@@ -112,40 +117,47 @@ void MultilevelAssignment::solve_to_gap(const Problem& problem, double max_gap, 
   if (!warm_start.empty())
     for (std::size_t p = 0; p < potentials_.size(); ++p)
       potentials_[p] = warm_start[static_cast<std::size_t>(target_order_[p])];
-  solve_levels(depth, limits, threads, result);
+  return solve_levels(depth, limits, threads, result);
 }
 
-void MultilevelAssignment::solve_levels(std::size_t depth, const SolveLimits& limits, int threads, Assignment& result) {
+bool MultilevelAssignment::solve_levels(std::size_t depth, const SolveLimits& limits, int threads, Assignment& result) {
   bool complete = true;
-  for (std::size_t level = depth; level-- > 0 && complete;) {
-    if (level + 1 < depth) complete = extend_potentials(levels_[level + 1], levels_[level], limits, threads);
-    complete = complete && solve_level(levels_[level], level == 0, limits.remaining(iterations_), threads);
+  try {
+    for (std::size_t level = depth; level-- > 0 && complete;) {
+      if (level + 1 < depth) extend_potentials(levels_[level + 1], levels_[level], limits, threads);
+      complete = solve_level(levels_[level], level == 0, limits.remaining(iterations_), threads);
+      if (assignment_.over_budget()) break;
+    }
+  } catch (const SolveStopped&) {
+    complete = false;
   }
-  if (!complete) result.status = SolveStatus::iteration_limit;
   result.iterations = iterations_;
-  if (assignment_.column_of().size() != source_order_.size()) return;
+  if (assignment_.over_budget()) return false;
+  if (!complete) result.status = limits.status();
+  if (assignment_.column_of().size() != source_order_.size()) return true;
   for (std::size_t p = 0; p < source_order_.size(); ++p) {
     const auto row = static_cast<std::size_t>(source_order_[p]), column = static_cast<std::size_t>(target_order_[p]);
     const std::int32_t match = assignment_.column_of()[p];
     result.sigma[row] = match < 0 ? -1 : target_order_[static_cast<std::size_t>(match)];
-    result.f[row] = assignment_.f()[p];
+    result.f[row] = complete ? assignment_.f()[p] : -std::numeric_limits<double>::infinity();
     result.g[column] = scan_.g()[p];
   }
+  return true;
 }
 
-bool MultilevelAssignment::extend_potentials(const Level& coarse, const Level& fine, const SolveLimits& limits,
+void MultilevelAssignment::extend_potentials(const Level& coarse, const Level& fine, const SolveLimits& limits,
                                              int threads) {
   scan_.reset(coarse.source, dimension_, cost_);
   std::copy(assignment_.f().begin(), assignment_.f().end(), scan_.g().begin());
   scan_.refresh_bounds();
   const std::int64_t n = static_cast<std::int64_t>(fine.target.size()) / dimension_;
   potentials_.resize(static_cast<std::size_t>(n));
-  return for_rows(n, limits, threads, [&](std::int64_t j, std::size_t thread) {
+  for_rows(n, limits, threads, [&](std::int64_t j, std::size_t thread) {
     potentials_[static_cast<std::size_t>(j)] = scan_.least(fine.target.data() + j * dimension_, scratch_[thread].scan);
   });
 }
 
-bool MultilevelAssignment::list_columns(const Level& level, const SolveLimits& limits, int threads) {
+void MultilevelAssignment::list_columns(const Level& level, const SolveLimits& limits, int threads) {
   const std::int64_t n = static_cast<std::int64_t>(level.source.size()) / dimension_;
   const std::int64_t k = std::min<std::int64_t>(n, kListLength);
   scan_.reset(level.target, dimension_, cost_);
@@ -154,7 +166,7 @@ bool MultilevelAssignment::list_columns(const Level& level, const SolveLimits& l
   columns_.reset(level, dimension_, scan_);
   assignment_.reset(n, scan_.g(), columns_, k);
   spreads_.resize(static_cast<std::size_t>(n));
-  return for_rows(n, limits, threads, [&](std::int64_t i, std::size_t thread) {
+  for_rows(n, limits, threads, [&](std::int64_t i, std::size_t thread) {
     auto& arcs = scratch_[thread].arcs;
     const double bound = scan_.nearest(level.source.data() + i * dimension_, k, scratch_[thread].scan, arcs);
     assignment_.set_list(i, arcs, bound);
@@ -169,23 +181,30 @@ bool MultilevelAssignment::list_columns(const Level& level, const SolveLimits& l
 }
 
 bool MultilevelAssignment::solve_level(const Level& level, bool finest, const SolveLimits& limits, int threads) {
-  if (!list_columns(level, limits, threads)) return false;
+  list_columns(level, limits, threads);
+  assignment_.set_budget(budget_);
+  const bool complete = match_level(finest, limits);
+  budget_ -= std::min(budget_, assignment_.spent());
+  return complete;
+}
+
+bool MultilevelAssignment::match_level(bool finest, const SolveLimits& limits) {
   double epsilon =
       kFirstEpsilon * std::accumulate(spreads_.begin(), spreads_.end(), 0.0) / static_cast<double>(spreads_.size());
   if (max_gap_ > 0) {
     AuctionPlan plan{.max_gap = max_gap_, .first_epsilon = epsilon, .phases = finest ? kPhases : kCoarsePhases};
     if (warm_)
-      plan.trial_epsilon = max_gap_ * std::fabs(assignment_.bounds().dual) / static_cast<double>(spreads_.size());
+      plan.trial_epsilon = max_gap_ * std::fabs(assignment_.bounds(limits).dual) / static_cast<double>(spreads_.size());
     const AuctionEnd end = run_auction(assignment_, plan, limits);
     iterations_ += assignment_.bids();
-    if (end == AuctionEnd::limit) return false;
+    if (end == AuctionEnd::limit || assignment_.over_budget()) return false;
     // What a coarse level leaves over is far below the error of its potentials for the next.
     if (end == AuctionEnd::within_gap || !finest) return true;
   } else {
     for (int phase = 0; phase < kPhases && !limits.reached(0); ++phase, epsilon *= kEpsilonRatio)
       assignment_.auction(epsilon, limits);
   }
-  if (limits.reached(0)) return false;
+  if (limits.reached(0) || assignment_.over_budget()) return false;
   const SolveLimits rest = max_gap_ > 0 ? limits.remaining(assignment_.bids()) : limits;
   assignment_.initialise(rest);
   const bool complete = assignment_.solve(rest);

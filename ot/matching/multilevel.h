@@ -23,13 +23,18 @@ namespace otnfm {
 
 class MultilevelAssignment {
  public:
-  /// Fills sigma, f, g, iterations (augmenting paths at all levels) and status. n = m >= 1, points, d >= 1.
-  void solve(const Problem& problem, const SolveLimits& limits, int threads, Assignment& result);
+  /// Fills sigma, f, g, iterations (augmenting paths at all levels) and status. n = m >= 1, points, d >= 1. `budget` is
+  /// how many arcs may be looked at (ShortListAssignment::set_budget): false, with nothing but iterations filled in,
+  /// where that was not enough.
+  bool solve(const Problem& problem, std::int64_t budget, const SolveLimits& limits, int threads, Assignment& result);
 
   /// The same up to a relative gap > 0, by auctions as far as they are quick. Iterations and limits count bids and
   /// paths. A warm start [m] of column potentials takes the place of the coarse levels.
-  void solve_to_gap(const Problem& problem, double max_gap, std::span<const double> warm_start,
+  bool solve_to_gap(const Problem& problem, double max_gap, std::span<const double> warm_start, std::int64_t budget,
                     const SolveLimits& limits, int threads, Assignment& result);
+
+  /// For problems that the dense solver could take: from where it would do no worse.
+  static std::int64_t usual_budget(std::int64_t n);
 
  private:
   struct Level {
@@ -40,6 +45,8 @@ class MultilevelAssignment {
    public:
     void reset(const Level& level, std::int64_t dimension, PointScan& scan);
     double nearest(std::int64_t row, std::int64_t k, HostVector<Arc>& arcs) override;
+    // A box a block of 32 columns, and the columns of a few blocks.
+    std::int64_t work() const override { return static_cast<std::int64_t>(scan_->g().size()) / 16 + 300; }
 
    private:
     const Level* level_ = nullptr;
@@ -49,14 +56,15 @@ class MultilevelAssignment {
   };
 
   void prepare(const Problem& problem, std::size_t depth);
-  void solve_levels(std::size_t depth, const SolveLimits& limits, int threads, Assignment& result);
+  bool solve_levels(std::size_t depth, const SolveLimits& limits, int threads, Assignment& result);
   bool solve_level(const Level& level, bool finest, const SolveLimits& limits, int threads);
-  // These return false where a limit ended them.
-  bool extend_potentials(const Level& coarse, const Level& fine, const SolveLimits& limits, int threads);
-  bool list_columns(const Level& level, const SolveLimits& limits, int threads);
+  bool match_level(bool finest, const SolveLimits& limits);
+  // These throw SolveStopped at a limit.
+  void extend_potentials(const Level& coarse, const Level& fine, const SolveLimits& limits, int threads);
+  void list_columns(const Level& level, const SolveLimits& limits, int threads);
 
   template <class Body>
-  bool for_rows(std::int64_t n, const SolveLimits& limits, int threads, const Body& body);
+  void for_rows(std::int64_t n, const SolveLimits& limits, int threads, const Body& body);
 
   std::int64_t dimension_ = 0;
   Cost cost_ = Cost::squared_euclidean;
@@ -72,7 +80,8 @@ class MultilevelAssignment {
   HostVector<ThreadScratch> scratch_;  // one a thread
   HostVector<double> potentials_;
   std::int64_t iterations_ = 0;
-  double max_gap_ = 0;  // 0: solve every level exactly
+  double max_gap_ = 0;       // 0: solve every level exactly
+  std::int64_t budget_ = 0;  // left, in arcs
   bool warm_ = false;
   HostVector<double> spreads_;  // of each row's list at the start of a level, greatest less least reduced cost
 };

@@ -15,6 +15,7 @@ constexpr std::int64_t kManyPoints = 200, kManyPointsAlways = 512, kFewDimension
 constexpr std::int64_t kListLength = 12;
 constexpr double kEpsilon = 0.02, kTolerance = 1e-2;
 constexpr std::int64_t kSweeps = 100;
+constexpr std::int64_t kArcsPerPair = 8;  // that lists may take before the dense solver does better
 
 constexpr std::int64_t kAnyBytes = std::numeric_limits<std::int64_t>::max();
 
@@ -41,7 +42,7 @@ bool ScreenedAssignment::solve(const Problem& problem, const SolveLimits& limits
 
 bool ScreenedAssignment::solve_few(const Problem& problem, const SolveLimits& limits, int threads, Assignment& result) {
   const std::int64_t n = problem.n();
-  exponents_.reset(problem, /*epsilon=*/1.0, kAnyBytes);
+  exponents_.reset(problem, /*epsilon=*/1.0, kAnyBytes, &limits);
   const double spread = spread_of(exponents_);
   if (!(spread < 1e30 && spread > 1e-20)) return false;
   costs_.resize(static_cast<std::size_t>(n * n));
@@ -56,10 +57,12 @@ bool ScreenedAssignment::solve_few(const Problem& problem, const SolveLimits& li
   ScreenedColumns columns(problem, exponents_, result.g);
   const std::int64_t k = std::min(n, kListLength);
   assignment_.reset(n, result.g, columns, k);
-  columns.list_all(assignment_, k, threads);
+  assignment_.set_budget(kArcsPerPair * n * n);
+  columns.list_all(assignment_, k, threads, &limits);
   const SolveLimits rest = limits.remaining(result.iterations);
   assignment_.initialise(rest);
-  if (!assignment_.solve(rest)) result.status = SolveStatus::iteration_limit;
+  if (!assignment_.solve(rest)) result.status = limits.status();
+  if (assignment_.over_budget()) return false;
   result.iterations += assignment_.paths();
   result.sigma.assign(assignment_.column_of().begin(), assignment_.column_of().end());
   result.f.assign(assignment_.f().begin(), assignment_.f().end());
@@ -69,18 +72,21 @@ bool ScreenedAssignment::solve_few(const Problem& problem, const SolveLimits& li
 bool ScreenedAssignment::solve_many(const Problem& problem, const SolveLimits& limits, int threads,
                                     Assignment& result) {
   if (problem.n() < kManyPointsAlways) threads = 1;  // more would only wait for one another
-  const SolveWatch watch = [&](const SolveProgress&) { return !limits.reached(0); };
+  const SolveWatch watch = [&](const SolveProgress& at) { return !limits.reached(at.iterations); };
   sinkhorn_.solve(problem,
                   {.epsilon = kEpsilon,
                    .tolerance = kTolerance,
                    .max_iterations = kSweeps,
+                   .max_seconds = limits.seconds_left(),
                    .most_bytes = kAnyBytes,
                    .threads = threads,
                    .watch = watch,
                    .check_input = false},
                   plan_);
   if (plan_.status == SolveStatus::numerical_failure) return false;
-  Assignment rounded = sinkhorn_.round_to_permutation(0, limits, false);
+  const std::int64_t n = problem.n();
+  Assignment rounded = sinkhorn_.round_to_permutation(0, limits, false, kArcsPerPair * n * n);
+  if (rounded.status == SolveStatus::numerical_failure) return false;
   result.sigma = std::move(rounded.sigma);
   result.f = std::move(rounded.f);
   result.g = std::move(rounded.g);

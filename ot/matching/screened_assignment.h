@@ -25,7 +25,7 @@ class ScreenedAssignment {
   static bool takes(const Problem& problem);
 
   /// Fills sigma, f, g, iterations (augmenting paths) and status. n >= 1, d >= 1, finite points. Returns false, with
-  /// nothing filled in, where float cannot hold the costs: then another solver must be used.
+  /// nothing of use filled in, where float cannot hold the costs or lists do not pay: then another solver must be used.
   bool solve(const Problem& problem, const SolveLimits& limits, int threads, Assignment& result);
 
  private:

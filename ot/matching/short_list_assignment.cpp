@@ -22,9 +22,12 @@ void ShortListAssignment::reset(std::int64_t n, std::span<double> g, NearestColu
   m_ = static_cast<std::int64_t>(g.size());
   list_length_ = std::min(m_, std::max<std::int64_t>(2, list_length));
   g_ = g;
-  paths_ = steps_ = bids_ = 0;
+  paths_ = bids_ = spent_ = next_look_ = 0;
+  budget_ = std::numeric_limits<std::int64_t>::max();
+  cut_off_ = false;
+  limits_ = nullptr;
   const auto rows = static_cast<std::size_t>(n), columns = g.size();
-  f_.assign(rows, 0.0);
+  f_.assign(rows, -kInfinity);  // feasible for any g
   bound_.assign(rows, -kInfinity);
   matched_cost_.assign(rows, 0.0);
   column_of_.assign(rows, -1);
@@ -56,7 +59,14 @@ void ShortListAssignment::set_list(std::int64_t i, std::span<const Arc> arcs, do
   bound_[row] = bound;
 }
 
+void ShortListAssignment::look() {
+  constexpr std::int64_t kBetweenLooks = 16384;
+  next_look_ = spent_ + kBetweenLooks;
+  if (over_budget() || (limits_ != nullptr && limits_->out_of_time())) throw SolveStopped();
+}
+
 void ShortListAssignment::relist(std::int64_t i, std::int64_t k) {
+  spend(source_->work() + k);
   const double bound = source_->nearest(i, std::min(std::max(k, list_length_), m_), near_);
   set_list(i, near_, bound);
 }
@@ -65,6 +75,7 @@ void ShortListAssignment::relist(std::int64_t i, std::int64_t k) {
 ShortListAssignment::TwoBest ShortListAssignment::two_best(std::int64_t i) {
   for (std::int64_t length = list_length_;; length *= 2) {
     TwoBest best{nullptr, nullptr, kInfinity, kInfinity};
+    spend(count_[static_cast<std::size_t>(i)]);
     for (const Arc& arc : list(i)) {
       const double reduced = arc.cost - g_[static_cast<std::size_t>(arc.column)];
       if (reduced < best.first_reduced) {
@@ -92,6 +103,15 @@ inline void ShortListAssignment::match(std::int32_t i, const Arc& arc, std::int3
 }
 
 void ShortListAssignment::auction(double epsilon, const SolveLimits& limits, std::int64_t most_bids) {
+  limits_ = &limits;
+  try {
+    hold_auction(epsilon, most_bids);
+  } catch (const SolveStopped&) {  // with the matches so far
+  }
+  limits_ = nullptr;
+}
+
+void ShortListAssignment::hold_auction(double epsilon, std::int64_t most_bids) {
   if (m_ < 2) return;
   double largest = 0;
   for (std::int64_t i = 0; i < n_; ++i)
@@ -113,9 +133,10 @@ void ShortListAssignment::auction(double epsilon, const SolveLimits& limits, std
   std::int64_t bids = 0;
   const std::int64_t most = std::min(most_bids, kBidsPerRow * n_);
   for (std::size_t head = 0; head < queue.size() && bids < most; ++bids) {
-    if ((bids & 255) == 0 && limits.reached(paths_)) break;
+    if ((bids & 255) == 0 && limits_->reached(paths_)) break;
     const std::int32_t i = queue[head++];
     const TwoBest best = two_best(i);
+    ++bids_;
     g_[static_cast<std::size_t>(best.first->column)] -= best.second_reduced - best.first_reduced + epsilon;
     std::int32_t displaced = -1;
     match(i, *best.first, displaced);
@@ -125,11 +146,23 @@ void ShortListAssignment::auction(double epsilon, const SolveLimits& limits, std
       head = 0;
     }
   }
-  bids_ += bids;
   queue.clear();
 }
 
-AuctionBounds ShortListAssignment::bounds() {
+AuctionBounds ShortListAssignment::bounds(const SolveLimits& limits) {
+  AuctionBounds result;
+  limits_ = &limits;
+  try {
+    result = sum_bounds();
+  } catch (const SolveStopped&) {
+    std::fill(f_.begin(), f_.end(), -kInfinity);
+    result.complete = false;
+  }
+  limits_ = nullptr;
+  return result;
+}
+
+AuctionBounds ShortListAssignment::sum_bounds() {
   long double primal = 0, dual = 0;
   AuctionBounds result;
   for (std::int64_t i = 0; i < n_; ++i) {
@@ -151,6 +184,17 @@ AuctionBounds ShortListAssignment::bounds() {
 // displaces follows at once while potentials move, and waits for the next pass at a tie. The moves of a pass are
 // bounded, since with rounding the differences may become arbitrarily small.
 void ShortListAssignment::initialise(const SolveLimits& limits) {
+  limits_ = &limits;
+  std::fill(f_.begin(), f_.end(), -kInfinity);
+  try {
+    reduce_rows();
+  } catch (const SolveStopped&) {
+    cut_off_ = true;
+  }
+  limits_ = nullptr;
+}
+
+void ShortListAssignment::reduce_rows() {
   std::fill(column_of_.begin(), column_of_.end(), -1);
   std::fill(row_of_.begin(), row_of_.end(), -1);
   free_rows_.clear();
@@ -165,7 +209,7 @@ void ShortListAssignment::initialise(const SolveLimits& limits) {
         const bool moved = best.first_reduced < best.second_reduced;
         const bool taken = row_of_[static_cast<std::size_t>(best.first->column)] >= 0;
         const bool second_free = row_of_[static_cast<std::size_t>(best.second->column)] < 0;
-        if (--moves < 0 || ((moves & 255) == 0 && limits.reached(paths_)) ||
+        if (--moves < 0 || ((moves & 255) == 0 && limits_->reached(paths_)) ||
             (!moved && taken && !second_free && pass + 1 == kPasses)) {
           deferred_rows_.push_back(i);
           break;
@@ -187,6 +231,7 @@ void ShortListAssignment::initialise(const SolveLimits& limits) {
 }
 
 void ShortListAssignment::adopt(std::span<const std::int32_t> column_of, std::span<const double> matched_cost) {
+  limits_ = nullptr;
   std::copy(column_of.begin(), column_of.end(), column_of_.begin());
   std::copy(matched_cost.begin(), matched_cost.end(), matched_cost_.begin());
   std::fill(row_of_.begin(), row_of_.end(), -1);
@@ -204,8 +249,21 @@ void ShortListAssignment::adopt(std::span<const std::int32_t> column_of, std::sp
 }
 
 bool ShortListAssignment::solve(const SolveLimits& limits) {
+  limits_ = &limits;
+  bool complete = false;
+  try {
+    complete = augment_all();
+  } catch (const SolveStopped&) {
+  }
+  limits_ = nullptr;
+  return complete;
+}
+
+bool ShortListAssignment::augment_all() {
+  if (cut_off_) return false;
   while (!free_rows_.empty()) {
-    if (limits.reached(paths_) || !augment(free_rows_.back(), limits)) return false;
+    if (limits_->reached(paths_)) return false;
+    augment(free_rows_.back());
     free_rows_.pop_back();
     ++paths_;
   }
@@ -231,6 +289,7 @@ inline ShortListAssignment::Event ShortListAssignment::pop() {
 inline void ShortListAssignment::scan(std::int32_t i, double reached, double level) {
   const auto row = static_cast<std::size_t>(i);
   const double offset = reached - f_[row];
+  spend(count_[row]);
   for (const Arc& arc : list(i)) {
     const auto column = static_cast<std::size_t>(arc.column);
     double through = arc.cost - g_[column] + offset;
@@ -251,7 +310,7 @@ inline void ShortListAssignment::scan(std::int32_t i, double reached, double lev
   if (bound_[row] + offset < sink_distance_) push({std::max(reached, bound_[row] + offset), -1 - i});
 }
 
-bool ShortListAssignment::augment(std::int32_t root, const SolveLimits& limits) {
+void ShortListAssignment::augment(std::int32_t root) {
   if (++search_ == 0) {
     std::fill(stamp_.begin(), stamp_.end(), 0u);
     search_ = 1;
@@ -265,7 +324,6 @@ bool ShortListAssignment::augment(std::int32_t root, const SolveLimits& limits) 
   while (!heap_.empty() && heap_.front().distance < sink_distance_) {
     const Event event = pop();
     level = std::max(level, event.distance);
-    if ((++steps_ & 255) == 0 && limits.reached(paths_)) return false;
     if (event.column < 0) {
       const std::int32_t i = -1 - event.column;
       relist(i, 2 * static_cast<std::int64_t>(count_[static_cast<std::size_t>(i)]));
@@ -293,7 +351,6 @@ bool ShortListAssignment::augment(std::int32_t root, const SolveLimits& limits) 
     std::swap(column_of_[row], j);
     if (i == root) break;
   }
-  return true;
 }
 
 }  // namespace otnfm

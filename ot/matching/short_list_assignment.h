@@ -30,6 +30,8 @@ class NearestColumns {
   /// Fills `arcs` with about k columns (k at the least, where there are as many) of least C_ij - g_j for the present g.
   /// Returns the bound that all others are at or above; infinity where there are no others.
   virtual double nearest(std::int64_t row, std::int64_t k, HostVector<Arc>& arcs) = 0;
+  /// About what a call costs, in arcs that are looked at.
+  virtual std::int64_t work() const = 0;
 };
 
 class ShortListAssignment : public AuctionPhases {
@@ -37,6 +39,13 @@ class ShortListAssignment : public AuctionPhases {
   /// n rows, n <= g.size() columns, nothing matched. g is read and lowered in place. Where n < g.size(), g must be 0 at
   /// the start: a column left free must keep the largest potential, so what an auction has matched must stay so.
   void reset(std::int64_t n, std::span<double> g, NearestColumns& source, std::int64_t list_length);
+
+  /// How many arcs may be looked at, lists included, before auction(), initialise() and solve() give up as at a limit;
+  /// then over_budget(). Where lists do not pay, as their rows' reach grows over most columns, another solver had
+  /// better take over. No limit after reset().
+  void set_budget(std::int64_t arcs) { budget_ = arcs; }
+  bool over_budget() const { return spent_ > budget_; }
+  std::int64_t spent() const { return spent_; }
 
   /// Gives row i its list and its bound, as NearestColumns::nearest has them. Rows without one ask for it when they
   /// need it. Different rows may be given theirs by different threads.
@@ -47,7 +56,7 @@ class ShortListAssignment : public AuctionPhases {
   void auction(double epsilon, const SolveLimits& limits,
                std::int64_t most_bids = std::numeric_limits<std::int64_t>::max()) override;
   /// Sets f.
-  AuctionBounds bounds() override;
+  AuctionBounds bounds(const SolveLimits& limits) override;
   std::int64_t bids() const override { return bids_; }
 
   /// Unmatches everything, then matches at zero reduced cost what augmenting row reduction can.
@@ -83,17 +92,30 @@ class ShortListAssignment : public AuctionPhases {
     const auto row = static_cast<std::size_t>(i);
     return {arcs_.data() + begin_[row], static_cast<std::size_t>(count_[row])};
   }
+  // Throws SolveStopped at a limit, or over the budget; where nothing is half done.
+  void spend(std::int64_t arcs) {
+    spent_ += arcs;
+    if (spent_ >= next_look_) look();
+  }
+  void look();
+  void hold_auction(double epsilon, std::int64_t most_bids);
+  void reduce_rows();
+  bool augment_all();
+  AuctionBounds sum_bounds();
   void relist(std::int64_t i, std::int64_t k);
   TwoBest two_best(std::int64_t i);
   void match(std::int32_t i, const Arc& arc, std::int32_t& displaced);
-  bool augment(std::int32_t root, const SolveLimits& limits);
+  void augment(std::int32_t root);
   void scan(std::int32_t row, double reached, double level);
   void push(Event event);
   Event pop();
 
   NearestColumns* source_ = nullptr;
   std::int64_t n_ = 0, m_ = 0, list_length_ = 0;
-  std::int64_t paths_ = 0, steps_ = 0, bids_ = 0;
+  std::int64_t paths_ = 0, bids_ = 0;
+  std::int64_t spent_ = 0, next_look_ = 0, budget_ = 0;
+  const SolveLimits* limits_ = nullptr;  // of the call under way
+  bool cut_off_ = false;                 // initialise() was, and left no consistent state
   std::span<double> g_;
   HostVector<double> f_, bound_;
   HostVector<std::int32_t> column_of_, row_of_;

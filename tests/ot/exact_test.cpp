@@ -304,6 +304,7 @@ TEST(ExactPoints, EmptyAndBadInput) {
     x(1, 1) = bad;
     EXPECT_THROW(solve_exact(Problem::from_points(x.view(), some.view())), InputError);
     EXPECT_THROW(solve_exact(Problem::from_points(some.view(), x.view())), InputError);
+    if (std::isinf(bad)) x(1, 1) = -bad;  // +infinity forbids a pair
     EXPECT_THROW(solve_exact(Problem::from_matrix(x.view())), InputError);
   }
   const Matrix<float> wide(3, 4);
@@ -340,9 +341,9 @@ TEST(Exact, CapsEndTheSolveAndTheBoundHolds) {
         EXPECT_TRUE(result.certificate.gap <= 1e-9) << result.certificate.gap;
         continue;
       }
-      EXPECT_EQ(result.status, SolveStatus::iteration_limit);
-      EXPECT_FALSE(result.certificate.is_permutation);
-      EXPECT_EQ(result.sigma.size(), 600u);
+      EXPECT_EQ(result.status, by_time ? SolveStatus::time_limit : SolveStatus::iteration_limit);
+      EXPECT_TRUE(result.certificate.is_permutation);
+      EXPECT_TRUE(result.certificate.primal_cost >= optimum * (1 - 1e-12));
     }
 }
 
@@ -364,7 +365,8 @@ TEST(Exact, AWatchSeesTheSolveAndEndsIt) {
     const Assignment result = solve_exact(problem, options);
     // A solve of less than a tenth of a second is not watched.
     if (seen >= 0) {
-      EXPECT_EQ(result.status, SolveStatus::iteration_limit);
+      EXPECT_EQ(result.status, SolveStatus::interrupted);
+      EXPECT_TRUE(one_to_one(result.sigma, 3000));
     }
     EXPECT_TRUE(seen >= 0 || result.seconds < 1) << result.seconds;
   }

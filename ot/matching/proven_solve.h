@@ -1,0 +1,83 @@
+// What an assignment solver does around its algorithm: numbers brought into range, forbidden pairs replaced, the time
+// shared out between the solve and its proof, what a limit left over matched, and the proof.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/host_vector.h"
+#include "ot/assignment.h"
+#include "ot/cost.h"
+#include "ot/costs/scaled_problem.h"
+#include "ot/solve_limits.h"
+
+namespace otnfm {
+
+/// A problem as solvers compute with it: scaled (ot/costs/scaled_problem.h), every cost finite. In the place of an
+/// infinite cost, a pair that may not be made, stands one above what all others could save, so that an optimal
+/// assignment has as few such pairs as there must be.
+class PreparedProblem {
+ public:
+  /// With `check`, throws InputError for NaN and infinite entries but forbidden pairs; without it there must be none of
+  /// either. The problem's memory must stay valid.
+  void reset(const Problem& problem, bool check);
+
+  const Problem& problem() const { return problem_; }
+  /// Whether costs are beyond what float32 holds; points' are not.
+  bool wide() const { return scaled_.wide() || forbids_; }
+  bool forbids() const { return forbids_; }
+  bool forbids(std::int64_t i, std::int64_t j) const;
+  const ScaledProblem& scaled() const { return scaled_; }
+
+ private:
+  void replace_forbidden();
+
+  ScaledProblem scaled_;
+  Problem problem_;
+  bool forbids_ = false;
+  HostVector<double> costs_;
+};
+
+struct ProofOptions {
+  bool certify = true;
+  double max_gap = 0;  ///< that the solver was asked for
+  int threads = 0;
+};
+
+/// When the solver has to end for the proof to be done at the end of `whole`.
+SolveLimits limits_of_solver(const PreparedProblem& prepared, const ProofOptions& options, const SolveLimits& whole);
+
+/// From what a solver found for prepared.problem(), to what is true of the problem itself: see Assignment. `result` has
+/// sigma, f, g and a status.
+void finish_and_prove(const PreparedProblem& prepared, const ProofOptions& options, const SolveLimits& whole,
+                      Assignment& result);
+
+/// Matches the free rows to free columns, as long as there are both: by least C_ij - g_j while the pairs looked at are
+/// few enough to take no time, the rest in order of a coordinate. g [m] may be of any kind.
+void complete_pairing(const Problem& problem, std::span<const double> g, const SolveLimits& limits,
+                      std::span<std::int64_t> sigma);
+
+/// solve(prepared, limits) fills the result in the units of prepared.problem(); it may throw SolveStopped.
+template <class Solve>
+void solve_and_prove(PreparedProblem& prepared, const Problem& problem, bool check, const ProofOptions& options,
+                     const SolveLimits& whole, Assignment& result, const Solve& solve) {
+  const double began = whole.seconds();
+  prepared.reset(problem, check);
+  result.certificate = {};
+  result.iterations = 0;
+  result.status = SolveStatus::converged;
+  assign_result(result.sigma, problem.n(), std::int64_t{-1});
+  assign_result(result.f, problem.n(), 0.0);
+  assign_result(result.g, problem.m(), 0.0);
+  if (problem.n() > 0 && problem.m() > 0) {
+    const SolveLimits limits = limits_of_solver(prepared, options, whole);
+    try {
+      solve(prepared, limits);
+    } catch (const SolveStopped&) {
+      result.status = limits.status();
+    }
+  }
+  result.seconds = whole.seconds() - began;
+  finish_and_prove(prepared, options, whole, result);
+}
+
+}  // namespace otnfm
