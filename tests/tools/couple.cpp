@@ -253,6 +253,64 @@ TEST_F(Couple, ANumericalFailureClaimsNothingAndWritesNothing) {
   EXPECT_FALSE(fs::exists(folder_ / "sigma.npy"));
 }
 
+// A limit leaves partners for all, a true bound and exit code 0.
+TEST_F(Couple, LimitsLeaveAnAnswer) {
+  const std::string points = "--source " + normal("a.npy", {300, 2}) + " --target " + normal("b.npy", {300, 2}, 2);
+  const double optimum = couple(points)["primal_cost"];
+  for (const char* solver : {"exact", "auction"})
+    for (const char* limit : {"--max-seconds 0", "--max-iterations 1"}) {
+      SCOPED_TRACE(std::string(solver) + " " + limit);
+      const nlohmann::json result =
+          couple(points + " --solver " + solver + " " + limit + " --out " + path("sigma.npy"));
+      std::vector<bool> taken(300, false);
+      for (const std::int64_t j : payload<std::int64_t>("sigma.npy", 300)) {
+        ASSERT_TRUE(j >= 0 && j < 300 && !taken[static_cast<std::size_t>(j)]);
+        taken[static_cast<std::size_t>(j)] = true;
+      }
+      EXPECT_EQ(result["is_permutation"], true);
+      EXPECT_GE(result["primal_cost"].get<double>(), optimum * (1 - 1e-12));
+      EXPECT_LE(result["dual_bound"].get<double>(), optimum * (1 + 1e-12));
+      EXPECT_TRUE(result.contains("certificate_seconds"));
+      if (std::string(limit) == "--max-seconds 0") {
+        EXPECT_EQ(result["status"], "time limit");
+        EXPECT_EQ(result["proven_rows"], 0);
+      }
+    }
+}
+
+TEST_F(Couple, TheProofCanBeLeftOut) {
+  const std::string points = "--source " + normal("a.npy", {50, 3}) + " --target " + normal("b.npy", {50, 3});
+  for (const char* solver : {"exact", "auction"}) {
+    const std::string command = points + " --max-gap 0 --solver " + solver;
+    const nlohmann::json with = couple(command), without = couple(command + " --no-certificate");
+    EXPECT_EQ(without["primal_cost"], with["primal_cost"]);
+    EXPECT_EQ(without["is_permutation"], true);
+    EXPECT_TRUE(without["gap"].is_null() && without["dual_bound"].is_null());
+    EXPECT_EQ(without["certificate_seconds"], 0);
+  }
+  expect_refused("couple --no-certificate --solver sinkhorn " + points, "--no-certificate");
+}
+
+TEST_F(Couple, InfiniteCostsAreForbiddenPairs) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const std::string some =
+      write_npy("some.npy", {3, 3}, std::array<float, 9>{1, kInfinity, 5, kInfinity, 2, 1, 7, 1, kInfinity});
+  const std::string none =
+      write_npy("none.npy", {3, 3}, std::array<float, 9>{1, kInfinity, kInfinity, 3, kInfinity, kInfinity, 7, 1, 2});
+  for (const char* solver : {"exact", "auction"}) {
+    const nlohmann::json result = couple("--cost " + some + " --out " + path("sigma.npy") + " --solver " + solver);
+    EXPECT_EQ(payload<std::int64_t>("sigma.npy", 3), (std::vector<std::int64_t>{0, 2, 1}));
+    EXPECT_EQ(result["primal_cost"], 1);
+    EXPECT_LE(result["gap"].get<double>(), 1e-6);
+    const Outcome outcome =
+        run("couple --json --cost " + none + " --out " + path("none_sigma.npy") + " --solver " + solver);
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_NE(outcome.err.find("2 of 3 rows"), std::string::npos) << outcome.err;
+    EXPECT_EQ(nlohmann::json::parse(outcome.out)["status"], "infeasible");
+    EXPECT_FALSE(fs::exists(folder_ / "none_sigma.npy"));
+  }
+}
+
 TEST_F(Couple, SaysInOneLineWhatIsWrong) {
   std::ofstream(path("text.npy")) << "not an array";
   const std::string a = normal("a.npy", {6, 2}), b = normal("b.npy", {6, 2}), wide = normal("wide.npy", {6, 3}),
