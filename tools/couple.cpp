@@ -150,7 +150,10 @@ void print(const nlohmann::json& json, const Problem& problem, const CoupleFlags
   fmt::print("{}, by {} ({}) in {:.3g} s: {}\n", what, flags.solve.solver, json["regime"].get<std::string>(),
              number("seconds"), json["status"].get<std::string>());
   if (json.contains("message")) fmt::print("{}\n", json["message"].get<std::string>());
-  fmt::print("mean cost {:.9g}", number("primal_cost"));
+  if (std::isfinite(number("primal_cost")))
+    fmt::print("mean cost {:.9g}", number("primal_cost"));
+  else
+    fmt::print("no cost: nothing was paired before the end");
   if (std::isfinite(number("dual_bound")))
     fmt::print(", proven lower bound {:.9g}, gap {:.3g}", number("dual_bound"), number("gap"));
   fmt::print("\n");

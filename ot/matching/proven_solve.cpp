@@ -128,7 +128,7 @@ SolveLimits limits_of_solver(const PreparedProblem& prepared, const ProofOptions
   const double left = whole.seconds_left();
   if (!options.certify || left == kInfinity || left <= 0) return whole;
   const double proof = kProofMargin * estimate_proof_seconds(prepared.problem(), options.threads) + kProofSeconds;
-  return proof <= kMostProof * left ? whole.until(whole.max_seconds() - proof) : whole;
+  return whole.until(whole.max_seconds() - std::min(proof, kMostProof * left));
 }
 
 void complete_pairing(const Problem& problem, std::span<const double> g, const SolveLimits& limits,

@@ -91,7 +91,8 @@ bool ScreenedAssignment::solve_many(const Problem& problem, const SolveLimits& l
   result.f = std::move(rounded.f);
   result.g = std::move(rounded.g);
   result.iterations = rounded.iterations;
-  result.status = rounded.status;
+  // To the start, an end of time is a word of its watch.
+  result.status = rounded.status == SolveStatus::converged ? rounded.status : limits.status();
   return true;
 }
 
