@@ -120,7 +120,10 @@ nlohmann::json evaluate(const Generator& generator, const Dataset& data, const E
 
   // Two draws of a finite set share no row: with replacement they would, and the floor would be too low.
   if (!compared.endless() && compared.count() < 2 * n) n = compared.count() / 2;
-  if (n < 1) throw InputError(compared.name() + " has a single row: there is nothing to compare it with");
+  if (n < 2)
+    throw InputError(options.samples < 2 ? std::string("eval compares draws of at least 2 samples, not of 1")
+                                         : compared.name() + " has too few rows, " + std::to_string(compared.count()) +
+                                               ": two draws of it that share none, of at least 2 rows, need 4");
   std::vector<float> generated_values(options.repeats * n * d), fresh_values(n * d), other_values(n * d);
   const View<float> generated(generated_values.data(), {options.repeats * n, d});
   const View<float> fresh(fresh_values.data(), {n, d}), other(other_values.data(), {n, d});

@@ -52,10 +52,10 @@ TEST_F(Files, ReadsAndWritesTablesAsText) {
                     put("w.csv", "weight\n1\n3\n"))["n"],
             2);
   const std::string trained = model();
-  ASSERT_EQ(run("sample " + trained + " -n 3 --out " + path("x.csv")).code, 0);
+  ASSERT_EQ(run("sample " + trained + " -n 5 --out " + path("x.csv")).code, 0);
   const std::string text = read(path("x.csv"));
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);
-  EXPECT_EQ(std::count(text.begin(), text.end(), ','), 3);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 5);
+  EXPECT_EQ(std::count(text.begin(), text.end(), ','), 5);
   EXPECT_EQ(run("eval " + trained + " -n 64 --repeats 1 --data " + path("x.csv")).code, 0);
   expect_refused("train --data " + put("bad.csv", "x,y\n1,2\n3,many\n") + " --out " + path("y"), "line 3, column 2");
 }
