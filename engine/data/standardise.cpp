@@ -78,6 +78,7 @@ double median_of(std::vector<double> values) {
 std::string chosen(const std::string& method, const std::vector<Column>& columns) {
   if (method != "automatic") return method;
   std::vector<double> deviations;
+  deviations.reserve(columns.size());
   for (const Column& column : columns) deviations.push_back(column.deviation);
   const bool of_one_kind = std::ranges::max(deviations) <= kOfOneKind * median_of(deviations);
   return static_cast<std::int64_t>(columns.size()) > kManyColumns && of_one_kind ? "scalar" : "columns";

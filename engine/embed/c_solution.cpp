@@ -58,7 +58,7 @@ otnfm_status otnfm_solution_plan_row(const otnfm_solution* solution, int64_t i, 
     const auto at = static_cast<std::size_t>(i);
     std::fill_n(row, m, 0.0);
     if (solution->has_entries) {
-      const auto [first, last] = std::ranges::equal_range(solution->rows, i);
+      const auto [first, last] = std::equal_range(solution->rows.begin(), solution->rows.end(), i);
       for (auto entry = first; entry != last; ++entry) {
         const auto k = static_cast<std::size_t>(entry - solution->rows.begin());
         row[solution->columns[k]] = solution->mass[k];

@@ -33,6 +33,7 @@ std::vector<float> normal_column(std::mt19937_64& random, std::size_t n, double 
   for (double& value : values) sum += value = normal(random);
   for (double& value : values) value -= sum / static_cast<double>(n), square += value * value;
   std::vector<float> column;
+  column.reserve(n);
   for (const double value : values)
     column.push_back(static_cast<float>(mean + deviation * value / std::sqrt(square / static_cast<double>(n))));
   return column;
@@ -92,6 +93,7 @@ TEST(Standardisation, IsTheIdentityWhereNothingIsToBeDone) {
 TEST(Standardisation, TakesManyColumnsOfOneKindForPictures) {
   std::mt19937_64 random(4);
   std::vector<std::vector<float>> columns;
+  columns.reserve(65);
   for (int j = 0; j < 65; ++j) columns.push_back(normal_column(random, 40, 100, j < 20 ? 1e-3 : 50 + j));
   EXPECT_EQ(standardise(data_of(columns), "automatic").method, "scalar");
   columns.front() = normal_column(random, 40, 0, 1e5);

@@ -98,6 +98,7 @@ TEST(Parallel, ThrowsWhatAPartHasThrownWhenTheOthersHaveEnded) {
 TEST(Parallel, ServesManyCallersAtOnce) {
   constexpr int kCallers = 8, kLoops = 300, kLength = 100;
   std::vector<std::thread> callers;
+  callers.reserve(kCallers);
   std::vector<int> wrong(kCallers, 0);
   for (int caller = 0; caller < kCallers; ++caller)
     callers.emplace_back([caller, &wrong] {
