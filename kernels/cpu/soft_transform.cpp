@@ -5,7 +5,9 @@
 #include "kernels/soft_transform.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "kernels/cpu/lanes.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/device/log_sum.h"
 #include "kernels/host_vector.h"
@@ -16,14 +18,13 @@ namespace {
 constexpr std::int64_t kTargetBlock = 256;
 
 float pair(PairForm form, const float* x, const float* y, std::int64_t d) {
-  float sum = 0;
-  if (form == PairForm::product) {
-#pragma omp simd reduction(+ : sum)
-    for (std::int64_t k = 0; k < d; ++k) sum += x[k] * y[k];
-    return sum;
-  }
-#pragma omp simd reduction(+ : sum)
-  for (std::int64_t k = 0; k < d; ++k) sum += (x[k] - y[k]) * (x[k] - y[k]);
+  // In lanes whose order stands in the source: a plain loop that is not vectorised (under a sanitizer) adds up the
+  // rounding of all d terms.
+  if (form == PairForm::product) return sum_lanes<float>(d, [&](const auto& load) { return load(x) * load(y); });
+  const float sum = sum_lanes<float>(d, [&](const auto& load) {
+    const auto difference = load(x) - load(y);
+    return difference * difference;
+  });
   return form == PairForm::negative_square ? -sum : -std::sqrt(sum);
 }
 
