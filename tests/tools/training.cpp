@@ -18,7 +18,7 @@ namespace {
 #ifdef OTNFM_PROGRAM_SANITIZED
 constexpr double kSlack = 30;  // seconds
 #else
-constexpr double kSlack = 8;  // on a machine that others use
+constexpr double kSlack = 30;  // where others use the machine and its disk; without the limit it would be minutes
 #endif
 
 class TrainProgram : public ProgramTest {
