@@ -15,11 +15,8 @@
 namespace otnfm::test {
 namespace {
 
-#ifdef OTNFM_PROGRAM_SANITIZED
-constexpr double kSlack = 30;  // seconds
-#else
-constexpr double kSlack = 30;  // where others use the machine and its disk; without the limit it would be minutes
-#endif
+// Seconds, where others use the machine and its disk; without the limit it would be minutes.
+constexpr double kSlack = 30;
 
 class TrainProgram : public ProgramTest {
  protected:
