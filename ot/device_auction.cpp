@@ -15,6 +15,7 @@
 #include "ot/costs/cost_columns.h"
 #include "ot/costs/float_costs.h"
 #include "ot/costs/widen.h"
+#include "ot/matching/proven_solve.h"
 #include "ot/matching/short_list_assignment.h"
 #include "ot/solve_limits.h"
 
@@ -459,9 +460,11 @@ Assignment solve_auction(Stream& stream, const Problem& problem, const DeviceAuc
                   assign_result(result.f, n, 0.0);
                   assign_result(result.g, n, 0.0);
                   if (n > 0) Solver(stream, problem, options, limits, result).solve();
+                  if (result.status == SolveStatus::iteration_limit) result.status = limits.status();
+                  complete_pairing(problem, result.g, limits, result.sigma);
                 });
   result.seconds = limits.seconds();
-  if (options.certify) result.certificate = certify(problem, result.sigma, result.g);
+  if (options.certify) result.certificate = certify(problem, result.sigma, result.g, limits);
   return result;
 }
 

@@ -194,6 +194,16 @@ std::vector<Pairing> by_exact(const OpenedProblems& opened, const SolveFlags& fl
   return of_assignments(opened, std::move(results), flags.certify);
 }
 
+// The device's auction knows no forbidden pairs.
+bool device_serves(const Problem& problem) {
+  if (!device_auction_takes(problem)) return false;
+  for (std::int64_t i = 0; problem.has_matrix && i < problem.n(); ++i) {
+    const float* row = static_cast<const float*>(problem.costs.data) + i * problem.costs.row_stride;
+    if (std::any_of(row, row + problem.m(), [](float cost) { return std::isinf(cost); })) return false;
+  }
+  return true;
+}
+
 std::vector<Pairing> by_auction(const OpenedProblems& opened, const SolveFlags& flags, const SolveWatch& watch) {
   refuse_sinkhorn_flags(flags);
   refuse(!opened.source_weights().empty(), "--source-weights", flags, "exact or sinkhorn");
@@ -201,9 +211,10 @@ std::vector<Pairing> by_auction(const OpenedProblems& opened, const SolveFlags& 
   refuse(flags.regime != "automatic", "--regime", flags, "exact or sinkhorn");
   const std::vector<double> warm_start = read_warm_start(flags.warm_start, opened);
   std::vector<Assignment> results(opened.problems().size());
-  const bool device_serves =
-      flags.max_gap.value_or(1) > 0 && std::ranges::all_of(opened.problems(), device_auction_takes);
-  if (flags.device == Device::cuda && (flags.device_chosen || device_serves)) {
+  const auto served = [&] {
+    return flags.max_gap.value_or(1) > 0 && std::ranges::all_of(opened.problems(), device_serves);
+  };
+  if (flags.device == Device::cuda && (flags.device_chosen || served())) {
     Stream stream(flags.device);
     DeviceAuctionOptions options;
     options.warm_start = warm_start;

@@ -103,7 +103,7 @@ TEST_F(Program, HelpIsNotAnError) {
 }
 
 TEST_F(Program, TakesAsManyThreadsAsItIsTold) {
-  const Outcome trained = run(small_run("three", "--steps 20 --threads 3"));
+  const Outcome trained = run(small_run("three", "--device cpu --steps 20 --threads 3"));
   EXPECT_EQ(trained.code, 0) << trained.err;
   EXPECT_NE((trained.out + trained.err).find(", 3 threads"), std::string::npos) << trained.out << trained.err;
   const std::string model = path("three/model.safetensors");
