@@ -1,15 +1,10 @@
 #include "layers/configuration.h"
 
+#include <nlohmann/json.hpp>
+
+#include "engine/core/json_text.h"
+
 namespace otnfm {
-
-namespace {
-
-// The command line may bring bytes that are no text.
-std::string shown(const nlohmann::json& value) {
-  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-}  // namespace
 
 ConfigurationReader::ConfigurationReader(const nlohmann::json& configuration, std::string what)
     : configuration_(configuration), what_(std::move(what)) {
@@ -26,37 +21,38 @@ void ConfigurationReader::integer(const char* key, std::int64_t& value, std::int
   const nlohmann::json* found = find(key);
   if (!found) return;
   if (!found->is_number_integer())
-    throw InputError(what_ + ": \"" + key + "\" must be an integer, not " + shown(*found));
+    throw InputError(what_ + ": \"" + key + "\" must be an integer, not " + shown_json(*found));
   // An unsigned value above 2^63 would wrap around in get<int64>.
   const bool huge = found->is_number_unsigned() && found->get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX);
   if (huge || found->get<std::int64_t>() < lowest || found->get<std::int64_t>() > highest)
     throw InputError(what_ + ": \"" + key + "\" must lie in " + std::to_string(lowest) + " .. " +
-                     std::to_string(highest) + ", not " + shown(*found));
+                     std::to_string(highest) + ", not " + shown_json(*found));
   value = found->get<std::int64_t>();
 }
 
 void ConfigurationReader::number(const char* key, double& value, double lowest, double highest) {
   const nlohmann::json* found = find(key);
   if (!found) return;
-  if (!found->is_number()) throw InputError(what_ + ": \"" + key + "\" must be a number, not " + shown(*found));
+  if (!found->is_number()) throw InputError(what_ + ": \"" + key + "\" must be a number, not " + shown_json(*found));
   const double given = found->get<double>();
   if (!(given >= lowest && given <= highest))
-    throw InputError(what_ + ": \"" + key + "\" must lie in " + nlohmann::json(lowest).dump() + " .. " +
-                     nlohmann::json(highest).dump() + ", not " + shown(*found));
+    throw InputError(what_ + ": \"" + key + "\" must lie in " + shown_json(lowest) + " .. " + shown_json(highest) +
+                     ", not " + shown_json(*found));
   value = given;
 }
 
 void ConfigurationReader::text(const char* key, std::string& value) {
   const nlohmann::json* found = find(key);
   if (!found) return;
-  if (!found->is_string()) throw InputError(what_ + ": \"" + key + "\" must be a string, not " + shown(*found));
+  if (!found->is_string()) throw InputError(what_ + ": \"" + key + "\" must be a string, not " + shown_json(*found));
   value = found->get<std::string>();
 }
 
 void ConfigurationReader::boolean(const char* key, bool& value) {
   const nlohmann::json* found = find(key);
   if (!found) return;
-  if (!found->is_boolean()) throw InputError(what_ + ": \"" + key + "\" must be true or false, not " + shown(*found));
+  if (!found->is_boolean())
+    throw InputError(what_ + ": \"" + key + "\" must be true or false, not " + shown_json(*found));
   value = found->get<bool>();
 }
 

@@ -1,5 +1,7 @@
 #include "layers/flow.h"
 
+#include <nlohmann/json.hpp>
+
 #include "layers/coupling_flow.h"
 #include "layers/gru_flow.h"
 #include "layers/resnet_flow.h"

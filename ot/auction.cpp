@@ -13,6 +13,7 @@
 #include "ot/costs/cost_columns.h"
 #include "ot/costs/fill_rows.h"
 #include "ot/costs/float_costs.h"
+#include "ot/costs/infinity.h"
 #include "ot/costs/widen.h"
 #include "ot/exact.h"
 #include "ot/matching/batch.h"
@@ -28,7 +29,6 @@
 namespace otnfm {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::int64_t kListLength = 40;
 constexpr int kPhases = 4;
 constexpr std::int64_t kMostStored = std::int64_t{1} << 28;  // costs; 2 GiB

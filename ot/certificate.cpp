@@ -10,63 +10,32 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
 #include "kernels/host_vector.h"
+#include "ot/costs/infinity.h"
 #include "ot/costs/row_minima.h"
 #include "ot/costs/scaled_problem.h"
+#include "ot/costs/widen.h"
 
 namespace otnfm {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::int64_t kPairGrain = 8 * cpu::kElementGrain;  // some 30 us of a thread in two dimensions
-
-double as_double(float value) {
-  return value;
-}
-double as_double(double value) {
-  return value;
-}
-double as_double(bfloat16 value) {
-  return static_cast<float>(value);
-}
-double as_double(std::int32_t value) {
-  return value;
-}
-double as_double(std::int64_t value) {
-  return static_cast<double>(value);
-}
-
-template <class Body>
-auto with_type(DType dtype, const Body& body) {
-  switch (dtype) {
-    case DType::float32:
-      return body(float{});
-    case DType::bfloat16:
-      return body(bfloat16{});
-    case DType::int32:
-      return body(std::int32_t{});
-    case DType::int64:
-      return body(std::int64_t{});
-    default:
-      return body(double{});
-  }
-}
 
 // C(i, j), exact for integers: a long double holds every int64.
 long double pair_cost(const Problem& problem, std::int64_t i, std::int64_t j) {
-  return with_type(problem.dtype(), [&](auto element) -> long double {
+  return with_element(problem.dtype(), [&](auto element) -> long double {
     using T = decltype(element);
     if (problem.has_matrix) {
       const T value = static_cast<const T*>(problem.costs.data)[i * problem.costs.row_stride + j];
       if constexpr (std::is_integral_v<T>)
         return static_cast<long double>(value);
       else
-        return as_double(value);
+        return widen(value);
     }
     const T* x = static_cast<const T*>(problem.source.data) + i * problem.source.row_stride;
     const T* y = static_cast<const T*>(problem.target.data) + j * problem.target.row_stride;
     double sum = 0;
     for (std::int64_t k = 0; k < problem.dimension(); ++k) {
-      const double a = as_double(x[k]), b = as_double(y[k]);
+      const double a = widen(x[k]), b = widen(y[k]);
       sum += problem.cost == Cost::negative_dot ? -a * b : (a - b) * (a - b);
     }
     return problem.cost == Cost::euclidean ? std::sqrt(sum) : sum;
@@ -90,13 +59,13 @@ double least_possible_cost(const Problem& problem) {
   if (problem.has_matrix) return -kInfinity;
   if (problem.cost != Cost::negative_dot) return 0;
   const auto longest = [&](const AnyMatrix& points) {
-    return with_type(points.dtype, [&](auto element) {
+    return with_element(points.dtype, [&](auto element) {
       using T = decltype(element);
       double most = 0;
       for (std::int64_t i = 0; i < points.rows; ++i) {
         double square = 0;
         for (std::int64_t k = 0; k < points.columns; ++k) {
-          const double value = as_double(static_cast<const T*>(points.data)[i * points.row_stride + k]);
+          const double value = widen(static_cast<const T*>(points.data)[i * points.row_stride + k]);
           square += value * value;
         }
         most = std::max(most, square);

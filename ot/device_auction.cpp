@@ -15,6 +15,7 @@
 #include "ot/costs/cost_columns.h"
 #include "ot/costs/float_costs.h"
 #include "ot/costs/widen.h"
+#include "ot/matching/epsilon_scaling.h"
 #include "ot/matching/proven_solve.h"
 #include "ot/matching/short_list_assignment.h"
 #include "ot/solve_limits.h"
@@ -22,14 +23,13 @@
 namespace otnfm {
 namespace {
 
-constexpr double kEpsilonRatio = 0.2;
 constexpr int kMostPhases = 12;
 constexpr int kRoundsBetweenReads = 8;
 constexpr std::int64_t kLargestCost = std::int64_t{1} << 30;  // as a whole number
 constexpr std::int64_t kStoredFromDimension = 17;  // below, a scan computes costs as fast as it would read them
 constexpr std::int64_t kMayStayFree = 128;         // one row in so many, in a phase that is not the last
 constexpr std::int64_t kMostRounds = 2000;         // of a phase
-constexpr std::int64_t kListLength = 40;
+constexpr std::int64_t kDeviceList = 40;
 constexpr std::int64_t kTail = 8;  // one row in so many free: each is scanned again and again, so rows keep lists
 constexpr std::int64_t kNever = std::int64_t{1} << 62;  // an epsilon that gives nothing up
 
@@ -276,7 +276,7 @@ class Solver {
         sample.push_back(costs.at(i, j) - g);
       }
       const auto near = std::min<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(sample.size()) - 1,
-                                                 std::max<std::ptrdiff_t>(1, kListLength / step));
+                                                 std::max<std::ptrdiff_t>(1, kDeviceList / step));
       std::nth_element(sample.begin(), sample.begin() + near, sample.end());
       spreads.push_back(sample[static_cast<std::size_t>(near)] -
                         *std::min_element(sample.begin(), sample.begin() + near + 1));
@@ -375,7 +375,7 @@ class Solver {
       if (const std::int32_t j = matched_[static_cast<std::size_t>(i)]; j >= 0)
         costs[static_cast<std::size_t>(i)] = exact.at(i, j);
     ShortListAssignment paths;
-    paths.reset(n_, g, columns, kListLength);
+    paths.reset(n_, g, columns, kDeviceList);
     paths.adopt(matched_, costs);
     paths.solve(SolveLimits(std::numeric_limits<std::int64_t>::max(), options_.max_seconds - limits_.seconds()));
     HostVector<std::int32_t> owner(static_cast<std::size_t>(n_), -1);

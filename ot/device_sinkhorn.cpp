@@ -27,7 +27,7 @@ constexpr std::int64_t kStoredFrom = 32;
 
 /// A vector on the device that the host writes and reads between stages.
 template <class T>
-class DeviceVector {
+class StagedVector {
  public:
   void reset(Stream& stream, std::int64_t size) {
     const std::size_t bytes = std::max<std::size_t>(1, static_cast<std::size_t>(size)) * sizeof(T);
@@ -51,8 +51,8 @@ class DeviceVector {
 
 /// The rows or the columns.
 struct Side {
-  DeviceVector<double> potential, mapped, residual, offset, mean;
-  DeviceVector<float> marginal, rounded, weight, scratch;
+  StagedVector<double> potential, mapped, residual, offset, mean;
+  StagedVector<float> marginal, rounded, weight, scratch;
 
   void reset(Stream& stream, std::span<const double> marginals) {
     const auto count = static_cast<std::int64_t>(marginals.size());
@@ -63,7 +63,7 @@ struct Side {
     potential.write(stream, HostVector<double>(marginals.size(), 0.0));
   }
   SoftSource source() const { return {rounded.view(), weight.view()}; }
-  SoftTarget target(const DeviceVector<double>& after, double damping) const {
+  SoftTarget target(const StagedVector<double>& after, double damping) const {
     return {.before = potential.view(),
             .after = after.view(),
             .marginal = marginal.view(),
@@ -84,7 +84,7 @@ struct DeviceSinkhorn::State {
   DevicePlan plan;
   SinkhornRegime regime = SinkhornRegime::streaming;
   Side rows, columns;
-  DeviceVector<double> history, step_state;
+  StagedVector<double> history, step_state;
   HostVector<double> a, b, f, g, u, v;
   ScaledProblem scaled;
 
@@ -200,7 +200,7 @@ bool DeviceSinkhorn::State::stage(double at, bool last) {
   ++result->stages;
   enter(at);
   const double damping = std::isinf(price) ? 1 : price / (price + at);
-  const double tolerance = mass * (last ? options->tolerance : std::max(options->tolerance, kStageTolerance));
+  const double tolerance = mass * stage_tolerance(*options, last);
   const std::int64_t before = result->iterations, look_every = stream.on_cuda() ? kLookEvery : 1;
   double found[2] = {};  // the error and the steps taken, see FixedPointStep
   Graph graph;
@@ -246,8 +246,8 @@ bool DeviceSinkhorn::State::stage(double at, bool last) {
 // In exponents at the last epsilon throughout: there epsilon is log2(e), and C is -s.
 void DeviceSinkhorn::State::run_resident(double first) {
   const auto n = static_cast<std::int64_t>(a.size()), m = static_cast<std::int64_t>(b.size());
-  DeviceVector<float> on_rows, on_columns, error;
-  DeviceVector<std::int32_t> iterations;
+  StagedVector<float> on_rows, on_columns, error;
+  StagedVector<std::int32_t> iterations;
   on_rows.reset(stream, n);
   on_columns.reset(stream, m);
   error.reset(stream, 1);
@@ -263,7 +263,7 @@ void DeviceSinkhorn::State::run_resident(double first) {
                              .epsilon = static_cast<float>(kLog2E),
                              .first_epsilon = options->annealing ? static_cast<float>(first * scale) : 0.0f,
                              .factor = static_cast<float>(options->annealing_factor),
-                             .tolerance = static_cast<float>(options->tolerance),
+                             .tolerance = static_cast<float>(stage_tolerance(*options, true)),
                              .max_iterations = static_cast<std::int32_t>(std::clamp<std::int64_t>(
                                  options->max_iterations, 1, std::numeric_limits<std::int32_t>::max()))});
   HostVector<float> row_values(a.size()), column_values(b.size());

@@ -1,13 +1,13 @@
 #include "ot/semidiscrete.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <numeric>
 #include <string>
 
 #include "kernels/biased_argmin.h"
 #include "kernels/check.h"
+#include "kernels/clock.h"
 #include "kernels/host_vector.h"
 #include "kernels/memory.h"
 #include "ot/costs/scaled_problem.h"
@@ -21,10 +21,6 @@ constexpr std::int64_t kFewest = 8;           // points of the coarsest level, a
 constexpr std::int64_t kWindow = 50;          // steps over which chi^2 is counted together
 constexpr std::int64_t kEvaluated = 1 << 15;  // draws that the result is evaluated with, at least
 constexpr std::int64_t kBatch = 1 << 14;      // of draws outside of steps
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 /// The unbiased estimate of N sum_j P(j)^2 - 1: of any two draws that met the same potentials, how many went to the
 /// same point.

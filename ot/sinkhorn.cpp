@@ -96,7 +96,7 @@ class SinkhornRun {
     enter(epsilon);
     // A warm start's f is unknown until the first update, and so is that of the first stage.
     bool absorbed = false;
-    const double tolerance = last ? options_.tolerance : std::max(options_.tolerance, kStageTolerance);
+    const double tolerance = stage_tolerance(options_, last);
     const std::int64_t first = result_.iterations;
     for (bool done = false; !done;) {
       const double start = limits_.seconds();

@@ -33,8 +33,9 @@ enum class EpsilonUnit : std::uint8_t {
 struct SinkhornOptions {
   double epsilon = 0.05;
   EpsilonUnit unit = EpsilonUnit::standard_deviation;
-  double tolerance =
-      1e-3;  ///< on the L1 error of the marginals (rows plus columns); unbalanced: on that of the fixed point
+  /// On the L1 error of the marginals (rows plus columns); unbalanced: on that of the fixed point. Passes in float32
+  /// carry it to about 5e-6, so that with a smaller one the plan's own error may exceed it.
+  double tolerance = 1e-3;
   /// [n], not negative; empty: uniform of sum 1. Scaled to sum 1, unless the marginals are free: then they are the
   /// masses that the price is for.
   std::span<const double> source_weights = {};

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/core/json_text.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
 
@@ -39,7 +40,7 @@ Device CommonFlags::chosen_device() const {
 }
 
 void print_json(const nlohmann::json& object) {
-  fmt::print("{}\n", object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  fmt::print("{}\n", shown_json(object));
 }
 
 }  // namespace otnfm

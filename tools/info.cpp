@@ -1,6 +1,7 @@
 // otnfm info: this program and the machine, or what a model file holds.
 #include <fmt/format.h>
 
+#include "engine/core/json_text.h"
 #include "engine/embed/version.h"
 #include "engine/generate/model_file.h"
 #include "engine/train/coupling.h"
@@ -48,7 +49,7 @@ void print_lines(const nlohmann::json& object, const std::string& indent) {
       fmt::print("{}{}\n", indent, key);
       print_lines(value, indent + "  ");
     } else {
-      fmt::print("{}{:<18} {}\n", indent, key, value.is_string() ? value.get<std::string>() : value.dump());
+      fmt::print("{}{:<18} {}\n", indent, key, value.is_string() ? value.get<std::string>() : json_text(value));
     }
   }
 }
@@ -60,7 +61,7 @@ void print_model(nlohmann::json model, bool with_tensors) {
   const auto shown = [](const nlohmann::json& object, const char* key) {
     const auto found = object.find(key);
     if (found == object.end()) return std::string("?");
-    return found->is_string() ? found->get<std::string>() : found->dump();
+    return found->is_string() ? found->get<std::string>() : json_text(*found);
   };
   fmt::print("{}: {} \u2192 {}, d = {}, after {} steps; {} weights in {} tensors{}\n\n", shown(model["flow"], "family"),
              shown(model, "source"), shown(model, "data"), shown(model, "dimension"), shown(model, "steps_done"),
@@ -68,7 +69,8 @@ void print_model(nlohmann::json model, bool with_tensors) {
   print_lines(model, "");
   if (with_tensors) fmt::print("\n");
   for (const auto& [name, tensor] : tensors.items())
-    if (with_tensors) fmt::print("{:<40} {} {}\n", name, tensor["dtype"].get<std::string>(), tensor["shape"].dump());
+    if (with_tensors)
+      fmt::print("{:<40} {} {}\n", name, tensor["dtype"].get<std::string>(), json_text(tensor["shape"]));
 }
 
 void info(const InfoFlags& flags) {

@@ -5,17 +5,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
+
+#include "kernels/clock.h"
 
 namespace otnfm {
 namespace {
 
 constexpr double kSecondsBetweenLines = 5;  // where there is no terminal
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 std::string duration(double seconds) {
   const long s = static_cast<long>(seconds);

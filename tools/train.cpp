@@ -11,6 +11,7 @@
 #include <optional>
 #include <sstream>
 
+#include "engine/core/json_text.h"
 #include "engine/generate/model_file.h"
 #include "engine/train/batch_solver.h"
 #include "engine/train/objective.h"
@@ -59,7 +60,7 @@ nlohmann::json flow_of(const std::string& text) {
     if (equals == std::string::npos || equals == 0)
       throw InputError("--flow " + text + ": '" + part + "' is not key=value");
     const std::string value = part.substr(equals + 1);
-    nlohmann::json parsed = nlohmann::json::parse(value, nullptr, /*allow_exceptions=*/false);
+    nlohmann::json parsed = parse_json(value);
     flow[part.substr(0, equals)] = parsed.is_discarded() ? nlohmann::json(value) : parsed;
   }
   return flow;
@@ -94,7 +95,7 @@ nlohmann::json given(const TrainFlags& flags) {
 nlohmann::json read_configuration(const std::string& path) {
   std::ifstream file(path);
   if (!file) throw InputError("--config " + path + ": cannot be read");
-  nlohmann::json configuration = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
+  nlohmann::json configuration = parse_json(std::string(std::istreambuf_iterator<char>(file), {}));
   if (configuration.is_discarded()) throw InputError("--config " + path + ": is not JSON");
   if (!configuration.is_object()) throw InputError("--config " + path + ": is not a JSON object");
   return configuration;
@@ -122,8 +123,8 @@ TrainingOptions options_of(const TrainFlags& flags) {
     const nlohmann::json before = saved.to_json(), after = asked.to_json();
     for (const auto& [key, value] : after.items())
       if (value != before[key])
-        throw InputError("--resume: the run in " + flags.out + " has " + key + " = " + before[key].dump() + ", not " +
-                         value.dump() + "; a run goes on only with what it was started with");
+        throw InputError("--resume: the run in " + flags.out + " has " + key + " = " + json_text(before[key]) +
+                         ", not " + json_text(value) + "; a run goes on only with what it was started with");
     return saved;
   }
   nlohmann::json configuration = nlohmann::json::object();

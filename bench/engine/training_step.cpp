@@ -6,6 +6,7 @@
 #include <benchmark/benchmark.h>
 
 #include <chrono>
+#include <nlohmann/json.hpp>
 
 #include "engine/generate/generator.h"
 #include "engine/generate/model_file.h"

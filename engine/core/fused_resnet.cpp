@@ -7,11 +7,6 @@ namespace otnfm {
 namespace {
 
 /// A weight as a matrix: a vector is one row.
-View<float> as_matrix(const Tensor& tensor) {
-  const View<float> flat = tensor.flat();
-  return tensor.rank() == 2 ? tensor.view() : View<float>(flat.data, {1, flat.shape[0]});
-}
-
 /// The part of the gradient of all weights that belongs to this weight is copied to its own.
 void packed_rule(Tape& tape, const Node& node) {
   const Copy forward = tape.arguments<Copy>(node);
@@ -19,14 +14,14 @@ void packed_rule(Tape& tape, const Node& node) {
   const Tensor dweight = tape.new_gradient(weight);
   View<const float> from = forward.y;
   from.data = tape.gradient(packed).flat().data + (forward.y.data - packed.flat().data);
-  tape.record(copy, Copy{.x = from, .y = as_matrix(dweight)});
+  tape.record(copy, Copy{.x = from, .y = dweight.as_matrix()});
   tape.add_gradient(weight, dweight);
 }
 
 void pack(Tape& tape, const Tensor& weight, const Tensor& packed, std::int64_t at) {
-  View<float> to = as_matrix(weight);
+  View<float> to = weight.as_matrix();
   to.data = packed.flat().data + at;
-  tape.record(copy, Copy{.x = as_matrix(weight), .y = to});
+  tape.record(copy, Copy{.x = weight.as_matrix(), .y = to});
   tape.differentiate({weight}, packed, packed_rule);
 }
 

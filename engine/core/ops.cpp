@@ -18,11 +18,6 @@ namespace otnfm {
 namespace {
 
 // Element-wise kernels take matrices; a tensor of any rank is one row of it.
-View<float> as_matrix(const Tensor& tensor) {
-  const View<float> flat = tensor.flat();
-  return tensor.rank() == 2 ? tensor.view() : View<float>(flat.data, {1, flat.shape[0]});
-}
-
 void require_same_shape(const char* op, const Tensor& a, const Tensor& b) {
   if (a.shape() == b.shape()) return;
   const auto text = [](const Tensor& tensor) {
@@ -153,19 +148,19 @@ void add_rule(Tape& tape, const Node& node) {
 void multiply_rule(Tape& tape, const Node& node) {
   const Tensor &a = node.inputs[0], &b = node.inputs[1];
   const Tensor da = tape.make(a.shape()), db = tape.make(b.shape());
-  tape.record(multiply_backward, MultiplyBackward{.a = as_matrix(a),
-                                                  .b = as_matrix(b),
-                                                  .dy = as_matrix(tape.gradient(node.output)),
-                                                  .da = as_matrix(da),
-                                                  .db = as_matrix(db)});
+  tape.record(multiply_backward, MultiplyBackward{.a = a.as_matrix(),
+                                                  .b = b.as_matrix(),
+                                                  .dy = tape.gradient(node.output).as_matrix(),
+                                                  .da = da.as_matrix(),
+                                                  .db = db.as_matrix()});
   tape.add_gradient(a, da);
   tape.add_gradient(b, db);
 }
 
 void scale_rule(Tape& tape, const Node& node) {
   const Tensor dx = tape.new_gradient(node.inputs[0]);
-  tape.record(otnfm::scale, Scale{.x = as_matrix(tape.gradient(node.output)),
-                                  .y = as_matrix(dx),
+  tape.record(otnfm::scale, Scale{.x = tape.gradient(node.output).as_matrix(),
+                                  .y = dx.as_matrix(),
                                   .factor = tape.arguments<Scale>(node).factor});
   tape.add_gradient(node.inputs[0], dx);
 }
@@ -261,7 +256,7 @@ Tensor concat(Tape& tape, Tensor a, Tensor b) {
 Tensor add(Tape& tape, Tensor a, Tensor b) {
   require_same_shape("add", a, b);
   Tensor y = tape.make(a.shape());
-  tape.record(otnfm::add, Add{.a = as_matrix(a), .b = as_matrix(b), .y = as_matrix(y)});
+  tape.record(otnfm::add, Add{.a = a.as_matrix(), .b = b.as_matrix(), .y = y.as_matrix()});
   tape.differentiate({a, b}, y, add_rule);
   return y;
 }
@@ -269,14 +264,14 @@ Tensor add(Tape& tape, Tensor a, Tensor b) {
 Tensor multiply(Tape& tape, Tensor a, Tensor b) {
   require_same_shape("multiply", a, b);
   Tensor y = tape.make(a.shape());
-  tape.record(otnfm::multiply, Multiply{.a = as_matrix(a), .b = as_matrix(b), .y = as_matrix(y)});
+  tape.record(otnfm::multiply, Multiply{.a = a.as_matrix(), .b = b.as_matrix(), .y = y.as_matrix()});
   tape.differentiate({a, b}, y, multiply_rule);
   return y;
 }
 
 Tensor scale(Tape& tape, Tensor x, float factor) {
   Tensor y = tape.make(x.shape());
-  tape.record(otnfm::scale, Scale{.x = as_matrix(x), .y = as_matrix(y), .factor = factor});
+  tape.record(otnfm::scale, Scale{.x = x.as_matrix(), .y = y.as_matrix(), .factor = factor});
   tape.differentiate({x}, y, scale_rule);
   return y;
 }

@@ -39,7 +39,7 @@ std::size_t bytes_of(const Shape& shape, DType dtype) {
   return n;
 }
 
-View<const float> as_matrix(const Tensor& tensor) {
+View<const float> as_input(const Tensor& tensor) {
   const View<float> flat = tensor.flat();
   return View<const float>(flat.data, {1, flat.shape[0]});
 }
@@ -187,9 +187,9 @@ void Tape::add_gradient(const Tensor& tensor, const Tensor& gradient) {
     // Not in place, since `before` may also be the gradient of something else (dx = dy where y = x + ...), unless it is
     // a parameter's own slot.
     sum = slot.defined() ? slot : make(tensor.shape());
-    record(otnfm::add, Add{.a = as_matrix(before), .b = as_matrix(gradient), .y = as_output(sum)});
+    record(otnfm::add, Add{.a = as_input(before), .b = as_input(gradient), .y = as_output(sum)});
   } else if (slot.defined() && gradient.address_ != slot.address_) {
-    record(otnfm::copy, Copy{.x = as_matrix(gradient), .y = as_output(slot)});
+    record(otnfm::copy, Copy{.x = as_input(gradient), .y = as_output(slot)});
     sum = slot;
   }
   values_[tensor.id_].gradient = sum;

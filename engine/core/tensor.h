@@ -43,6 +43,9 @@ class Tensor {
     return v;
   }
 
+  /// A matrix as it is, all else as one row.
+  View<float> as_matrix() const { return rank_ == 2 ? view() : View<float>(view().data, {1, view().size()}); }
+
   /// The same elements as one vector [n].
   template <class T = float>
   View<T> flat() const {

@@ -1,7 +1,7 @@
 // The data that a model was trained on, found again.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "engine/data/dataset.h"

@@ -1,4 +1,5 @@
 #include "engine/generate/model_file.h"
+#include "engine/core/json_text.h"
 
 #include <cmath>
 #include <span>
@@ -77,7 +78,7 @@ ImageShape Model::image() const {
 nlohmann::json read_model_configuration(const SafetensorsFile& file) {
   const auto found = file.metadata().find(kKey);
   if (found == file.metadata().end()) fail(file.path(), "is not a model of otnfm: its metadata has no \"otnfm\"");
-  nlohmann::json configuration = nlohmann::json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+  nlohmann::json configuration = parse_json(found->second);
   if (!configuration.is_object()) fail(file.path(), "the metadata's \"otnfm\" is not a JSON object");
   const auto has = [&](const char* key, bool (*is)(const nlohmann::json&)) {
     if (!configuration.contains(key) || !is(configuration[key]))
@@ -85,7 +86,7 @@ nlohmann::json read_model_configuration(const SafetensorsFile& file) {
   };
   has("version", [](const nlohmann::json& j) { return j.is_number_integer(); });
   if (configuration["version"] != kVersion && configuration["version"] != kStandardisedVersion)
-    fail(file.path(), "is of version " + configuration["version"].dump() + ", this program reads versions " +
+    fail(file.path(), "is of version " + json_text(configuration["version"]) + ", this program reads versions " +
                           std::to_string(kVersion) + " and " + std::to_string(kStandardisedVersion));
   has("data", [](const nlohmann::json& j) { return j.is_string(); });
   has("source", [](const nlohmann::json& j) { return j.is_string(); });
@@ -107,11 +108,12 @@ Model load_model(const std::filesystem::path& path, Device device, Weights weigh
   std::unique_ptr<Flow> flow = make_flow(configuration["flow"]);
   if (configuration["dimension"] != flow->dimension())
     fail(file.path(), "the flow has " + std::to_string(flow->dimension()) + " dimensions, the data " +
-                          configuration["dimension"].dump());
+                          json_text(configuration["dimension"]));
   const nlohmann::json& image = configuration["image"];
   if (!image.is_null() &&
       image[0].get<std::int64_t>() * image[1].get<std::int64_t>() * image[2].get<std::int64_t>() != flow->dimension())
-    fail(file.path(), "images of " + image.dump() + " do not have " + std::to_string(flow->dimension()) + " numbers");
+    fail(file.path(),
+         "images of " + json_text(image) + " do not have " + std::to_string(flow->dimension()) + " numbers");
 
   const std::string prefix = weights == Weights::averaged ? "ema/" : "weights/";
   Parameters& parameters = flow->parameters();
@@ -169,7 +171,7 @@ void save_model(const std::filesystem::path& path, const Flow& flow, const Sourc
     if (!fit->diagonal.empty())
       tensors.push_back(named_tensor("source/diagonal", View<const float>(fit->diagonal.data(), {d})));
   }
-  write_safetensors(path, tensors, {{kKey, configuration.dump()}});
+  write_safetensors(path, tensors, {{kKey, json_text(configuration)}});
 }
 
 }  // namespace otnfm

@@ -5,15 +5,14 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/io/canvas.h"
+#include "engine/io/panels.h"
 #include "kernels/check.h"
 
 namespace otnfm {
 
 namespace {
 
-constexpr Color kPaper = Color::hex(0xffffff), kGap = Color::hex(0x2d3036), kInk = Color::hex(0x1b1f24);
-constexpr Color kNotANumber = Color::hex(0xff00c8);
+constexpr Color kGap = Color::hex(0x2d3036), kNotANumber = Color::hex(0xff00c8);
 
 Color pixel_color(const View<const float>& images, std::int64_t image, std::int64_t pixel, std::int64_t plane,
                   int channels) {

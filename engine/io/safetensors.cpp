@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/core/json_text.h"
 #include "engine/io/atomic_file.h"
 #include "engine/io/text.h"
 #include "kernels/check.h"
@@ -27,29 +28,6 @@ constexpr std::pair<const char*, DType> kDTypes[] = {
     {"F32", DType::float32}, {"F64", DType::float64}, {"BF16", DType::bfloat16}, {"I32", DType::int32},
     {"I64", DType::int64},   {"U8", DType::uint8},    {"U64", DType::uint64},
 };
-
-// JSON parsed with what the library lets pass refused: a key that occurs twice, and depth beyond what the format needs.
-Json parse_header(const char* begin, const char* end, const std::string& path) {
-  constexpr int kMaxDepth = 3;
-  std::vector<std::set<std::string>> keys;
-  const auto check = [&](int depth, Json::parse_event_t event, Json& value) {
-    if (event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start) {
-      if (depth >= kMaxDepth) fail_input(path, "its JSON header is nested too deeply");
-    }
-    if (event == Json::parse_event_t::object_start) keys.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (event == Json::parse_event_t::key && !keys.back().insert(value.get_ref<const std::string&>()).second)
-      fail_input(path, fmt::format("its header has {} twice", quote(value.get_ref<const std::string&>())));
-    return true;
-  };
-  try {
-    return Json::parse(begin, end, check);
-  } catch (const Json::parse_error& error) {
-    fail_input(path, fmt::format("its header is not JSON (at byte {})", error.byte));
-  } catch (const Json::exception&) {
-    fail_input(path, "its header is not JSON that can be read (a number beyond float64?)");
-  }
-}
 
 DType dtype_named(const Json& value, const std::string& where) {
   if (!value.is_string()) fail_input(where, "its dtype is not a string");
@@ -73,7 +51,7 @@ std::vector<std::int64_t> sizes(const Json& value, const char* what, std::size_t
   for (const Json& entry : value) {
     if (!entry.is_number_unsigned() || entry.get<std::uint64_t>() > std::uint64_t{1} << 62)
       fail_input(where, fmt::format("its {} has an entry {}, wanted a whole number from 0 to 2^62", what,
-                                    quote(entry.dump())));
+                                    quote(json_text(entry))));
     result.push_back(entry.get<std::int64_t>());
   }
   return result;
@@ -114,7 +92,8 @@ SafetensorsFile SafetensorsFile::load(const std::filesystem::path& path, std::in
   const auto header_bytes = static_cast<std::int64_t>(length);
   std::vector<char> header(static_cast<std::size_t>(header_bytes));
   file.read(kLengthBytes, std::as_writable_bytes(std::span(header)));
-  const Json json = parse_header(header.data(), header.data() + header.size(), name);
+  constexpr int kMostDepth = 3;  // what the format needs
+  const Json json = parse_json_strictly({header.data(), header.size()}, kMostDepth, name + ": its header");
   if (!json.is_object()) fail_input(name, "its header is not a JSON object");
 
   SafetensorsFile result;
@@ -232,7 +211,7 @@ void write_safetensors(const std::filesystem::path& path, std::span<const NamedT
   }
   std::string header;
   try {
-    header = json.dump();
+    header = json_text(json);
   } catch (const Json::type_error&) {
     fail_input(name, "a tensor's name or a metadata text is not UTF-8");
   }

@@ -1,7 +1,6 @@
 #include "engine/train/evaluation.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "engine/generate/model_file.h"
@@ -12,16 +11,13 @@
 #include "engine/metrics/wasserstein.h"
 #include "engine/train/coupling.h"
 #include "engine/train/random_streams.h"
+#include "kernels/clock.h"
 
 namespace otnfm {
 namespace {
 
 // Above it two draws of the data lie as far apart as either does from blurred data.
 constexpr std::int64_t kFewDimensions = 16;
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 /// Draws 2 r and 2 r + 1 belong to repeat r; of a finite set, which has twice as many rows, no row is in both.
 void draw_fresh(const Dataset& data, std::uint64_t seed, std::int64_t draw, View<float> out) {

@@ -2,7 +2,7 @@
 // themselves.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "engine/data/dataset.h"
 #include "engine/generate/generator.h"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/core/json_text.h"
 #include "engine/data/standardise.h"
 #include "engine/train/batch_solver.h"
 #include "engine/train/objective.h"
@@ -98,7 +99,7 @@ void TrainingOptions::read(const nlohmann::json& configuration) {
   if (!trial.contains("dimension")) trial["dimension"] = 2;
   make_flow(trial);
   try {
-    (void)changed.to_json().dump();  // a path may hold bytes that JSON, and so the model file, cannot
+    (void)json_text(changed.to_json());  // a path may hold bytes that JSON, and so the model file, cannot
   } catch (const nlohmann::json::exception&) {
     throw InputError("the names of --data, --source and the rest must be UTF-8");
   }

@@ -1,16 +1,8 @@
 #include "engine/train/pairs_ahead.h"
 
-#include <chrono>
+#include "kernels/clock.h"
 
 namespace otnfm {
-namespace {
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
-
 PairsAhead::PairsAhead(Device device, std::int64_t batch, std::int64_t dimension, std::int64_t most_steps, Make make,
                        std::function<bool()> wanted)
     : device_(device),

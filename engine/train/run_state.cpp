@@ -1,5 +1,6 @@
 #include "engine/train/run_state.h"
 
+#include "engine/core/json_text.h"
 #include "engine/generate/model_file.h"
 
 namespace otnfm {
@@ -62,13 +63,13 @@ void save_state(const std::filesystem::path& path, const Flow& flow, const Coupl
   const CouplingState state = coupling.state();
   append(state, tensors);
   append_coordinates(flow.coordinates, tensors);
-  write_safetensors(path, tensors, {{kStateKey, options.to_json().dump()}});
+  write_safetensors(path, tensors, {{kStateKey, json_text(options.to_json())}});
 }
 
 TrainingOptions options_of_state(const SafetensorsFile& file) {
   const auto found = file.metadata().find(kStateKey);
   if (found == file.metadata().end()) throw InputError(file.path() + ": is not the state of a training run");
-  const nlohmann::json saved = nlohmann::json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json saved = parse_json(found->second);
   if (!saved.is_object()) throw InputError(file.path() + ": its configuration is not a JSON object");
   TrainingOptions options;
   options.standardise = "none";  // a run from before there was a choice

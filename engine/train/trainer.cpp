@@ -1,23 +1,15 @@
 #include "engine/train/trainer.h"
 
-#include <chrono>
 #include <cmath>
 
 #include "engine/train/objective.h"
 #include "engine/train/random_streams.h"
 #include "kernels/adamw.h"
+#include "kernels/clock.h"
 #include "kernels/gradient_norm.h"
 #include "layers/table.h"
 
 namespace otnfm {
-namespace {
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
-
 Trainer::Trainer(Flow& flow, Coupling& coupling, const TrainingOptions& options, Device device, Debug debug)
     : flow_(flow),
       coupling_(coupling),

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
-#include <chrono>
 #include <cmath>
 #include <fstream>
 
+#include "engine/core/json_text.h"
 #include "engine/data/standardise.h"
 #include "engine/generate/model_file.h"
 #include "engine/io/atomic_file.h"
@@ -14,6 +14,7 @@
 #include "engine/train/preview.h"
 #include "engine/train/run_state.h"
 #include "engine/train/time_weighting.h"
+#include "kernels/clock.h"
 #include "kernels/memory.h"
 #include "layers/table.h"
 
@@ -21,10 +22,6 @@ namespace otnfm {
 namespace {
 
 namespace fs = std::filesystem;
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 /// NaN means "not known", which JSON says with null.
 nlohmann::json number_or_null(double value) {
@@ -40,7 +37,7 @@ class MetricsFile {
     if (resume) {
       std::ifstream old(path);
       for (std::string line; std::getline(old, line);) {
-        const nlohmann::json parsed = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+        const nlohmann::json parsed = parse_json(line);
         if (parsed.is_object() && parsed.contains("step") && parsed["step"].is_number_unsigned() &&
             parsed["step"].get<std::uint64_t>() <= step)
           kept += line + "\n";
@@ -52,7 +49,7 @@ class MetricsFile {
   }
 
   void write(const nlohmann::json& line) {
-    file_ << line.dump() << '\n' << std::flush;
+    file_ << json_text(line) << '\n' << std::flush;
     if (!file_) throw RunError(path_ + ": cannot be written to (is the disk full?)");
   }
 
@@ -120,7 +117,7 @@ class Run {
       for (const auto& [key, value] : ours.items())
         if (theirs.value(key, nlohmann::json()) != value)
           throw InputError(fmt::format("--from {}: its flow has {} = {}, not {}", path.string(), key,
-                                       theirs.value(key, nlohmann::json()).dump(), value.dump()));
+                                       json_text(theirs.value(key, nlohmann::json())), json_text(value)));
       const View<float> from = model.flow->parameters().values();
       if (from.size() != to.size()) throw InputError("--from " + path.string() + ": has another number of weights");
       copy_bytes(stream, to.data, from.data, static_cast<std::size_t>(to.size()) * sizeof(float));
@@ -139,7 +136,7 @@ class Run {
 
     nlohmann::json flow = options_.flow;
     if (flow.contains("dimension") && flow["dimension"] != data_.dimension())
-      throw InputError("the flow's dimension " + flow["dimension"].dump() + " is not the data's, " +
+      throw InputError("the flow's dimension " + json_text(flow["dimension"]) + " is not the data's, " +
                        std::to_string(data_.dimension()));
     flow["dimension"] = data_.dimension();
     flow_ = make_flow(flow);

@@ -54,10 +54,10 @@ constexpr int kLanes = 16;
 #else
 constexpr int kLanes = 8;  // sixteen sums fill the registers of AVX2
 #endif
-typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float))));
+typedef float FloatLanes __attribute__((vector_size(kLanes * sizeof(float))));
 
-Lanes load(const float* from, std::int64_t count = kLanes) {
-  Lanes lanes = {};
+FloatLanes load(const float* from, std::int64_t count = kLanes) {
+  FloatLanes lanes = {};
   if (count >= kLanes)
     std::memcpy(&lanes, from, sizeof(lanes));
   else
@@ -65,18 +65,18 @@ Lanes load(const float* from, std::int64_t count = kLanes) {
   return lanes;
 }
 
-Lanes multiply_add(float a, Lanes b, Lanes c) {
+FloatLanes multiply_add(float a, FloatLanes b, FloatLanes c) {
   for (int lane = 0; lane < kLanes; ++lane) c[lane] = fma_rn(a, b[lane], c[lane]);
   return c;
 }
-Lanes multiply_add(Lanes a, Lanes b, Lanes c) {
+FloatLanes multiply_add(FloatLanes a, FloatLanes b, FloatLanes c) {
   for (int lane = 0; lane < kLanes; ++lane) c[lane] = fma_rn(a[lane], b[lane], c[lane]);
   return c;
 }
 
 /// Adds the upper half of each group of 2 * half lanes to the lower; those of a, then those of b.
 template <int half, int... lane>
-Lanes fold(Lanes a, Lanes b, std::integer_sequence<int, lane...>) {
+FloatLanes fold(FloatLanes a, FloatLanes b, std::integer_sequence<int, lane...>) {
   constexpr int k = kLanes / 2;
   return __builtin_shufflevector(a, b, (lane / k * kLanes + lane % k / half * 2 * half + lane % half)...) +
          __builtin_shufflevector(a, b, (lane / k * kLanes + lane % k / half * 2 * half + lane % half + half)...);
@@ -84,12 +84,12 @@ Lanes fold(Lanes a, Lanes b, std::integer_sequence<int, lane...>) {
 
 /// The sums of the lanes of as many vectors; 45 instructions of AVX-512, where one at a time takes 128.
 template <int half = kLanes / 2>
-Lanes sums_of(const Lanes* v) {
+FloatLanes sums_of(const FloatLanes* v) {
   constexpr std::make_integer_sequence<int, kLanes> lanes;
   if constexpr (half == 1)
     return fold<half>(v[0], v[1], lanes);
   else {
-    Lanes folded[half];
+    FloatLanes folded[half];
     for (int i = 0; i < half; ++i) folded[i] = fold<half>(v[2 * i], v[2 * i + 1], lanes);
     return sums_of<half / 2>(folded);
   }
@@ -107,18 +107,18 @@ void narrow_dots(const Gemm& g, const float* a, const float* b, std::int64_t row
     const float* row[kLanes];
     for (std::int64_t r = 0; r < kLanes; ++r) row[r] = a + (i + std::min(r, rows - 1)) * g.row_stride_a;
     for (std::int64_t j = 0; j < g.n; ++j) {
-      Lanes products[kLanes] = {};
+      FloatLanes products[kLanes] = {};
       std::int64_t k = 0;
       for (; k + kLanes <= g.k; k += kLanes) {
-        const Lanes values = load(b + j * row_stride_b + k);
+        const FloatLanes values = load(b + j * row_stride_b + k);
 #pragma GCC unroll 16
         for (int r = 0; r < kLanes; ++r) products[r] = multiply_add(load(row[r] + k), values, products[r]);
       }
       if (k < g.k) {
-        const Lanes values = load(b + j * row_stride_b + k, g.k - k);
+        const FloatLanes values = load(b + j * row_stride_b + k, g.k - k);
         for (int r = 0; r < kLanes; ++r) products[r] = multiply_add(load(row[r] + k, g.k - k), values, products[r]);
       }
-      const Lanes sums = sums_of(products);
+      const FloatLanes sums = sums_of(products);
       for (std::int64_t r = 0; r < rows; ++r) put(c[(i + r) * g.row_stride_c + j], g.beta, sums[r]);
     }
   }
@@ -132,8 +132,8 @@ void narrow_sums(const Gemm& g, const float* a, const float* b, std::int64_t ste
   for (std::int64_t i = 0; i < g.m; i += 2 * kLanes) {
     const std::int64_t rows = std::min<std::int64_t>(2 * kLanes, g.m - i);
     const std::int64_t low = std::min<std::int64_t>(rows, kLanes), high = rows - low;
-    Lanes sums[n][2] = {};
-    const auto add = [&](std::int64_t k, Lanes low_rows, Lanes high_rows) {
+    FloatLanes sums[n][2] = {};
+    const auto add = [&](std::int64_t k, FloatLanes low_rows, FloatLanes high_rows) {
 #pragma GCC unroll 8
       for (int j = 0; j < n; ++j) {
         const float factor = b[k * step_k + j * step_j];

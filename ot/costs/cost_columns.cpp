@@ -1,16 +1,15 @@
 #include "ot/costs/cost_columns.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/host_vector.h"
+#include "ot/costs/infinity.h"
 
 namespace otnfm {
 namespace {
 
 constexpr std::int64_t kTile = 8;
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 std::int64_t whole_cost(const Problem& problem, std::int64_t i, std::int64_t j) {
   const std::int64_t at = i * problem.costs.row_stride + j;

@@ -11,7 +11,7 @@ namespace otnfm {
 namespace {
 
 constexpr std::int64_t kLeastDimension = 8;
-constexpr std::int64_t kTile = 8;
+constexpr std::int64_t kFillRows = 8;
 // Rounding of a product in units of the last place of |x|^2 + |y|^2: its terms are added in many partial sums.
 constexpr double kProductRounding = 4;
 
@@ -21,18 +21,6 @@ void copy_points(const AnyMatrix& points, const double* centre, double scale, fl
     const T* row = static_cast<const T*>(points.data) + i * points.row_stride;
     for (std::int64_t k = 0; k < points.columns; ++k)
       out[i * points.columns + k] = static_cast<float>(scale * (widen(row[k]) - centre[k]));
-  }
-}
-
-template <class Body>
-void with_type(DType dtype, const Body& body) {
-  switch (dtype) {
-    case DType::float32:
-      return body(float{});
-    case DType::bfloat16:
-      return body(bfloat16{});
-    default:
-      return body(double{});
   }
 }
 
@@ -50,9 +38,9 @@ void FloatCosts::reset(const Problem& problem, bool exchanged, CostColumns& cost
   offset_sum_ = rounding_ = 0;
   costs.reset(problem, exchanged, 0, threads);
   const auto fill = [&](std::int64_t begin, std::int64_t end) {
-    HostVector<double> wide(static_cast<std::size_t>(kTile * columns));
-    for (std::int64_t i = begin; i < end; i += kTile) {
-      const std::int64_t count = std::min(kTile, end - i);
+    HostVector<double> wide(static_cast<std::size_t>(kFillRows * columns));
+    for (std::int64_t i = begin; i < end; i += kFillRows) {
+      const std::int64_t count = std::min(kFillRows, end - i);
       limits.stop_if_reached();
       costs.tile(i, count, wide.data());
       float* out = matrix_.data() + i * columns;
@@ -62,7 +50,7 @@ void FloatCosts::reset(const Problem& problem, bool exchanged, CostColumns& cost
   if (threads == 1)
     fill(0, rows);
   else
-    cpu::parallel_ranges(rows, kTile, fill);
+    cpu::parallel_ranges(rows, kFillRows, fill);
 }
 
 void FloatCosts::multiply(std::int64_t rows, std::int64_t columns, std::int64_t d, int threads,
@@ -94,7 +82,7 @@ void FloatCosts::prepare(const Problem& problem, bool exchanged) {
   HostVector<double> centre(static_cast<std::size_t>(d), 0.0);
   source_.resize(static_cast<std::size_t>(x.rows * d));
   target_.resize(static_cast<std::size_t>(y.rows * d));
-  with_type(problem.dtype(), [&](auto element) {
+  with_element(problem.dtype(), [&](auto element) {
     using T = decltype(element);
     if (squared)
       for (std::int64_t j = 0; j < y.rows; ++j)

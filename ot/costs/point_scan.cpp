@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "kernels/host_vector.h"
+#include "ot/costs/infinity.h"
 
 namespace otnfm {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int kBlock = PointScan::kBlock;
 
 // The kernels, for a cost and a dimension known at compile time (0: at run time).

@@ -5,15 +5,15 @@
 #include <limits>
 
 #include "kernels/cpu/parallel.h"
+#include "ot/costs/infinity.h"
 #include "ot/costs/widen.h"
 #include "ot/loops/loops.h"
 
 namespace otnfm {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr std::int64_t kScreenFrom = 12;  // dimensions: below, a product is no faster than differences in double
-constexpr std::int64_t kMostDimensions = 1 << 17;            // of which the bound below is one
+constexpr std::int64_t kScreenFrom = 12;         // dimensions: below, a product is no faster than differences in double
+constexpr std::int64_t kMostScreened = 1 << 17;  // of which the bound below is one
 constexpr std::int64_t kMostPanels = std::int64_t{1} << 28;  // floats: a gigabyte
 constexpr std::int64_t kSegment = 512;                       // columns whose products are kept: 256 KB of them
 constexpr std::int64_t kMostNear = 24;                       // columns of a row that are computed in double
@@ -104,7 +104,7 @@ double reach_of(const AnyMatrix& points, const double* centre) {
 RowMinima::RowMinima(const Problem& problem, std::span<const double> g) : problem_(problem), g_(g) {
   const std::int64_t n = problem.n(), m = problem.m(), d = problem.dimension();
   if (problem.has_matrix || problem.cost == Cost::euclidean || d < kScreenFrom || n == 0 || m == 0 ||
-      d > kMostPanels / m || d > kMostDimensions)
+      d > kMostPanels / m || d > kMostScreened)
     return;
   if (problem.dtype() == DType::float32)
     prepare_screen<float>();

@@ -17,20 +17,6 @@ constexpr int kMostInDouble = 1020;        // a potential may be four times the 
 // Where costs are further apart than the first, the largest stays above 1, at 2^900 at the most.
 constexpr int kApart = 960, kMostScaled = 900;
 
-template <class Body>
-void with_type(DType dtype, const Body& body) {
-  switch (dtype) {
-    case DType::float32:
-      return body(float{});
-    case DType::bfloat16:
-      return body(bfloat16{});
-    case DType::float64:
-      return body(double{});
-    default:
-      return;  // integers are below 2^64
-  }
-}
-
 // What coordinate k of all points spans, and is at most.
 struct Column {
   double least = std::numeric_limits<double>::infinity(), greatest = -least;
@@ -38,7 +24,7 @@ struct Column {
 };
 
 void span_columns(const AnyMatrix& points, HostVector<Column>& columns) {
-  with_type(points.dtype, [&](auto element) {
+  with_element(points.dtype, [&](auto element) {
     using T = decltype(element);
     for (std::int64_t i = 0; i < points.rows; ++i) {
       const T* row = static_cast<const T*>(points.data) + i * points.row_stride;
@@ -66,7 +52,7 @@ struct Largest {
 };
 
 void find_largest(const AnyMatrix& matrix, const char* name, Largest& largest) {
-  with_type(matrix.dtype, [&](auto element) {
+  with_element(matrix.dtype, [&](auto element) {
     using T = decltype(element);
     for (std::int64_t i = 0; i < matrix.rows; ++i) {
       const T* row = static_cast<const T*>(matrix.data) + i * matrix.row_stride;
@@ -140,7 +126,7 @@ CostSize size_of_points(const Problem& problem) {
 // Of the least cost that is not 0.
 int least_exponent(const AnyMatrix& costs) {
   double least = std::numeric_limits<double>::infinity();
-  with_type(costs.dtype, [&](auto element) {
+  with_element(costs.dtype, [&](auto element) {
     using T = decltype(element);
     for (std::int64_t i = 0; i < costs.rows; ++i)
       for (std::int64_t j = 0; j < costs.columns; ++j) {
@@ -154,7 +140,7 @@ int least_exponent(const AnyMatrix& costs) {
 // matrix times 2^exponent, in float64.
 AnyMatrix scaled_copy(const AnyMatrix& matrix, int exponent, HostVector<double>& out) {
   out.resize(static_cast<std::size_t>(matrix.rows * matrix.columns));
-  with_type(matrix.dtype, [&](auto element) {
+  with_element(matrix.dtype, [&](auto element) {
     using T = decltype(element);
     for (std::int64_t i = 0; i < matrix.rows; ++i) {
       const T* row = static_cast<const T*>(matrix.data) + i * matrix.row_stride;

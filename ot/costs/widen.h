@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <span>
 #include <type_traits>
 
@@ -16,6 +17,23 @@ double widen(T value) {
     return static_cast<float>(value);
   else
     return static_cast<double>(value);
+}
+
+/// body(T{}) for the type T of costs or points.
+template <class Body>
+auto with_element(DType dtype, const Body& body) {
+  switch (dtype) {
+    case DType::float32:
+      return body(float{});
+    case DType::bfloat16:
+      return body(bfloat16{});
+    case DType::int32:
+      return body(std::int32_t{});
+    case DType::int64:
+      return body(std::int64_t{});
+    default:
+      return body(double{});
+  }
 }
 
 /// max |value|; 0 of none.

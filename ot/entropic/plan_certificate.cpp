@@ -2,17 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/host_vector.h"
 #include "ot/costs/cost_rows.h"
+#include "ot/costs/infinity.h"
 
 namespace otnfm {
 namespace {
 
-constexpr std::int64_t kTile = 8, kMostChunks = 16;
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr std::int64_t kPlanRows = 8, kMostParts = 16;
 
 // Rows in chunks that do not depend on the threads: what they add up is the same for any number of them.
 class Passes {
@@ -21,7 +20,7 @@ class Passes {
     costs_.reset(plan.problem, false);
     n_ = costs_.rows();
     m_ = costs_.columns();
-    chunk_rows_ = std::max<std::int64_t>(kTile, (n_ + kMostChunks - 1) / kMostChunks);
+    chunk_rows_ = std::max<std::int64_t>(kPlanRows, (n_ + kMostParts - 1) / kMostParts);
   }
 
   std::int64_t chunks() const { return (n_ + chunk_rows_ - 1) / chunk_rows_; }
@@ -32,12 +31,12 @@ class Passes {
   void run(const Body& body) const {
     SharedLimits shared(limits_);
     cpu::parallel_ranges(chunks(), 1, [&](std::int64_t begin, std::int64_t end) {
-      HostVector<double> tile(static_cast<std::size_t>(kTile * m_)), shares(static_cast<std::size_t>(m_));
+      HostVector<double> tile(static_cast<std::size_t>(kPlanRows * m_)), shares(static_cast<std::size_t>(m_));
       std::int64_t unchecked = 0;
       for (std::int64_t chunk = begin; chunk < end; ++chunk) {
         const std::int64_t last = std::min(n_, (chunk + 1) * chunk_rows_);
-        for (std::int64_t i = chunk * chunk_rows_; i < last; i += kTile) {
-          const std::int64_t count = std::min(kTile, last - i);
+        for (std::int64_t i = chunk * chunk_rows_; i < last; i += kPlanRows) {
+          const std::int64_t count = std::min(kPlanRows, last - i);
           shared.check(count * m_ * (4 + plan_.problem.dimension()), unchecked);
           costs_.tile(i, count, tile.data(), m_);
           for (std::int64_t r = 0; r < count; ++r) {

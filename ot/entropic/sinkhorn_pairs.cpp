@@ -26,7 +26,7 @@ namespace {
 
 constexpr std::uint32_t kSampleStream = 0x51a4, kSpreadStream = 0x5b7ead;  // of Philox
 constexpr std::int64_t kFewestPairs = 4096, kMostPairs = 16384;            // looked at for a spread
-constexpr std::int64_t kListLength = 24;
+constexpr std::int64_t kRoundedList = 24;
 // Auction phases before augmenting paths, from this part of Sinkhorn's epsilon down.
 constexpr double kFirstPhase = 0.5, kPhaseRatio = 0.2;
 constexpr int kPhases = 3;
@@ -308,7 +308,7 @@ Assignment round(SinkhornSolver::State& state, double max_gap, const SolveLimits
   const std::int64_t n = state.problem.n(), m = state.problem.m();
   if (n == 0 || !state.solved) return result;
   ShortListAssignment& assignment = state.lists;
-  const std::int64_t k = std::min(m, std::max<std::int64_t>(2, kListLength));
+  const std::int64_t k = std::min(m, std::max<std::int64_t>(2, kRoundedList));
   ScreenedColumns screened(state.problem, state.exponents, result.g);
   CostColumns whole;
   const auto from_all_costs = [&] {

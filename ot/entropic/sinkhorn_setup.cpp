@@ -49,6 +49,12 @@ void check_options(const SinkhornOptions& options, std::int64_t m) {
   }
 }
 
+double stage_tolerance(const SinkhornOptions& options, bool last) {
+  if (!last) return std::max(options.tolerance, kStageTolerance);
+  if (!std::isinf(options.marginal_penalty)) return options.tolerance;
+  return options.tolerance - std::min(kPassError, options.tolerance / 16);  // a smaller one is within reach still
+}
+
 HostVector<double> marginal_of(std::span<const double> given, std::int64_t count, bool free, const char* name) {
   const auto size = static_cast<std::size_t>(count);
   if (given.empty()) return HostVector<double>(size, 1.0 / static_cast<double>(count));

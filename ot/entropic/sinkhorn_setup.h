@@ -18,10 +18,15 @@ inline constexpr double kLog2 = 0.693147180559945309417;
 // A stage that is not the last ends at this L1 error or after so many iterations: its potentials are only a start.
 inline constexpr double kStageTolerance = 0.1;
 inline constexpr std::int64_t kStageIterations = 12;
+// What float32 passes add to the L1 error that an iteration sees, which is that of the columns.
+inline constexpr double kPassError = 5e-6;
 inline constexpr double kFailAbove = 0.05;  // rounding of an exponent at which the answer means nothing
 
 /// Throws InputError for an option out of range.
 void check_options(const SinkhornOptions& options, std::int64_t m);
+
+/// The L1 error at which a stage ends: if `last`, what is asked for, less what the passes add to the marginals.
+double stage_tolerance(const SinkhornOptions& options, bool last);
 
 /// The weights given, scaled to sum 1 unless they are `free` to be any mass; uniform of sum 1 where none are given.
 /// Throws InputError where they are not usable.

@@ -16,23 +16,23 @@ constexpr std::int64_t kBidsPerRow = 200;
 constexpr std::int64_t kElementsAThread = std::int64_t{1} << 20;
 
 template <class T>
-constexpr T kInfinity = std::numeric_limits<T>::infinity();
+constexpr T kNone = std::numeric_limits<T>::infinity();
 
 template <class T>
-struct TwoLeast {
+struct BestTwo {
   T first, second;
   std::int64_t column;  // of the first; the least such
 };
 
 // The two least of c_j - g_j: running minima, each of every kMinima-th column, so that none waits for another.
 template <class T>
-TwoLeast<T> two_least(const T* c, const T* g, std::int64_t m) {
+BestTwo<T> best_two(const T* c, const T* g, std::int64_t m) {
   constexpr int kMinima = 2 * 64 / sizeof(T);
   using Index = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
   T first[kMinima], second[kMinima];
   Index where[kMinima];
   for (int k = 0; k < kMinima; ++k) {
-    first[k] = second[k] = kInfinity<T>;
+    first[k] = second[k] = kNone<T>;
     where[k] = 0;
   }
   std::int64_t j = 0;
@@ -47,7 +47,7 @@ TwoLeast<T> two_least(const T* c, const T* g, std::int64_t m) {
       first[k] = less ? x : first[k];
     }
   }
-  TwoLeast<T> least{kInfinity<T>, kInfinity<T>, 0};
+  BestTwo<T> least{kNone<T>, kNone<T>, 0};
   for (; j < m; ++j) {
     const T x = c[j] - g[j];
     if (x < least.first) {
@@ -73,7 +73,7 @@ TwoLeast<T> two_least(const T* c, const T* g, std::int64_t m) {
 
 template <class T>
 T least_of(const T* c, const T* g, std::int64_t m) {
-  T least = kInfinity<T>;
+  T least = kNone<T>;
 #pragma omp simd reduction(min : least)
   for (std::int64_t j = 0; j < m; ++j) {
     const T x = c[j] - g[j];
@@ -92,7 +92,7 @@ void DenseAuction<T>::reset(const T* costs, std::int64_t n, std::int64_t m, std:
   threads_ = threads;
   bids_ = 0;
   f_is_current_ = false;
-  f_.assign(static_cast<std::size_t>(n), -kInfinity<T>);  // feasible for any g
+  f_.assign(static_cast<std::size_t>(n), -kNone<T>);  // feasible for any g
   g_.resize(g.size());
   std::transform(g.begin(), g.end(), g_.begin(), [](double value) { return static_cast<T>(value); });
   column_of_.assign(static_cast<std::size_t>(n), -1);
@@ -142,11 +142,11 @@ void DenseAuction<T>::auction(double epsilon, const SolveLimits& limits, std::in
   for (std::size_t head = 0; head < queue_.size() && bids < most; ++bids) {
     if ((bids & 255) == 0 && limits.reached(0)) break;
     const std::int32_t i = queue_[head++];
-    const TwoLeast<T> least = two_least(row(i), g_.data(), m_);
+    const BestTwo<T> least = best_two(row(i), g_.data(), m_);
     const auto column = static_cast<std::size_t>(least.column);
     const T lowered = g_[column] - (least.second - least.first + step);
     // Epsilon is below the rounding of the potentials, or they have left T's range.
-    if (!(lowered < g_[column] && lowered > -kInfinity<T>)) break;
+    if (!(lowered < g_[column] && lowered > -kNone<T>)) break;
     g_[column] = lowered;
     const std::int32_t displaced = row_of_[column];
     row_of_[column] = i;

@@ -6,7 +6,6 @@
 namespace otnfm {
 namespace {
 
-constexpr double kEpsilonRatio = 0.2;
 // How far beyond the plan's phases a gap that can be foreseen is still pursued.
 constexpr int kMorePhases = 2;
 constexpr std::int64_t kTrialBidsPerRow = 30;

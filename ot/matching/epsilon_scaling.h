@@ -12,6 +12,8 @@
 
 namespace otnfm {
 
+inline constexpr double kEpsilonRatio = 0.2;  // of a phase to that before
+
 /// Sums over the rows: what the matches cost, and what no assignment can be below.
 struct AuctionBounds {
   double primal = 0, dual = 0;

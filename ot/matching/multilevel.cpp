@@ -18,10 +18,10 @@ constexpr std::int64_t kCoarsest = 64;
 
 // Found by measurement, n = 256 to 16384 in two dimensions. Longer lists are remade less often, but each step reads
 // them all.
-constexpr std::int64_t kListLength = 40;
+constexpr std::int64_t kLevelList = 40;
 // Auction phases from epsilon = the mean spread of a list down: their start must reach the error of the extended
 // potentials, their end leave short augmenting paths.
-constexpr double kFirstEpsilon = 1.0, kEpsilonRatio = 0.2;
+constexpr double kFirstEpsilon = 1.0;
 constexpr int kPhases = 4, kCoarsePhases = 3;
 
 template <class T>
@@ -159,7 +159,7 @@ void MultilevelAssignment::extend_potentials(const Level& coarse, const Level& f
 
 void MultilevelAssignment::list_columns(const Level& level, const SolveLimits& limits, int threads) {
   const std::int64_t n = static_cast<std::int64_t>(level.source.size()) / dimension_;
-  const std::int64_t k = std::min<std::int64_t>(n, kListLength);
+  const std::int64_t k = std::min<std::int64_t>(n, kLevelList);
   scan_.reset(level.target, dimension_, cost_);
   std::copy_n(potentials_.begin(), n, scan_.g().begin());
   scan_.refresh_bounds();

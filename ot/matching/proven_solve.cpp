@@ -2,17 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 
 #include "ot/certificate.h"
+#include "ot/costs/infinity.h"
 #include "ot/costs/pair_cost.h"
 #include "ot/costs/widen.h"
 
 namespace otnfm {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // A proof that would take more than this of the time is not waited for: it would leave little to prove.
 constexpr double kMostProof = 0.6;
 // What an estimate of the proof's time may be off, and what ends after it.

@@ -12,7 +12,7 @@ namespace {
 // Found by measurement (bench_ot, planner/): a start by Sinkhorn wins from here on, later in many dimensions, where the
 // dense solver's paths are short.
 constexpr std::int64_t kManyPoints = 200, kManyPointsAlways = 512, kFewDimensions = 128;
-constexpr std::int64_t kListLength = 12;
+constexpr std::int64_t kScreenedList = 12;
 constexpr double kEpsilon = 0.02, kTolerance = 1e-2;
 constexpr std::int64_t kSweeps = 100;
 constexpr std::int64_t kArcsPerPair = 8;  // that lists may take before the dense solver does better
@@ -55,7 +55,7 @@ bool ScreenedAssignment::solve_few(const Problem& problem, const SolveLimits& li
   for (std::size_t j = 0; j < result.g.size(); ++j)
     result.g[j] = exponents_.beta()[j] + static_cast<double>(dense_.v()[j]) / exponents_.scale();
   ScreenedColumns columns(problem, exponents_, result.g);
-  const std::int64_t k = std::min(n, kListLength);
+  const std::int64_t k = std::min(n, kScreenedList);
   assignment_.reset(n, result.g, columns, k);
   assignment_.set_budget(kArcsPerPair * n * n);
   columns.list_all(assignment_, k, threads, &limits);

@@ -6,11 +6,11 @@
 #include <limits>
 
 #include "kernels/host_vector.h"
+#include "ot/costs/infinity.h"
 
 namespace otnfm {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // Where an auction needs more bids than this, augmenting paths are the better way on.
 constexpr std::int64_t kBidsPerRow = 200;
 

@@ -8,11 +8,11 @@
 #include <utility>
 
 #include "kernels/cpu/parallel.h"
+#include "ot/costs/infinity.h"
 
 namespace otnfm {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::int32_t kNone = -1;
 constexpr std::int64_t kNear = 16;                              // pairs of a row's short list
 constexpr std::int64_t kColumns = 64;                           // columns whose minimum is one number

@@ -1,4 +1,6 @@
 // A JSON configuration: of a training run (--config, and inside a checkpoint), and of a flow (inside a model file).
+#include <nlohmann/json.hpp>
+
 #include "engine/train/options.h"
 #include "layers/flow.h"
 #include "tests/fuzz/memory_file.h"

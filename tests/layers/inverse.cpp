@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
 #include "layers/resnet_flow.h"
 #include "tests/layers/small_flows.h"

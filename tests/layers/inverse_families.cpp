@@ -1,6 +1,7 @@
 // Every family that inverts, with random weights: there and back again at every time, and its log-determinant against
 // the Jacobian of the whole map.
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "layers/inverse.h"
 #include "layers/log_determinant.h"

@@ -15,7 +15,7 @@ namespace otnfm::test {
 namespace {
 
 // Float costs: what they round away, of the largest, is not judged.
-void expect_within(const Matrix<double>& c, const Assignment& result, double max_gap) {
+void expect_device_within(const Matrix<double>& c, const Assignment& result, double max_gap) {
   ASSERT_TRUE(one_to_one(result.sigma, c.columns));
   EXPECT_EQ(result.status, SolveStatus::converged);
   double size = 0;
@@ -49,7 +49,7 @@ TEST(DeviceAuction, EveryGenerator) {
         for (const double max_gap : {1e-2, 1e-4}) {
           SCOPED_TRACE(std::string(name_of(device)) + ", " + generator.name + ", " + std::to_string(n) + ", gap " +
                        std::to_string(max_gap));
-          expect_within(c, solve(stream, Problem::from_matrix(floats.view()), max_gap), max_gap);
+          expect_device_within(c, solve(stream, Problem::from_matrix(floats.view()), max_gap), max_gap);
         }
       }
   }
@@ -69,7 +69,7 @@ TEST(DeviceAuction, PointsInEveryRegime) {
           if (!may_store) options.max_stored_bytes = 0;
           SCOPED_TRACE(std::string(name_of(device)) + ", " + describe(problem) + (may_store ? "" : ", streamed"));
           const Assignment result = solve_auction(stream, problem, options);
-          expect_within(cost_matrix(x, y, Cost::squared_euclidean), result, options.max_gap);
+          expect_device_within(cost_matrix(x, y, Cost::squared_euclidean), result, options.max_gap);
         }
   }
 }
@@ -104,13 +104,13 @@ TEST(DeviceAuction, WarmStartsAndHardInput) {
       for (double& value : start) value += noise * std::normal_distribution<double>()(random);
       options.warm_start = start;
       SCOPED_TRACE("noise of " + std::to_string(noise));
-      expect_within(c, solve_auction(stream, problem, options), options.max_gap);
+      expect_device_within(c, solve_auction(stream, problem, options), options.max_gap);
     }
     // One cloud twice, and one point: no gap of float32 costs is small beside a cost of 0.
-    expect_within(cost_matrix(x, x, Cost::squared_euclidean),
+    expect_device_within(cost_matrix(x, x, Cost::squared_euclidean),
                   solve(stream, Problem::from_points(x.view(), x.view()), 1e-3), 1e-3);
     const Matrix<float> one(n, 2);
-    expect_within(cost_matrix(one, one, Cost::squared_euclidean),
+    expect_device_within(cost_matrix(one, one, Cost::squared_euclidean),
                   solve(stream, Problem::from_points(one.view(), one.view()), 1e-3), 1e-3);
   }
 }

@@ -6,14 +6,13 @@
 
 #include "kernels/error.h"
 #include "ot/auction.h"
+#include "ot/costs/infinity.h"
 #include "ot/exact.h"
 #include "ot/matching/multilevel.h"
 #include "tests/ot/instances.h"
 
 namespace otnfm::test {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 struct Way {
   std::string name;

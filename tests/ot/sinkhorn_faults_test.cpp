@@ -5,14 +5,13 @@
 #include <chrono>
 
 #include "kernels/error.h"
+#include "ot/costs/infinity.h"
 #include "ot/sinkhorn.h"
 #include "ot/transport.h"
 #include "tests/ot/instances.h"
 
 namespace otnfm::test {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 template <class T>
 Matrix<T> times(const Matrix<double>& matrix, double factor) {

@@ -18,7 +18,7 @@ using testing::TemporaryFolder;
 using Shape = std::vector<std::int64_t>;
 
 template <class T>
-std::vector<T> values_of(const NpyArray& array) {
+std::vector<T> numbers_of(const NpyArray& array) {
   EXPECT_EQ(array.dtype, dtype_of<T>);
   std::vector<T> values(array.bytes.size() / sizeof(T));
   if (!values.empty()) std::memcpy(values.data(), array.bytes.data(), array.bytes.size());
@@ -41,21 +41,21 @@ TEST(Csv, ReadsWhatOthersWrite) {
        }) {
     const NpyArray array = parse_csv(text, "a.csv");
     EXPECT_EQ(array.shape, shape) << text;
-    EXPECT_EQ(values_of<double>(array), wanted) << text;
+    EXPECT_EQ(numbers_of<double>(array), wanted) << text;
   }
 }
 
 TEST(Csv, KeepsWholeNumbersWhole) {
   const NpyArray whole = parse_csv("9007199254740993,-1\n+3,9223372036854775807\n", "a.csv");
-  EXPECT_EQ(values_of<std::int64_t>(whole), (std::vector<std::int64_t>{9007199254740993, -1, 3, 9223372036854775807}));
+  EXPECT_EQ(numbers_of<std::int64_t>(whole), (std::vector<std::int64_t>{9007199254740993, -1, 3, 9223372036854775807}));
   // One that is not makes all of them float64, whenever it comes.
-  EXPECT_EQ(values_of<double>(parse_csv("1,2\n3,4.5\n", "a.csv")), (std::vector<double>{1, 2, 3, 4.5}));
-  EXPECT_EQ(values_of<double>(parse_csv("-7\n9223372036854775808\n", "a.csv")), (std::vector<double>{-7, 0x1p63}));
+  EXPECT_EQ(numbers_of<double>(parse_csv("1,2\n3,4.5\n", "a.csv")), (std::vector<double>{1, 2, 3, 4.5}));
+  EXPECT_EQ(numbers_of<double>(parse_csv("-7\n9223372036854775808\n", "a.csv")), (std::vector<double>{-7, 0x1p63}));
 }
 
 TEST(Csv, ReadsTheEdgesOfFloat64) {
   const std::vector<double> values =
-      values_of<double>(parse_csv("nan,NaN\ninf,-Infinity\n1.7976931348623157e308,1e-400\n4.9e-324,0.1", "a.csv"));
+      numbers_of<double>(parse_csv("nan,NaN\ninf,-Infinity\n1.7976931348623157e308,1e-400\n4.9e-324,0.1", "a.csv"));
   EXPECT_TRUE(std::isnan(values[0]) && std::isnan(values[1]));
   EXPECT_EQ(values[2], std::numeric_limits<double>::infinity());
   EXPECT_EQ(values[3], -std::numeric_limits<double>::infinity());
@@ -99,11 +99,11 @@ TEST(Csv, WritesWhatItReadsBackExactly) {
   const std::vector<float> floats = {0.1f, -3, 1e-45f, 3.4028235e38f, 16777218, 2};
   write_csv(folder / "a.csv", View<const float>(floats.data(), {3, 2}));
   EXPECT_EQ(get(folder / "a.csv"), "0.1,-3\n1e-45,3.4028235e+38\n16777218,2\n");
-  const std::vector<double> read = values_of<double>(read_csv(folder / "a.csv"));
+  const std::vector<double> read = numbers_of<double>(read_csv(folder / "a.csv"));
   for (std::size_t i = 0; i < floats.size(); ++i) EXPECT_EQ(static_cast<float>(read[i]), floats[i]);
   const std::vector<double> doubles = {0.1 + 0.2, 1e300, -0.0};
   write_csv(folder / "a.csv", View<const double>(doubles.data(), {3}));
-  EXPECT_EQ(values_of<double>(read_csv(folder / "a.csv")), doubles);
+  EXPECT_EQ(numbers_of<double>(read_csv(folder / "a.csv")), doubles);
   const std::vector<std::int64_t> whole = {-1, 9223372036854775807, 3, 4};
   write_csv(folder / "a.csv", View<const std::int64_t>(whole.data(), {2, 2}));
   EXPECT_EQ(get(folder / "a.csv"), "-1,9223372036854775807\n3,4\n");
@@ -115,7 +115,7 @@ TEST(Csv, WritesWhatItReadsBackExactly) {
   write_csv(folder / "b.csv", View<const float>(column));
   const NpyArray back = read_csv(folder / "b.csv");
   ASSERT_EQ(back.shape, (Shape{n, 1}));
-  const std::vector<std::int64_t> numbers = values_of<std::int64_t>(back);
+  const std::vector<std::int64_t> numbers = numbers_of<std::int64_t>(back);
   for (std::int64_t i = 0; i < n; ++i) ASSERT_EQ(numbers[i], i);
   expect_input_error(folder / "c.csv", "3 axes", [&] {
     write_csv(folder / "c.csv", View<const float>(floats.data(), {1, 3, 2}));
