@@ -47,8 +47,8 @@ checks() {
 }
 
 tidy() {
-  run_stage "tidy: configure" configure cpu
-  run_stage "tidy: clang-tidy" python3 tools/check_tidy.py --build build
+  run_stage "tidy: configure" configure cpu -B build-tidy -DOTNFM_UNITY=OFF
+  run_stage "tidy: clang-tidy" python3 tools/check_tidy.py --build build-tidy
 }
 
 cpu() {

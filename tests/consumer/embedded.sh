@@ -11,7 +11,7 @@ rm -rf "$work"
 
 for by_fetch in OFF ON; do
   project=$work/fetch-$by_fetch
-  cmake -G Ninja -S "$source/embedded" -B "$project" -DOTNFM_TREE="$tree" -DBY_FETCH=$by_fetch -DOTNFM_CUDA=OFF >"$work.log" 2>&1 || { cat "$work.log" >&2; exit 1; }
+  cmake -G Ninja -S "$source/embedded" -B "$project" -DOTNFM_TREE="$tree" -DBY_FETCH=$by_fetch -DOTNFM_CUDA=OFF -DOTNFM_UNITY=OFF >"$work.log" 2>&1 || { cat "$work.log" >&2; exit 1; }
   [[ $by_fetch == OFF ]] || continue
   mapfile -t objects < <(ninja -C "$project" -t targets all | grep -oE \
     '^[^:]*(pairs_only.dir/[^:]*|example_cpp.dir/[^:]*|example_c.dir/[^:]*|kernels.dir/check.cpp|ot.dir/assignment.cpp|core.dir/core/parameters.cpp|io.dir/io/text.cpp|data.dir/data/sampler.cpp|layers.dir/linear.cpp|generate.dir/generate/noise.cpp|embed.dir/embed/c.cpp).o')
