@@ -31,6 +31,9 @@ Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma,
 Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
                     const SolveLimits& limits, int threads = 0);
 
+/// What sigma costs and whether it is one-to-one, without a proof: dual_bound and gap are NaN. O(n + m).
+Certificate cost_of_pairs(const Problem& problem, std::span<const std::int64_t> sigma);
+
 /// About how long a certificate takes, measured on a small part of it.
 double estimate_proof_seconds(const Problem& problem, int threads = 0);
 

@@ -112,8 +112,9 @@ void complete_potentials(const Problem& problem, const Masses& masses, Transport
 }
 
 // Shares nothing with the simplex but the problem.
-void certify_transport(const Problem& problem, const Masses& masses, std::span<const double> first_g,
+void certify_transport(const Problem& problem, const Masses& masses, std::span<const double> first_g, bool prove,
                        const SolveLimits& limits, Transport& result) {
+  const double began = limits.seconds();
   long double primal = 0;
   HostVector<double> rows(masses.a.begin(), masses.a.end()), columns(masses.b.begin(), masses.b.end());
   for (std::size_t k = 0; k < result.mass.size(); ++k) {
@@ -125,6 +126,10 @@ void certify_transport(const Problem& problem, const Masses& masses, std::span<c
   result.marginal_error = 0;
   for (const double left : rows) result.marginal_error += std::fabs(left);
   for (const double left : columns) result.marginal_error += std::fabs(left);
+  if (!prove) {
+    result.dual_bound = result.gap = std::numeric_limits<double>::quiet_NaN();
+    return;
+  }
   result.dual_bound = transport_dual_bound(problem, result.g, masses.a, masses.b, &limits);
   if (result.status != SolveStatus::converged && !first_g.empty()) {
     // Those that the simplex began with were closer to optimal than those of an unfinished tree may be.
@@ -140,6 +145,7 @@ void certify_transport(const Problem& problem, const Masses& masses, std::span<c
     result.gap = apart;
     result.status = limits.status();
   }
+  result.certificate_seconds = limits.seconds() - began;
 }
 
 void read_plan(const TransportSimplex& simplex, Transport& result) {
@@ -201,7 +207,7 @@ Transport solve_scaled(const Problem& problem, const Masses& masses, bool forbid
     result.status = limits.status();
     plan_in_order(masses, result);
     result.seconds = limits.seconds();
-    if (options.certify) certify_transport(problem, masses, g, limits, result);
+    certify_transport(problem, masses, g, options.certify, limits, result);
     return result;
   }
   if (!simplex.solve(limits)) result.status = limits.status();
@@ -212,7 +218,7 @@ Transport solve_scaled(const Problem& problem, const Masses& masses, bool forbid
   read_plan(simplex, result);
   complete_potentials(problem, masses, result);
   result.seconds = limits.seconds();
-  if (options.certify) certify_transport(problem, masses, g, limits, result);
+  certify_transport(problem, masses, g, options.certify, limits, result);
   return result;
 }
 
@@ -242,6 +248,36 @@ Transport solve_transport(const Problem& problem, std::span<const double> source
   result.total_mass = masses.total;
   for (double& mass : result.mass) mass *= masses.total;
   return result;
+}
+
+Assignment largest_parts(const Problem& problem, Transport& plan) {
+  Assignment pairs;
+  assign_result(pairs.sigma, problem.n(), std::int64_t{-1});
+  HostVector<double> largest(pairs.sigma.size(), 0.0);
+  std::vector<bool> taken(static_cast<std::size_t>(problem.m()), false);
+  bool one_to_one = problem.n() == problem.m() && plan.mass.size() == pairs.sigma.size();
+  for (std::size_t k = 0; k < plan.mass.size(); ++k) {
+    const auto i = static_cast<std::size_t>(plan.rows[k]), j = static_cast<std::size_t>(plan.columns[k]);
+    one_to_one = one_to_one && pairs.sigma[i] < 0 && !taken[j];
+    taken[j] = true;
+    if (plan.mass[k] > largest[i]) {
+      largest[i] = plan.mass[k];
+      pairs.sigma[i] = plan.columns[k];
+    }
+  }
+  pairs.certificate = {.primal_cost = plan.primal_cost,
+                       .dual_bound = plan.dual_bound,
+                       .gap = plan.gap,
+                       .is_permutation = one_to_one,
+                       .proven_rows = std::isnan(plan.dual_bound) ? 0 : problem.n(),
+                       .seconds = plan.certificate_seconds};
+  pairs.iterations = plan.iterations;
+  pairs.seconds = plan.seconds;
+  pairs.status = plan.status;
+  pairs.algorithm = "network_simplex";
+  pairs.f = std::move(plan.f);
+  pairs.g = std::move(plan.g);
+  return pairs;
 }
 
 }  // namespace otnfm

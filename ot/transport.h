@@ -17,7 +17,7 @@
 namespace otnfm {
 
 struct TransportOptions {
-  bool certify = true;      ///< fill in primal_cost, dual_bound, gap and marginal_error (one more pass over all pairs)
+  bool certify = true;      ///< one more pass over all pairs; without it dual_bound and gap are NaN
   bool check_input = true;  ///< refuse NaN and infinite entries; without it they are undefined behaviour
   int threads = 0;          ///< 0: cpu::thread_count()
   double max_seconds = std::numeric_limits<double>::infinity();
@@ -39,6 +39,7 @@ struct Transport {
   double marginal_error = 0;                ///< sum_i |sum_j P_ij - a_i| + sum_j |sum_i P_ij - b_j| over the mass
   std::int64_t iterations = 0;              ///< pivots
   double seconds = 0;                       ///< wall time with cost evaluation, without the certificate
+  double certificate_seconds = 0;           ///< wall time of the proof
   /// A limit's: the plan is one, with the gap that it says. Where time was out before the costs could be looked at, it
   /// takes rows and columns in their order; where it was out before the proof, dual_bound and gap are NaN.
   SolveStatus status = SolveStatus::converged;
@@ -53,5 +54,9 @@ struct Transport {
 /// and what they were for. A problem without rows or columns has no entries and cost 0.
 Transport solve_transport(const Problem& problem, std::span<const double> source_weights,
                           std::span<const double> target_weights, const TransportOptions& options = {});
+
+/// The plan as pairs: sigma is the column of each row's largest entry, -1 where a row has none, and the certificate the
+/// plan's, with is_permutation where it has one entry in every row and column. Its potentials are moved from it.
+Assignment largest_parts(const Problem& problem, Transport& plan);
 
 }  // namespace otnfm

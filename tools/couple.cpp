@@ -184,7 +184,10 @@ void couple(const CoupleFlags& flags) {
   asked.seed = flags.common.seed;
   asked.device = flags.common.chosen_device();
   asked.device_chosen = flags.common.device != "auto";
-  std::signal(SIGINT, [](int) { interrupted = 1; });
+  std::signal(SIGINT, [](int signal) {
+    interrupted = 1;
+    std::signal(signal, SIG_DFL);  // a second one ends the program at once
+  });
   std::vector<Pairing> pairings;
   const auto start = std::chrono::steady_clock::now();
   const auto elapsed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
@@ -205,7 +208,9 @@ void couple(const CoupleFlags& flags) {
     return assignment.status == SolveStatus::infeasible ||
            (assignment.status == SolveStatus::numerical_failure && !assignment.certificate.is_permutation);
   });
-  const bool answered = failed == pairings.end();
+  // Potentials that nobody computed would be read as a plan.
+  const bool no_plan = !flags.plan_out.empty() && !pairings.front().plan;
+  const bool answered = failed == pairings.end() && !no_plan;
   if (answered) write_answers(flags, opened, pairings);
   if (answered && !flags.sparse_plan_out.empty()) write_sparse_plan(flags.sparse_plan_out, pairings.front());
   if (answered && !flags.plan_out.empty()) write_plan(flags.plan_out, first, pairings.front());
@@ -218,9 +223,13 @@ void couple(const CoupleFlags& flags) {
     print_json(json);
   else if (answered)
     print(json, first, flags);
-  if (!answered) throw RunError(failed->message + "; nothing was written");
+  if (failed != pairings.end()) throw RunError(failed->message + "; nothing was written");
+  if (no_plan && interrupted == 0)
+    throw RunError(fmt::format("--plan-out {}: {} before there was a plan; nothing was written", flags.plan_out,
+                               name_of(pairings.front().assignment.status)));
   if (interrupted != 0) {
-    fmt::print(stderr, "otnfm: interrupted: what was written is the state at that moment\n");
+    fmt::print(stderr, "otnfm: interrupted: {}\n",
+               answered ? "what was written is the state at that moment" : "nothing was written");
     throw Interrupted();
   }
   for (const Pairing& pairing : pairings)

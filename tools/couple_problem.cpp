@@ -41,6 +41,16 @@ NpyArray read(const std::string& path, bool batch) {
   return array;
 }
 
+// A header alone says how many problems without a number there are, each of which is an answer to report.
+std::int64_t problems_in(const NpyArray& array, const std::string& path) {
+  constexpr std::int64_t kMostEmpty = std::int64_t{1} << 20;
+  const std::int64_t count = array.shape[0];
+  if (array.bytes.empty() && count > kMostEmpty)
+    throw InputError(fmt::format("{}: has shape [{}]: {} problems without a number in them, more than {}", path,
+                                 fmt::join(array.shape, ", "), count, kMostEmpty));
+  return count;
+}
+
 std::vector<double> read_weights(const std::string& flag, const std::string& path, std::int64_t count) {
   if (path.empty()) return {};
   std::vector<double> weights = read_vector(path);
@@ -71,8 +81,8 @@ OpenedProblems::OpenedProblems(const ProblemFlags& flags) {
     make_floats_of_one_type(first_, flags.source, second_, flags.target);
     n_ = first_.shape[first_.shape.size() - 2];
     m_ = second_.shape[second_.shape.size() - 2];
-    const std::int64_t count = flags.batch ? first_.shape[0] : 1;
-    if (flags.batch && second_.shape[0] != count)
+    const std::int64_t count = flags.batch ? problems_in(first_, flags.source) : 1;
+    if (flags.batch && problems_in(second_, flags.target) != count)
       throw InputError(
           fmt::format("{} holds {} problems, {} holds {}", flags.source, count, flags.target, second_.shape[0]));
     for (std::int64_t b = 0; b < count; ++b)
@@ -82,7 +92,7 @@ OpenedProblems::OpenedProblems(const ProblemFlags& flags) {
     first_ = read(flags.cost, flags.batch);
     n_ = first_.shape[first_.shape.size() - 2];
     m_ = first_.shape.back();
-    const std::int64_t count = flags.batch ? first_.shape[0] : 1;
+    const std::int64_t count = flags.batch ? problems_in(first_, flags.cost) : 1;
     for (std::int64_t b = 0; b < count; ++b)
       problems_.push_back(Problem::from_matrix(matrix_of(first_, b, flags.cost)));
   } else {

@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -13,18 +12,27 @@
 #include "kernels/error.h"
 #include "ot/auction.h"
 #include "ot/certificate.h"
-#include "ot/costs/cost_rows.h"
 #include "ot/device_auction.h"
 #include "ot/device_sinkhorn.h"
 #include "ot/exact.h"
 #include "ot/sinkhorn.h"
+#include "ot/sinkhorn_plan.h"
+#include "ot/solve_limits.h"
 #include "ot/transport.h"
 
 namespace otnfm {
 namespace {
 
-// Of --max-seconds: the rest is for pairs and proof.
-constexpr double kPlanShare = 0.75;
+// --max-seconds is for all the problems of a stack together.
+class TimeOfAll {
+ public:
+  explicit TimeOfAll(const SolveFlags& flags)
+      : limits_(SolveLimits::kNoIterations, flags.max_seconds.value_or(SolveLimits::kNoSeconds)) {}
+  double left() const { return std::max(0.0, limits_.seconds_left()); }
+
+ private:
+  SolveLimits limits_;
+};
 
 void refuse(bool given, const char* flag, const SolveFlags& flags, const char* goes_with) {
   if (given) throw InputError(fmt::format("{} goes with --solver {}, not with {}", flag, goes_with, flags.solver));
@@ -85,11 +93,7 @@ std::string message_of(const Assignment& assignment, std::int64_t matched, std::
 Pairing of_assignment(const Problem& problem, Assignment assignment, bool certified) {
   Pairing pairing;
   pairing.regime = assignment.algorithm;
-  if (!certified) {
-    assignment.certificate =
-        certify(problem, assignment.sigma, assignment.g, SolveLimits(SolveLimits::kNoIterations, -1));
-    assignment.certificate.dual_bound = assignment.certificate.gap = std::numeric_limits<double>::quiet_NaN();
-  }
+  if (!certified) assignment.certificate = cost_of_pairs(problem, assignment.sigma);
   pairing.primal_cost = assignment.certificate.primal_cost;
   pairing.dual_bound = assignment.certificate.dual_bound;
   pairing.gap = assignment.certificate.gap;
@@ -121,36 +125,24 @@ std::vector<Pairing> of_assignments(const OpenedProblems& opened, std::vector<As
 }
 
 // A plan of weighted points; sigma is the column of each row's largest part.
-Pairing of_transport(const Problem& problem, Transport plan) {
+Pairing of_transport(const Problem& problem, Transport plan, bool certified) {
   Pairing pairing;
   pairing.regime = "network_simplex";
   pairing.primal_cost = plan.primal_cost;
   pairing.dual_bound = plan.dual_bound;
   pairing.gap = plan.gap;
   pairing.marginal_error = plan.marginal_error;
-  Assignment& assignment = pairing.assignment;
-  assignment.sigma.assign(static_cast<std::size_t>(problem.n()), -1);
-  std::vector<double> largest(assignment.sigma.size(), 0.0);
-  std::vector<bool> taken(static_cast<std::size_t>(problem.m()), false);
-  bool one_to_one = problem.n() == problem.m() && plan.mass.size() == assignment.sigma.size();
-  for (std::size_t k = 0; k < plan.mass.size(); ++k) {
-    const auto i = static_cast<std::size_t>(plan.rows[k]), j = static_cast<std::size_t>(plan.columns[k]);
-    one_to_one = one_to_one && assignment.sigma[i] < 0 && !taken[j];
-    taken[j] = true;
-    if (plan.mass[k] > largest[i]) {
-      largest[i] = plan.mass[k];
-      assignment.sigma[i] = plan.columns[k];
-    }
-    pairing.entries.push_back({static_cast<double>(plan.rows[k]), static_cast<double>(plan.columns[k]), plan.mass[k]});
-  }
-  assignment.certificate.is_permutation = one_to_one;
-  assignment.iterations = plan.iterations;
-  assignment.seconds = plan.seconds;
-  assignment.status = plan.status;
   pairing.more["mass"] = plan.total_mass;
   pairing.more["entries"] = plan.mass.size();
-  assignment.f = std::move(plan.f);
-  assignment.g = std::move(plan.g);
+  pairing.more["certificate_seconds"] = plan.certificate_seconds;
+  for (std::size_t k = 0; k < plan.mass.size(); ++k)
+    pairing.entries.push_back({static_cast<double>(plan.rows[k]), static_cast<double>(plan.columns[k]), plan.mass[k]});
+  if (plan.status != SolveStatus::converged)
+    pairing.message = fmt::format("{}: {}", name_of(plan.status),
+                                  certified && std::isnan(plan.dual_bound)
+                                      ? "the plan has all its mass, but the proof was cut off and there is no bound"
+                                      : "the plan has all its mass, and is not the cheapest yet");
+  pairing.assignment = largest_parts(problem, plan);
   const auto entries = std::make_shared<std::vector<std::array<double, 3>>>(pairing.entries);
   pairing.plan = [entries](std::int64_t i, std::int64_t j) {
     const std::array<double, 3> wanted = {static_cast<double>(i), static_cast<double>(j), 0};
@@ -165,12 +157,15 @@ std::vector<Pairing> by_transport(const OpenedProblems& opened, const SolveFlags
     throw InputError(fmt::format("--regime {}: --solver exact has none for weighted points", flags.regime));
   TransportOptions options;
   options.watch = watch;
-  if (flags.max_seconds) options.max_seconds = *flags.max_seconds;
+  options.certify = flags.certify;
+  const TimeOfAll time(flags);
   if (flags.max_iterations) options.max_iterations = *flags.max_iterations;
   std::vector<Pairing> pairings;
-  for (const Problem& problem : opened.problems())
-    pairings.push_back(
-        of_transport(problem, solve_transport(problem, opened.source_weights(), opened.target_weights(), options)));
+  for (const Problem& problem : opened.problems()) {
+    options.max_seconds = time.left();
+    pairings.push_back(of_transport(
+        problem, solve_transport(problem, opened.source_weights(), opened.target_weights(), options), flags.certify));
+  }
   return pairings;
 }
 
@@ -220,9 +215,12 @@ std::vector<Pairing> by_auction(const OpenedProblems& opened, const SolveFlags& 
     options.warm_start = warm_start;
     options.certify = flags.certify;
     options.max_gap = flags.max_gap.value_or(1e-6);
-    if (flags.max_seconds) options.max_seconds = *flags.max_seconds;
     if (flags.max_iterations) options.max_iterations = *flags.max_iterations;
-    for (std::size_t b = 0; b < results.size(); ++b) results[b] = solve_auction(stream, opened.problems()[b], options);
+    const TimeOfAll time(flags);
+    for (std::size_t b = 0; b < results.size(); ++b) {
+      options.max_seconds = time.left();
+      results[b] = solve_auction(stream, opened.problems()[b], options);
+    }
     std::vector<Pairing> pairings = of_assignments(opened, std::move(results), flags.certify);
     for (Pairing& pairing : pairings) pairing.device = flags.device;
     return pairings;
@@ -249,26 +247,6 @@ EpsilonUnit unit_of(const std::string& name) {
   throw InputError("--epsilon-unit " + name + ": wanted deviation, mean or absolute");
 }
 
-// P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon).
-std::function<double(std::int64_t, std::int64_t)> plan_of(const Problem& problem, const SinkhornResult& result,
-                                                          const OpenedProblems& opened, bool free) {
-  const auto costs = std::make_shared<CostRows>();
-  costs->reset(problem, false);
-  const auto marginal = [&](std::span<const double> weights, std::int64_t count) {
-    std::vector<double> out(static_cast<std::size_t>(count), 1.0 / static_cast<double>(count));
-    double sum = 0;
-    for (double w : weights) sum += w;
-    for (std::size_t i = 0; i < weights.size(); ++i) out[i] = free ? weights[i] : weights[i] / sum;
-    return out;
-  };
-  return
-      [costs, f = result.f, g = result.g, epsilon = result.epsilon, a = marginal(opened.source_weights(), problem.n()),
-       b = marginal(opened.target_weights(), problem.m())](std::int64_t i, std::int64_t j) {
-        const auto row = static_cast<std::size_t>(i), column = static_cast<std::size_t>(j);
-        return a[row] * b[column] * std::exp((f[row] + g[column] - costs->at(i, j)) / epsilon);
-      };
-}
-
 struct SinkhornFlags {
   SinkhornOptions options;
   SinkhornRegime regime;
@@ -293,9 +271,8 @@ Pairing pairs_of_plan(const Problem& problem, SinkhornSolver& solver, const std:
   return pairing;
 }
 
-Pairing by_sinkhorn(const Problem& problem, const OpenedProblems& opened, const SolveFlags& flags,
-                    const SinkhornFlags& asked, const SolveWatch& watch, SinkhornSolver& solver,
-                    DeviceSinkhorn& device_solver) {
+Pairing by_sinkhorn(const Problem& problem, const SolveFlags& flags, const SinkhornFlags& asked,
+                    const SolveWatch& watch, SinkhornSolver& solver, DeviceSinkhorn& device_solver) {
   constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
   const bool free = flags.marginal_penalty.has_value();
   const bool one_to_one = problem.n() == problem.m() && !asked.weighted && !free;
@@ -360,7 +337,7 @@ Pairing by_sinkhorn(const Problem& problem, const OpenedProblems& opened, const 
     pairing.more["mass"] = result.mass;
     pairing.more["rounding"] = result.rounding;
   }
-  pairing.plan = plan_of(problem, result, opened, free);
+  pairing.plan = has_plan ? std::function(SinkhornPlan(problem, options, result)) : nullptr;
   return pairing;
 }
 
@@ -377,7 +354,6 @@ std::vector<Pairing> by_sinkhorn(const OpenedProblems& opened, const SolveFlags&
   if (flags.tolerance) options.tolerance = *flags.tolerance;
   if (flags.marginal_penalty) options.marginal_penalty = *flags.marginal_penalty;
   if (flags.max_iterations) options.max_iterations = *flags.max_iterations;
-  if (flags.max_seconds) options.max_seconds = *flags.max_seconds;
   options.source_weights = opened.source_weights();
   options.target_weights = opened.target_weights();
   options.initial_g = warm_start;
@@ -386,12 +362,10 @@ std::vector<Pairing> by_sinkhorn(const OpenedProblems& opened, const SolveFlags&
   Stream stream(flags.device);
   DeviceSinkhorn device_solver(stream);
   std::vector<Pairing> pairings;
+  const TimeOfAll time(flags);
   for (const Problem& problem : opened.problems()) {
-    const auto start = std::chrono::steady_clock::now();
-    pairings.push_back(by_sinkhorn(problem, opened, flags, asked, watch, solver, device_solver));
-    // Of a stack, all problems together.
-    options.max_seconds = std::max(
-        0.0, options.max_seconds - std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    options.max_seconds = time.left();
+    pairings.push_back(by_sinkhorn(problem, flags, asked, watch, solver, device_solver));
   }
   return pairings;
 }

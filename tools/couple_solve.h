@@ -38,8 +38,9 @@ struct Pairing {
   double marginal_error = 0;
   std::string message;  ///< one line where the status is not converged
   nlohmann::json more = nlohmann::json::object();
-  std::function<double(std::int64_t, std::int64_t)> plan;  ///< P_ij
-  std::vector<std::array<double, 3>> entries;              ///< row, column and mass of what is not 0, where that is few
+  /// P_ij; null where the solve ended before there was a plan.
+  std::function<double(std::int64_t, std::int64_t)> plan;
+  std::vector<std::array<double, 3>> entries;  ///< row, column and mass of what is not 0, where that is few
 };
 
 /// The names of the solvers, for --help and errors.

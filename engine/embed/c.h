@@ -277,7 +277,7 @@ int64_t otnfm_solution_entries(const otnfm_solution* solution, const int64_t** r
                                const double** mass);
 
 /* row [m] = P_i., row i of the plan: of an assignment 1 / min(n, m) at sigma_i. Of Sinkhorn's plan the problem's memory
- * must still be there. */
+ * must still be there; where the solve ended before it had one this is OTNFM_RUN_ERROR. */
 otnfm_status otnfm_solution_plan_row(const otnfm_solution* solution, int64_t i, double* row, otnfm_error* error);
 
 /* Proves an assignment of the caller's: sigma [n], g [m] column potentials, any. `threads` as in the options. */

@@ -1,11 +1,9 @@
 #include "engine/embed/c_solution.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "engine/embed/c_problem.h"
 #include "engine/embed/guarded.h"
-#include "ot/costs/pair_cost.h"
 
 using otnfm::Assignment;
 using otnfm::InputError;
@@ -54,6 +52,8 @@ otnfm_status otnfm_solution_plan_row(const otnfm_solution* solution, int64_t i, 
     const std::int64_t n = solution->problem.n(), m = solution->problem.m();
     if (i < 0 || i >= n)
       throw InputError("otnfm_solution_plan_row: row " + std::to_string(i) + " of " + std::to_string(n));
+    if (solution->is_entropic && !solution->plan)
+      throw otnfm::RunError("otnfm_solution_plan_row: the solve ended before there was a plan");
     const Assignment& a = solution->assignment;
     const auto at = static_cast<std::size_t>(i);
     std::fill_n(row, m, 0.0);
@@ -65,14 +65,9 @@ otnfm_status otnfm_solution_plan_row(const otnfm_solution* solution, int64_t i, 
       }
       return;
     }
-    if (solution->source_masses.empty()) {
-      if (a.sigma[at] >= 0) row[a.sigma[at]] = 1 / static_cast<double>(std::min(n, m));
-      return;
-    }
-    for (std::int64_t j = 0; j < m; ++j) {
-      const auto column = static_cast<std::size_t>(j);
-      row[j] = solution->source_masses[at] * solution->target_masses[column] *
-               std::exp((a.f[at] + a.g[column] - pair_cost(solution->problem, i, j)) / solution->summary.epsilon);
-    }
+    if (solution->is_entropic)
+      for (std::int64_t j = 0; j < m; ++j) row[j] = (*solution->plan)(i, j);
+    else if (a.sigma[at] >= 0)
+      row[a.sigma[at]] = 1 / static_cast<double>(std::min(n, m));
   });
 }

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <limits>
 #include <memory>
-#include <numeric>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +16,7 @@
 #include "ot/certificate.h"
 #include "ot/exact.h"
 #include "ot/sinkhorn.h"
+#include "ot/sinkhorn_plan.h"
 #include "ot/transport.h"
 
 namespace {
@@ -31,9 +31,6 @@ using otnfm::embed::guarded;
 using otnfm::embed::read;
 using otnfm::embed::require;
 using otnfm::embed::write;
-
-// Of the time for Sinkhorn; the rest is for the pairs and the proof.
-constexpr double kPlanShare = 0.75;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
@@ -94,22 +91,15 @@ void summarise(otnfm_solution& solution, bool certified) {
   s.status = status_of(a.status);
   s.matched = matched;
   s.is_permutation = a.certificate.is_permutation ? 1 : 0;
-  s.primal_cost = certified ? a.certificate.primal_cost : kNaN;
+  const bool paired = matched > 0 || most == 0;  // else nothing is, at no cost
+  s.primal_cost = paired ? a.certificate.primal_cost : kNaN;
   s.dual_bound = certified ? a.certificate.dual_bound : kNaN;
-  s.gap = certified ? a.certificate.gap : kNaN;
+  s.gap = certified && paired ? a.certificate.gap : kNaN;
   s.marginal_error = most == 0 ? 0 : 2 * (1 - static_cast<double>(matched) / static_cast<double>(most));
   s.iterations = a.iterations;
   s.seconds = a.seconds;
   s.certificate_seconds = certified ? a.certificate.seconds : 0;
   s.epsilon = s.transport_cost = s.entropic_cost = s.mass = kNaN;
-}
-
-/// The a or b of P_ij = a_i b_j exp(...): free marginals keep the masses that they were given.
-std::vector<double> masses_of(std::span<const double> weights, std::int64_t count, bool free) {
-  std::vector<double> out(static_cast<std::size_t>(count), 1.0 / static_cast<double>(count));
-  const double sum = free ? 1.0 : std::accumulate(weights.begin(), weights.end(), 0.0);
-  for (std::size_t i = 0; i < weights.size(); ++i) out[i] = weights[i] / sum;
-  return out;
 }
 
 bool has_free_marginals(const otnfm_solve_options& c) {
@@ -131,7 +121,7 @@ void solve_entropic(const Given& given, const otnfm_solve_options& c, otnfm_solu
                      describe(problem));
   auto options = options_of<otnfm::SinkhornOptions>(c);
   const otnfm::SolveLimits limits(otnfm::SolveLimits::kNoIterations, c.max_seconds, &options.watch);
-  options.max_seconds *= kPlanShare;
+  options.max_seconds *= otnfm::kPlanShare;
   options.epsilon = c.epsilon;
   options.unit = c.epsilon_unit == OTNFM_ABSOLUTE    ? otnfm::EpsilonUnit::absolute
                  : c.epsilon_unit == OTNFM_MEAN_COST ? otnfm::EpsilonUnit::mean_cost
@@ -152,10 +142,15 @@ void solve_entropic(const Given& given, const otnfm_solve_options& c, otnfm_solu
     assignment.certificate = {.primal_cost = kNaN, .dual_bound = kNaN, .gap = kNaN};
   } else if (pairs == OTNFM_PAIRS_PERMUTATION) {
     assignment = solver.round_to_permutation(c.max_gap < 0 ? 1e-3 : c.max_gap, limits, certify);
+    if (!certify) assignment.certificate = otnfm::cost_of_pairs(problem, assignment.sigma);
   } else {
     assignment = pairs == OTNFM_PAIRS_ARGMAX ? solver.argmax_pairs(false, &limits)
                                              : solver.sample_pairs(c.seed, 0, false, &limits);
+    // That of the plan, but for what is the pairs' own.
+    const bool one_to_one_pairs = otnfm::cost_of_pairs(problem, assignment.sigma).is_permutation;
+    assignment.certificate = {.primal_cost = result.transport_cost};
     if (certify) assignment.certificate = solver.certify_plan(&limits);
+    assignment.certificate.is_permutation = one_to_one_pairs;
   }
   assignment.iterations = result.iterations;
   assignment.seconds += result.seconds;
@@ -165,8 +160,8 @@ void solve_entropic(const Given& given, const otnfm_solve_options& c, otnfm_solu
   assignment.f = result.f;
   assignment.g = result.g;
   solution.message = result.message;
-  solution.source_masses = masses_of(given.source_weights, problem.n(), free);
-  solution.target_masses = masses_of(given.target_weights, problem.m(), free);
+  solution.is_entropic = true;
+  if (has_plan) solution.plan.emplace(problem, options, result);
   otnfm_summary& s = solution.summary;
   s.epsilon = result.epsilon;
   s.marginal_error = has_plan ? result.row_error + result.column_error : kNaN;
@@ -174,45 +169,18 @@ void solve_entropic(const Given& given, const otnfm_solve_options& c, otnfm_solu
   s.transport_cost = result.transport_cost;
   s.entropic_cost = result.entropic_cost;
   s.mass = result.mass;
-  if (free || (!certify && pairs != OTNFM_PAIRS_PERMUTATION)) s.primal_cost = result.transport_cost;
-}
-
-/// One entry in every row and column.
-bool is_permutation(const otnfm::Transport& plan, const Problem& problem) {
-  const auto entries = std::ssize(plan.mass);
-  if (problem.n() != problem.m() || entries != problem.n()) return false;
-  std::vector<std::int64_t> columns = plan.columns;
-  std::ranges::sort(columns);
-  return std::ranges::adjacent_find(columns) == columns.end() &&
-         std::ranges::adjacent_find(plan.rows) == plan.rows.end();
+  if (free) s.primal_cost = result.transport_cost;
 }
 
 void solve_weighted(const Given& given, const otnfm_solve_options& c, otnfm_solution& solution) {
   auto options = options_of<otnfm::TransportOptions>(c);
   options.certify = c.certify != 0;
   otnfm::Transport plan = solve_transport(given.problem, given.source_weights, given.target_weights, options);
-  Assignment& assignment = solution.assignment;
-  assignment.sigma.assign(static_cast<std::size_t>(given.problem.n()), -1);
-  std::vector<double> largest(assignment.sigma.size(), 0.0);
-  for (std::size_t k = 0; k < plan.rows.size(); ++k) {
-    const auto i = static_cast<std::size_t>(plan.rows[k]);
-    if (plan.mass[k] > largest[i]) largest[i] = plan.mass[k], assignment.sigma[i] = plan.columns[k];
-  }
-  assignment.certificate = {.primal_cost = plan.primal_cost,
-                            .dual_bound = plan.dual_bound,
-                            .gap = plan.gap,
-                            .is_permutation = is_permutation(plan, given.problem)};
-  assignment.iterations = plan.iterations;
-  assignment.seconds = plan.seconds;
-  assignment.status = plan.status;
-  assignment.algorithm = "network_simplex";
+  solution.assignment = largest_parts(given.problem, plan);
   summarise(solution, options.certify);
-  assignment.f = std::move(plan.f);
-  assignment.g = std::move(plan.g);
   otnfm_summary& s = solution.summary;
-  s.marginal_error = options.certify ? plan.marginal_error : kNaN;
-  s.certificate_seconds = kNaN;
-  s.transport_cost = options.certify ? plan.primal_cost * plan.total_mass : kNaN;
+  s.marginal_error = plan.marginal_error;
+  s.transport_cost = plan.primal_cost * plan.total_mass;
   s.mass = plan.total_mass;
   solution.rows = std::move(plan.rows);
   solution.columns = std::move(plan.columns);
@@ -270,6 +238,7 @@ void solve_assignments(const std::vector<Given>& all, const otnfm_solve_options&
       solve_auction_batch(problems, options, workspace, results);
   }
   for (std::size_t b = 0; b < results.size(); ++b) {
+    if (c.certify == 0) results[b].certificate = otnfm::cost_of_pairs(problems[b], results[b].sigma);
     solutions[b]->assignment = std::move(results[b]);
     summarise(*solutions[b], c.certify != 0);
   }

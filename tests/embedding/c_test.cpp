@@ -286,6 +286,48 @@ TEST(C, GivesPairsOfEveryKind) {
   EXPECT_TRUE(std::isnan(summary_of(solve(problem, options)).gap));
 }
 
+TEST(C, SaysWhatAnUnprovenAnswerIs) {
+  constexpr std::int64_t n = 41, d = 3;
+  const std::vector<float> x = numbers<float>(n * d, 21), y = numbers<float>(n * d, 22);
+  std::vector<double> weights(n, 2.0);
+  weights[7] = 5;
+  for (const otnfm_solver solver : {OTNFM_EXACT, OTNFM_AUCTION, OTNFM_SINKHORN})
+    for (const bool weighted : {false, true}) {
+      if (weighted && solver == OTNFM_AUCTION) continue;
+      otnfm_problem problem = problem_of(n, n);
+      problem.d = d, problem.source = x.data(), problem.target = y.data();
+      if (weighted) problem.source_weights = weights.data();
+      otnfm_solve_options options = usual_options();
+      options.solver = solver;
+      const Solution proven = solve(problem, options);
+      options.certify = 0;
+      const Solution unproven = solve(problem, options);
+      const otnfm_summary with = summary_of(proven), without = summary_of(unproven);
+      EXPECT_EQ(without.is_permutation, weighted ? 0 : 1) << solver;
+      EXPECT_EQ(without.is_permutation, with.is_permutation) << solver;
+      EXPECT_NEAR(without.primal_cost, with.primal_cost, 1e-2 * with.primal_cost) << solver;
+      EXPECT_TRUE(std::isnan(without.dual_bound) && std::isnan(without.gap)) << solver;
+      EXPECT_LE(without.marginal_error, 1e-3) << solver;
+      EXPECT_EQ(without.certificate_seconds, 0) << solver;
+    }
+}
+
+TEST(C, HasNoPlanThatNobodyComputed) {
+  // So many numbers that one thread does not come to a first plan in the half second that a limit leaves it.
+  constexpr std::int64_t n = 6000, d = 2500;
+  const std::vector<float> x = numbers<float>(n * d, 23);
+  otnfm_problem problem = problem_of(n, n);
+  problem.d = d, problem.source = x.data(), problem.target = x.data();
+  otnfm_solve_options options = usual_options();
+  options.solver = OTNFM_SINKHORN;
+  options.max_seconds = 0, options.threads = 1;
+  const Solution ended = solve(problem, options);
+  EXPECT_EQ(summary_of(ended).status, OTNFM_TIME_LIMIT);
+  EXPECT_TRUE(std::isnan(summary_of(ended).primal_cost));
+  std::vector<double> row(n);
+  EXPECT_EQ(otnfm_solution_plan_row(ended.get(), 0, row.data(), nullptr), OTNFM_RUN_ERROR);
+}
+
 TEST(C, HeedsLimitsAndTheCallersWord) {
   constexpr std::int64_t n = 60;
   const std::vector<double> costs = numbers<double>(n * n, 10);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -289,6 +290,55 @@ TEST_F(Couple, TheProofCanBeLeftOut) {
     EXPECT_EQ(without["certificate_seconds"], 0);
   }
   expect_refused("couple --no-certificate --solver sinkhorn " + points, "--no-certificate");
+  std::vector<float> weights(50);
+  for (float& w : weights) w = std::uniform_real_distribution<float>(0.1F, 2)(random_);
+  const std::string weighted = points + " --source-weights " + write_npy("w.npy", {50}, weights);
+  const nlohmann::json with = couple(weighted), without = couple(weighted + " --no-certificate");
+  EXPECT_EQ(without["primal_cost"], with["primal_cost"]);
+  EXPECT_LE(without["marginal_error"].get<double>(), 1e-12);
+  EXPECT_TRUE(without["gap"].is_null() && without["dual_bound"].is_null());
+  EXPECT_EQ(without["certificate_seconds"], 0);
+  EXPECT_GT(with["certificate_seconds"].get<double>(), 0);
+}
+
+// All problems of a stack share the time: no problem after the one in which it was out is looked at.
+TEST_F(Couple, AStackOfWeightedPointsSharesItsTime) {
+  const nlohmann::json result =
+      couple("--batch --max-seconds 0 --source " + normal("a.npy", {3, 90, 2}) + " --target " +
+             normal("b.npy", {3, 90, 2}) + " --source-weights " + write_npy("w.npy", {90}, std::vector<float>(90, 2)));
+  for (const nlohmann::json& problem : result["problems"]) {
+    EXPECT_EQ(problem["status"], "time limit");
+    EXPECT_NE(problem["message"].get<std::string>().find("time limit"), std::string::npos) << problem;
+  }
+  const auto began = std::chrono::steady_clock::now();
+  const nlohmann::json limited = couple("--batch --max-seconds 2 --source " + normal("c.npy", {40, 1500, 8}) +
+                                        " --target " + normal("d.npy", {40, 1500, 8}) + " --source-weights " +
+                                        write_npy("v.npy", {1500}, std::vector<float>(1500, 2)));
+  EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(), 2 + 30);
+  EXPECT_EQ(limited["problems"].back()["status"], "time limit");
+}
+
+TEST_F(Couple, APlanThatNobodyComputedIsNotWritten) {
+  // So many numbers that one thread does not come to a first plan in the half second that a limit leaves it.
+  constexpr std::size_t n = 6000, d = 2500;
+  std::vector<float> values(n * d);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i * 7919 % 1009) / 500;
+  const std::string points = write_npy("a.npy", {n, d}, values);
+  const std::string command =
+      "couple --solver sinkhorn --max-seconds 0 --threads 1 --source " + points + " --target " + points;
+  EXPECT_EQ(run(command).code, 0);
+  const Outcome outcome = run(command + " --plan-out " + path("plan.npy"));
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_NE(outcome.err.find("--plan-out"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(fs::exists(path("plan.npy")));
+}
+
+// A header of 128 bytes may speak of any number of problems that hold nothing.
+TEST_F(Couple, AStackOfNothingIsBounded) {
+  const std::string huge = write_npy("huge.npy", {1000000000000, 0, 2}, {}), few = write_npy("few.npy", {3, 0, 2}, {});
+  expect_refused("couple --batch --source " + huge + " --target " + huge, "huge.npy");
+  expect_refused("couple --batch --cost " + huge, "huge.npy");
+  EXPECT_EQ(couple("--batch --source " + few + " --target " + few)["batch"], 3);
 }
 
 TEST_F(Couple, InfiniteCostsAreForbiddenPairs) {
