@@ -1,10 +1,13 @@
 #include "engine/train/batch_solver.h"
 
 #include <algorithm>
+#include <atomic>
+#include <vector>
 
 #include "engine/train/coupling.h"
 #include "kernels/cpu/parallel.h"
 #include "ot/sinkhorn.h"
+#include "ot/solve_limits.h"
 
 namespace otnfm {
 namespace {
@@ -17,6 +20,29 @@ View<const float> problem_of(const View<const float>& stack, std::int64_t s) {
 void require_wanted(const std::function<bool()>& wanted) {
   if (wanted && !wanted()) throw PairingStopped();
 }
+
+/// `wanted` as a solver's watch, and what it has said: a solve that it ended has pairs that nobody may train on.
+class WantedWatch {
+ public:
+  explicit WantedWatch(const std::function<bool()>& wanted) {
+    if (wanted)
+      watch_ = [this, &wanted](const SolveProgress&) {
+        if (!wanted()) stopped_.store(true);
+        return !stopped_.load();
+      };
+  }
+  WantedWatch(const WantedWatch&) = delete;
+  WantedWatch& operator=(const WantedWatch&) = delete;
+
+  const SolveWatch& watch() const { return watch_; }
+  void require() const {
+    if (stopped_.load()) throw PairingStopped();
+  }
+
+ private:
+  SolveWatch watch_;
+  std::atomic<bool> stopped_ = false;
+};
 
 class Exact : public BatchSolver {
  public:
@@ -37,9 +63,14 @@ class Sinkhorn : public BatchSolver {
              View<std::int64_t> sigma) override {
     for (std::int64_t s = 0; s < sigma.rows(); ++s) {
       require_wanted(wanted);
-      solver_.solve(Problem::from_points(problem_of(source, s), problem_of(target, s)), {}, result_);
-      const Assignment pairs = kSampled ? solver_.sample_pairs(seed, first + static_cast<std::uint64_t>(s), false)
-                                        : solver_.argmax_pairs(false);
+      const WantedWatch wanted_watch(wanted);
+      const SolveLimits limits(SolveLimits::kNoIterations, SolveLimits::kNoSeconds, &wanted_watch.watch());
+      solver_.solve(Problem::from_points(problem_of(source, s), problem_of(target, s)), {.limits = &limits}, result_);
+      wanted_watch.require();
+      const Assignment pairs = kSampled
+                                   ? solver_.sample_pairs(seed, first + static_cast<std::uint64_t>(s), false, &limits)
+                                   : solver_.argmax_pairs(false, &limits);
+      wanted_watch.require();
       std::ranges::copy(pairs.sigma, sigma.row(s));
     }
   }
@@ -70,25 +101,33 @@ void solve_exact_while_wanted(View<const float> source, View<const float> target
   const bool fits =
       source.rank == 3 && same_shape(source, target) && same_shape(sigma, {source.shape[0], source.shape[1]});
   if (!fits || sigma.columns() <= kQuick) return solve_exact_batch(source, target, sigma, workspace);
-  const std::int64_t S = sigma.rows(), B = sigma.columns(), d = source.shape[2];
+  const std::int64_t S = sigma.rows(), B = sigma.columns();
   if (B > kLong) {
     Assignment result;
     for (std::int64_t s = 0; s < S; ++s) {
       require_wanted(wanted);
-      ExactOptions options{.certify = false};
-      if (wanted) options.watch = [&](const SolveProgress&) { return wanted(); };
-      solve_exact(Problem::from_points(problem_of(source, s), problem_of(target, s)), options, workspace, result);
-      require_wanted(wanted);
+      const WantedWatch wanted_watch(wanted);
+      solve_exact(Problem::from_points(problem_of(source, s), problem_of(target, s)),
+                  {.certify = false, .watch = wanted_watch.watch()}, workspace, result);
+      wanted_watch.require();
       std::ranges::copy(result.sigma, sigma.row(s));
     }
     return;
   }
   const std::int64_t together = cpu::thread_count();
+  std::vector<Problem> problems;
+  std::vector<Assignment> results;
   for (std::int64_t first = 0; first < S; first += together) {
     require_wanted(wanted);
-    const std::int64_t count = std::min(together, S - first);
-    solve_exact_batch({source.data + first * B * d, {count, B, d}}, {target.data + first * B * d, {count, B, d}},
-                      sigma.row_slice(first, count), workspace);
+    problems.clear();
+    for (std::int64_t s = first; s < std::min(S, first + together); ++s)
+      problems.push_back(Problem::from_points(problem_of(source, s), problem_of(target, s)));
+    results.resize(problems.size());
+    const WantedWatch wanted_watch(wanted);
+    solve_exact_batch(problems, {.certify = false, .watch = wanted_watch.watch()}, workspace, results);
+    wanted_watch.require();
+    for (std::size_t k = 0; k < results.size(); ++k)
+      std::ranges::copy(results[k].sigma, sigma.row(first + static_cast<std::int64_t>(k)));
   }
 }
 

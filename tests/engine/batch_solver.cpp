@@ -3,10 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <random>
 #include <set>
 #include <string>
+#include <tuple>
 
+#include "engine/train/coupling.h"
 #include "kernels/error.h"
 
 namespace otnfm {
@@ -70,6 +73,23 @@ TEST(BatchSolver, ExactPairsAreOneToOneAndCheapest) {
   const double optimum = stack.mean_cost(exact);
   EXPECT_LT(optimum, stack.independent_cost());
   EXPECT_GT(stack.mean_cost(stack.solve(*make("sinkhorn-sampled"), 1, 5)), 0.6 * optimum);
+}
+
+// Where pairs are wanted no more, a solve ends that would go on for long; it is not brought to its end first.
+TEST(BatchSolver, EndsInTheMiddleOfASolve) {
+  for (const auto& [name, rows, dimension] : {std::tuple{"exact", 3500, 24},
+                                              {"exact", 6000, 24},
+                                              {"sinkhorn-argmax", 7000, 2},
+                                              {"sinkhorn-sampled", 7000, 2}}) {
+    SCOPED_TRACE(std::string(name) + ", " + std::to_string(rows) + " rows");
+    const Stack stack(1, rows, dimension);
+    const std::unique_ptr<BatchSolver> solver = make(name);
+    std::atomic<int> asked = 0;
+    // Twice before the solve begins.
+    solver->wanted = [&] { return ++asked <= 2; };
+    EXPECT_THROW(stack.solve(*solver, 1, 0), PairingStopped);
+    EXPECT_GT(asked, 2);
+  }
 }
 
 TEST(BatchSolver, PlansPairLikelyRows) {
