@@ -8,6 +8,7 @@
 #include <cstring>
 #include <iterator>
 #include <new>
+#include <type_traits>
 
 #include "engine/io/atomic_file.h"
 #include "engine/io/text.h"
@@ -108,12 +109,16 @@ class CsvParser {
     if (separator_ == ' ') line = trimmed(line);
     const bool may_be_names = columns_ == 0;
     std::int64_t column = 0, numbers = 0;
+    bool counts = true, counts_behind_the_first = true;  // 0, 1, 2, ... are the fields
     std::string first_other;
     std::int64_t first_other_column = 0;
     for (bool more = true; more;) {
       const std::string_view field = next_field(line, separator_, more);
       ++column;
       const Number number = number_of(field);
+      counts = counts && number.is_whole && number.whole == column - 1;
+      counts_behind_the_first =
+          counts_behind_the_first && (column == 1 || (number.is_whole && number.whole == column - 2));
       if (number.is_number) {
         ++numbers;
         if (std::isinf(number.real) && field.find_first_of("0123456789") != std::string_view::npos)
@@ -125,24 +130,37 @@ class CsvParser {
         if (!may_be_names) break;
       }
     }
-    if (first_other_column != 0 && may_be_names && numbers == 0) {
-      if (column > 1 && first_other.empty())
-        fail_input(name_,
-                   fmt::format("line {}, column 1 has no name: a column that only numbers the rows is to be left "
-                               "out (pandas: index=False)",
-                               line_));
+    if (may_be_names && column > 1 && first_other_column == 1 && first_other.empty() &&
+        (numbers == 0 || counts_behind_the_first))
+      fail_input(name_, fmt::format("line {}, column 1 has no name: a column that only numbers the rows is to be left "
+                                    "out (pandas: index=False)",
+                                    line_));
+    if (first_other_column != 0) {
+      const std::string wrong =
+          fmt::format("line {}, column {}: {}{}", line_, first_other_column,
+                      first_other.empty() ? "is empty" : quote(first_other) + " is not a number",
+                      may_be_names ? " (a line of names, which comes first, has no numbers)" : "");
+      // Blanks may part names, or stand inside of the name of the only column: the first row tells.
+      may_be_one_name_ = may_be_names && separator_ == ' ';
+      if (!may_be_names || (numbers > 0 && !may_be_one_name_)) fail_input(name_, wrong);
+      if (numbers > 0) {
+        wrong_unless_one_name_ = wrong;
+        values_.clear();
+        whole_ = true;
+      }
       columns_ = column;
       names_line_ = line_;
       return;
     }
-    if (first_other_column != 0)
-      fail_input(name_, fmt::format("line {}, column {}: {}{}", line_, first_other_column,
-                                    first_other.empty() ? "is empty" : quote(first_other) + " is not a number",
-                                    may_be_names ? " (a line of names, which comes first, has no numbers)" : ""));
     if (columns_ == 0) {
       columns_ = column;
       names_line_ = line_;
+      first_counts_ = counts;
     }
+    if (rows_ == 0 && may_be_one_name_ && column == 1)
+      columns_ = 1;
+    else if (rows_ == 0 && !wrong_unless_one_name_.empty())
+      fail_input(name_, wrong_unless_one_name_);
     if (column != columns_)
       fail_input(name_, fmt::format("line {} has {} columns, line {} has {}", line_, column, names_line_, columns_));
     ++rows_;
@@ -162,6 +180,11 @@ class CsvParser {
   }
 
   NpyArray finish() const {
+    if (first_counts_ && rows_ > 1 && !whole_)
+      fail_input(name_,
+                 fmt::format("line {} counts the columns from 0, as pandas does where they have no names: leave it out "
+                             "(pandas: header=False), or write its 0 as 0.0 where it is a row of numbers",
+                             names_line_));
     NpyArray array{whole_ ? DType::int64 : DType::float64, {rows_, columns_}, {}};
     array.bytes = allocate_bytes(rows_ * columns_ * 8, name_);
     std::memcpy(array.bytes.data(), values_.data(), array.bytes.size());
@@ -173,6 +196,9 @@ class CsvParser {
   char separator_ = ',';
   std::int64_t line_ = 0, names_line_ = 0;  ///< names_line_: the first, which sets the number of columns
   std::int64_t rows_ = 0, columns_ = 0;
+  bool first_counts_ = false;          ///< the first line is 0, 1, 2, ...
+  bool may_be_one_name_ = false;       ///< the line of names, for all its blanks
+  std::string wrong_unless_one_name_;  ///< with it, where it has numbers
   bool whole_ = true;                  ///< all so far, so that values_ holds int64; else the bits of doubles
   std::vector<std::uint64_t> values_;  ///< [rows_, columns_]
 };
@@ -199,6 +225,17 @@ void write_csv(const std::filesystem::path& path, View<const T> values) {
                fmt::format("an array of {} axes is no table of rows and columns: write it as .npy", values.rank));
   const std::int64_t rows = values.shape[0], columns = values.rank == 2 ? values.shape[1] : 1;
   const std::int64_t row_stride = values.stride[0], column_stride = values.rank == 2 ? values.stride[1] : 0;
+  bool is_like_a_header = false;
+  if constexpr (std::is_floating_point_v<T>) {
+    bool counts = rows > 0;
+    for (std::int64_t j = 0; j < columns && counts; ++j)
+      counts = values.data[j * column_stride] == static_cast<T>(j) && !std::signbit(values.data[j * column_stride]);
+    for (std::int64_t i = 1; i < rows && counts && !is_like_a_header; ++i)
+      for (std::int64_t j = 0; j < columns; ++j) {
+        const T value = values.data[i * row_stride + j * column_stride];
+        is_like_a_header = is_like_a_header || !(value == std::trunc(value) && std::abs(value) < T{1e6});
+      }
+  }
   AtomicFile file(path);
   constexpr std::size_t kBuffered = std::size_t{1} << 20;
   std::string buffer;
@@ -206,6 +243,7 @@ void write_csv(const std::filesystem::path& path, View<const T> values) {
     for (std::int64_t j = 0; j < columns; ++j) {
       if (j > 0) buffer += ',';
       buffer += fmt::format("{}", values.data[i * row_stride + j * column_stride]);  // not format_to: compiled once
+      if (i == 0 && is_like_a_header) buffer += ".0";
     }
     buffer += '\n';
     if (buffer.size() >= kBuffered) {

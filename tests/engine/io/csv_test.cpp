@@ -45,6 +45,26 @@ TEST(Csv, ReadsWhatOthersWrite) {
   }
 }
 
+TEST(Csv, ANameMayHaveBlanks) {
+  for (const std::string text : {"body mass\n1.5\n-2\n", "mass 2 of 3\n1.5\n-2\n", "\"body mass\"\n1.5\n-2\n"}) {
+    const NpyArray array = parse_csv(text, "a.csv");
+    EXPECT_EQ(array.shape, (Shape{2, 1})) << text;
+    EXPECT_EQ(numbers_of<double>(array), (std::vector<double>{1.5, -2})) << text;
+  }
+  EXPECT_EQ(numbers_of<std::int64_t>(parse_csv("mass 2.5\n7\n", "a.csv")), (std::vector<std::int64_t>{7}));
+}
+
+TEST(Csv, ReadsCountsThatAreNumbers) {
+  // The distances of three places on a line, and one row alone.
+  EXPECT_EQ(parse_csv("0,1,2\n1,0,1\n2,1,0\n", "a.csv").shape, (Shape{3, 3}));
+  EXPECT_EQ(parse_csv("0,1\n", "a.csv").shape, (Shape{1, 2}));
+  EXPECT_EQ(parse_csv("0.0,1\n0.5,2\n", "a.csv").shape, (Shape{2, 2}));
+  const TemporaryFolder folder;
+  const std::vector<float> points = {0, 1, 2, 0.5f, 3, 1e20f};
+  write_csv(folder / "a.csv", View<const float>(points.data(), {2, 3}));
+  EXPECT_EQ(numbers_of<double>(read_csv(folder / "a.csv"))[3], 0.5);
+}
+
 TEST(Csv, KeepsWholeNumbersWhole) {
   const NpyArray whole = parse_csv("9007199254740993,-1\n+3,9223372036854775807\n", "a.csv");
   EXPECT_EQ(numbers_of<std::int64_t>(whole), (std::vector<std::int64_t>{9007199254740993, -1, 3, 9223372036854775807}));
@@ -84,6 +104,13 @@ TEST(Csv, NamesLineAndColumnOfWhatItRefuses) {
   refuse("1,0x10\n", "\"0x10\"");
   refuse("1,2 3\n", "\"2 3\"");
   refuse(",x,y\n0,1,2\n", "index=False");
+  // pandas without names of columns: a first line that only counts them, with or without one for the index.
+  refuse(",0,1\n0,0.5,2.5\n1,1.5,-2.5\n", "index=False");
+  refuse("0,1\n0.5,2.5\n1.5,-2.5\n", "line 1 counts the columns");
+  refuse("\n0\n3\n0.5\n", "line 2 counts the columns");
+  refuse(",0.5,1\n2,3,4\n", "line 1, column 1: is empty");
+  refuse("one two 3\n1 2 3\n", "line 1, column 1: \"one\" is not a number");
+  refuse("one two\n1 2 3\n", "line 2 has 3 columns, line 1 has 2");
   refuse("", "no line of numbers");
   refuse("x,y\n", "no line of numbers");
   refuse(
