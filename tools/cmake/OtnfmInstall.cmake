@@ -8,6 +8,7 @@ set(to_build ${installed})
 if(OTNFM_PROGRAM)
   list(APPEND to_build otnfm)
 endif()
+cmake_host_system_information(RESULT processors QUERY NUMBER_OF_LOGICAL_CORES)
 set(files)
 foreach(target IN LISTS to_build)
   list(APPEND files $<TARGET_FILE:${target}>)
@@ -17,7 +18,7 @@ install(CODE "
   foreach(file IN LISTS files)
     if(NOT EXISTS \${file})
       message(STATUS \"\${file} is not built yet: building what is to be installed\")
-      execute_process(COMMAND \"${CMAKE_COMMAND}\" --build \"${PROJECT_BINARY_DIR}\" --parallel --target ${to_build}
+      execute_process(COMMAND \"${CMAKE_COMMAND}\" --build \"${PROJECT_BINARY_DIR}\" --parallel ${processors} --target ${to_build}
                       COMMAND_ERROR_IS_FATAL ANY)
       break()
     endif()
