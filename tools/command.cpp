@@ -15,7 +15,10 @@ void CommonFlags::add_device(Command& command) {
 }
 
 void CommonFlags::add_threads(Command& command) {
-  command.option("--threads", threads, "threads at most; 0: all processors, or OMP_NUM_THREADS")
+  command
+      .option("--threads", threads,
+              "threads at most; 0: all processors, or OMP_NUM_THREADS. With 2 or more, train runs one beside them that "
+              "makes pairs (minibatch and online)")
       .between(0, cpu::kMostThreads);
 }
 

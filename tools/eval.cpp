@@ -81,7 +81,7 @@ void eval(const EvalFlags& flags) {
   if (n < options.samples)
     fmt::print("{} of {} samples a draw are compared: two draws of {} rows have {} each\n", n, options.samples,
                opened.held_out ? data.test_split().count() : data.count(), n);
-  if (opened.trained_on && !opened.held_out)
+  if (opened.trained_on && !opened.held_out && !data.has_test_split())
     fmt::print("compared with the rows that the model was trained on: train --hold-out 0.1 keeps some apart\n");
   if (!tells && result.contains("nearest_train")) print_nearest(result);
   fmt::print("W2            {:.4g} +- {:.2g}   between {} samples and {} {}, {} draws\n", number("w2"),

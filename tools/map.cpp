@@ -12,7 +12,6 @@
 #include "layers/flow_map.h"
 #include "layers/jacobian.h"
 #include "tools/command.h"
-#include "tools/trajectory.h"
 
 namespace otnfm {
 namespace {
@@ -122,7 +121,7 @@ void draw(const MapFlags& flags, const Generator& generator, Device device) {
   }
   const nlohmann::json& configuration = generator.model().configuration;
   write_png(flags.out, draw_map(grid, ends, log_dets, folds, moved,
-                                {.title = title_of(generator.model()),
+                                {.title = generator.model().title(),
                                  .caption = "family " + configuration["flow"]["family"].get<std::string>(),
                                  .time = flags.time}));
 }

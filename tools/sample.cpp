@@ -49,7 +49,7 @@ void write_picture(const SampleFlags& flags, const Generator& generator, View<co
   if (image.channels == 0) {
     const std::vector<float> target = target_points(generator, flags);
     const std::int64_t d = generator.dimension(), count = static_cast<std::int64_t>(target.size()) / d;
-    write_png(flags.out, draw_transport(x0, {target.data(), {count, d}}, x1, title_of(generator.model())));
+    write_png(flags.out, draw_transport(x0, {target.data(), {count, d}}, x1, generator.model().title()));
     return;
   }
   write_png(flags.out, draw_image_grid(x1, {.channels = static_cast<int>(image.channels),

@@ -110,6 +110,27 @@ nlohmann::json configuration_from(const std::string& model) {
   return result;
 }
 
+/// Rows that a model has not seen stay unseen by a run that begins with it, where the data are the same.
+void hold_out_as_in(const std::string& model, const Dataset& data, const TrainFlags& flags,
+                    nlohmann::json& configuration) {
+  const nlohmann::json of_model = read_model_configuration(SafetensorsFile::load(model));
+  const nlohmann::json training = of_model.value("training", nlohmann::json::object());
+  if (flags.hold_out || configuration.contains("hold_out") || data.endless() ||
+      of_model.value("data_checksum", nlohmann::json()) != data.checksum() || !training.is_object())
+    return;
+  const auto share = training.find("hold_out"), seed = training.find("seed");
+  if (share == training.end() || !share->is_number() || *share == 0 || seed == training.end()) return;
+  // Which rows they are is chosen by the seed.
+  const nlohmann::json own = flags.seed ? nlohmann::json(*flags.seed) : configuration.value("seed", *seed);
+  if (own != *seed)
+    throw InputError(
+        fmt::format("--from {}: seed {} chose the rows that it has not seen, and seed {} would train on "
+                    "some of them: leave out the seed, or say --hold-out",
+                    model, json_text(*seed), json_text(own)));
+  configuration["hold_out"] = *share;
+  configuration["seed"] = *seed;
+}
+
 TrainingOptions options_of(const TrainFlags& flags) {
   const nlohmann::json flags_given = given(flags);
   if (flags.resume) {
@@ -139,7 +160,9 @@ TrainingOptions options_of(const TrainFlags& flags) {
   for (const nlohmann::json& keys : {std::cref(std::as_const(configuration)), std::cref(flags_given)})
     if (const auto flow = keys.find("flow"); flow != keys.end() && flow->is_object())
       if (const auto name = flow->find("family"); name != flow->end() && name->is_string()) family = *name;
-  TrainingOptions options = default_options(open_dataset(data), family);
+  const Dataset opened = open_dataset(data);
+  if (flags.from) hold_out_as_in(*flags.from, opened, flags, configuration);
+  TrainingOptions options = default_options(opened, family);
   options.data = data;
   options.read(configuration);
   options.read(flags_given);
@@ -166,10 +189,6 @@ class TrainListener : public RunListener {
  private:
   Progress progress_{"train"};
 };
-
-nlohmann::json number_or_null(double value) {
-  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
-}
 
 nlohmann::json json_of(const TrainFlags& flags, const RunSummary& summary) {
   return {{"out", flags.out},
@@ -216,10 +235,11 @@ void train(const TrainFlags& flags) {
   const TrainingOptions options = options_of(flags);
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
+  const Device device = flags.common.chosen_device();
   const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const RunOptions run{.out = flags.out,
                        .resume = flags.resume,
-                       .device = flags.common.chosen_device(),
+                       .device = device,
                        .log_every = flags.log_every,
                        .checkpoint_every = flags.checkpoint_every,
                        .max_seconds = flags.max_seconds > 0 ? std::max(1e-9, flags.max_seconds - spent) : 0,
@@ -231,10 +251,10 @@ void train(const TrainFlags& flags) {
     summary = run_training(options, run, listener);
   }
   if (flags.common.json) print_json(json_of(flags, summary));
-  const bool trained = !summary.picture.empty();
+  const bool trained = !summary.picture.empty(), has_state = trained || summary.steps_done > 0;
   if (trained && !flags.common.json) print(flags, summary);
-  if (summary.interrupted && !(trained && terminated)) throw Interrupted();
-  if (!trained && !summary.interrupted)
+  if (summary.interrupted && !(has_state && terminated)) throw Interrupted();
+  if (!has_state && !summary.interrupted)
     throw RunError(fmt::format("--max-seconds {}: time was out before the first step", flags.max_seconds));
 }
 
@@ -305,8 +325,8 @@ void add_train(CommandLine& program) {
                  "JSON file with any of the keys that model.safetensors keeps under \"training\"; flags win");
   command.flag("--resume", flags->resume, "go on from state.safetensors in --out");
   command.option("--from", flags->from,
-                 "model.safetensors whose weights, flow and standardisation the run begins with; its data and source "
-                 "unless told");
+                 "model.safetensors whose weights, flow and standardisation the run begins with; its data, source and "
+                 "held-out rows unless told");
   command.option("--hold-out", flags->hold_out,
                  "share of a file's rows, 0 to 0.9, that are not trained on and that eval compares with (0)");
   command.option("--log-every", flags->log_every, "steps between lines of metrics.jsonl").positive();
@@ -314,7 +334,8 @@ void add_train(CommandLine& program) {
       .at_least(0);
   command
       .option("--max-seconds", flags->max_seconds,
-              "end everything by then, the coupling and the last picture too, as if interrupted; 0: no limit")
+              "stop pairing and training then, as if interrupted, and save what there is, which takes a little longer; "
+              "exit 1 where that is before the first step of the run; 0: no limit")
       .at_least(0);
   command.flag("--debug-memory", flags->debug_memory, "give every tensor an allocation of its own");
   command.flag("--check-finite", flags->check_finite,

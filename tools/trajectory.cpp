@@ -14,10 +14,6 @@
 
 namespace otnfm {
 
-std::string title_of(const Model& model) {
-  return model.configuration["source"].get<std::string>() + " \u2192 " + model.configuration["data"].get<std::string>();
-}
-
 Trajectory write_trajectory(const Generator& generator, Device device, std::int64_t K, std::int64_t n,
                             std::uint64_t seed, const std::string& stem) {
   const std::int64_t d = generator.dimension();
@@ -38,7 +34,7 @@ Trajectory write_trajectory(const Generator& generator, Device device, std::int6
 
   const ImageShape image = generator.model().image();
   if (image.channels == 0) {
-    write_png(files.picture, draw_paths(all, title_of(generator.model())));
+    write_png(files.picture, draw_paths(all, generator.model().title()));
     return files;
   }
   const std::int64_t rows = std::min<std::int64_t>(n, 12);

@@ -1,5 +1,6 @@
 #include "engine/core/json_text.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <vector>
@@ -41,6 +42,10 @@ std::string json_text(const Json& value) {
 
 std::string shown_json(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Json number_or_null(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
 }
 
 }  // namespace otnfm

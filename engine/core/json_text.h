@@ -21,4 +21,7 @@ std::string json_text(const nlohmann::json& value);
 /// The same for people, who may have typed bytes that are no text: those are replaced.
 std::string shown_json(const nlohmann::json& value);
 
+/// NaN and infinities mean "not known", which JSON says with null.
+nlohmann::json number_or_null(double value);
+
 }  // namespace otnfm

@@ -180,6 +180,13 @@ StandardisedData standardise(const Dataset& data, const std::string& method) {
   return result;
 }
 
+StandardisedData standardise_source(const std::string& spec, const StandardisedData& target,
+                                    const std::string& method) {
+  if (spec == "gaussian-fit") return {.method = target.method, .standardisation = target.standardisation, .notes = {}};
+  if (spec == "gaussian") return {};
+  return standardise(open_dataset(spec), method);
+}
+
 StandardisedPair standardise_pair(const std::string& spec, const Dataset& target, const FlowCoordinates& coordinates) {
   const Dataset standardised = target.standardised(coordinates.target);
   const Source opened = open_source(spec, standardised);
@@ -193,11 +200,7 @@ StandardisedPair standardise_pair(const std::string& spec, const Dataset& target
 }
 
 StandardisedPair standardise_pair(const std::string& spec, const Dataset& target, const std::string& method) {
-  StandardisedData of_target = standardise(target, method), of_source;
-  if (spec == "gaussian-fit")
-    of_source = {.method = of_target.method, .standardisation = of_target.standardisation, .notes = {}};
-  else if (spec != "gaussian")
-    of_source = standardise(open_dataset(spec), method);
+  StandardisedData of_target = standardise(target, method), of_source = standardise_source(spec, of_target, method);
   StandardisedPair pair = standardise_pair(
       spec, target, FlowCoordinates{.source = of_source.standardisation, .target = of_target.standardisation});
   pair.about = fmt::format("data by {}, source by {}", of_target.method, of_source.method);

@@ -28,10 +28,14 @@ struct StandardisedData {
 /// there are more than 64 and none varies 10 times as much as their median, so that flattened pictures keep their own
 /// proportions. N(0, I) stays as it is in any case.
 ///
-/// A column that a few rows dominate (without the largest and smallest hundredth of it the deviation is less than a
-/// tenth) is standardised by what the others say. InputError where one of its entries then lies more than 10^4
-/// deviations away, naming its row and column, and for an unknown method.
+/// A column of 8 rows or more that a few of them dominate (without the largest and smallest hundredth of it the
+/// deviation is less than a tenth) is standardised by what the others say. InputError where one of its entries then
+/// lies more than 10^4 deviations away, naming its row and column, and for an unknown method.
 StandardisedData standardise(const Dataset& data, const std::string& method);
+
+/// How the source `spec` is standardised beside a target in `target`'s coordinates: N(0, I) not, a gaussian-fit as the
+/// target, a data set by `method`.
+StandardisedData standardise_source(const std::string& spec, const StandardisedData& target, const std::string& method);
 
 /// Both ends of a map in the coordinates that it is trained in, and as they are.
 struct StandardisedPair {

@@ -75,6 +75,10 @@ ImageShape Model::image() const {
   return shape.is_null() ? ImageShape{} : ImageShape{shape[0], shape[1], shape[2]};
 }
 
+std::string Model::title() const {
+  return configuration["source"].get<std::string>() + " \u2192 " + configuration["data"].get<std::string>();
+}
+
 nlohmann::json read_model_configuration(const SafetensorsFile& file) {
   const auto found = file.metadata().find(kKey);
   if (found == file.metadata().end()) fail(file.path(), "is not a model of otnfm: its metadata has no \"otnfm\"");

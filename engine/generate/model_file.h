@@ -1,9 +1,9 @@
 // model.safetensors: a trained flow with all that is needed to sample from it. Tensors "weights/NAME" (as trained),
 // "ema/NAME" (their moving average, which samples are made with) and, for a gaussian-fit, "source/mean",
 // "source/factor", "source/diagonal"; of a semidiscrete coupling, "coupling/potentials" [N], in the order of the data
-// or of the bank, and where its cost takes some axes only, "coupling/axes" and "coupling/mean". The metadata's "otnfm"
-// and of a flow trained in standardised coordinates "standardise/target/shift" and "/scale" [d] and, where the source
-// has its own, "standardise/source/...": u = (x - shift) / scale. All else of the source is raw; potentials and axes
+// or of the bank, and where its cost takes some axes only, "coupling/axes" and "coupling/mean"; and of a flow trained
+// in standardised coordinates "standardise/target/shift" and "/scale" [d] and, where the source has its own,
+// "standardise/source/...": u = (x - shift) / scale. All else of the source is raw; potentials and axes
 // are standardised. The metadata's "otnfm" is a JSON object: {"version": 1 or, with standardised coordinates, 2,
 // "data", "source", "dimension", "image": [C, H, W] or null, "flow": {...}, "training": {...}, "steps_done"}.
 #pragma once
@@ -27,6 +27,8 @@ struct Model {
   std::int64_t dimension() const { return flow->dimension(); }
   /// channels = 0 where the data are not images.
   ImageShape image() const;
+  /// "gaussian → moons", for the titles of pictures.
+  std::string title() const;
 };
 
 enum class Weights { averaged, trained };

@@ -1,6 +1,7 @@
 // Files that are either there whole or not at all: written under a temporary name in the same folder, flushed to the
 // disk, then renamed over the target. Whoever reads the target, and whatever kills the program, sees the old file or
-// the new one. Every file that the program writes is written so.
+// the new one. Every file that the program writes is written so, but for metrics.jsonl, to which a run appends
+// line by line.
 #pragma once
 
 #include <cstddef>

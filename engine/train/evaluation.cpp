@@ -18,6 +18,7 @@ namespace {
 
 // Above it two draws of the data lie as far apart as either does from blurred data.
 constexpr std::int64_t kFewDimensions = 16;
+constexpr float kLeastScale = 1e-37f;  // its inverse is finite
 
 /// Draws 2 r and 2 r + 1 belong to repeat r; of a finite set, which has twice as many rows, no row is in both.
 void draw_fresh(const Dataset& data, std::uint64_t seed, std::int64_t draw, View<float> out) {
@@ -46,7 +47,8 @@ struct Centred {
     move = {.shift = model.shift, .scale = std::vector<float>(model.scale.size(), static_cast<float>(unit))};
     if (std::ranges::all_of(model.scale, [&](float scale) { return scale == model.scale.front(); })) return;
     rest = {.shift = std::vector<float>(model.scale.size(), 0.0f), .scale = model.scale};
-    for (float& scale : rest.scale) scale = static_cast<float>(scale / unit);
+    // A constant column's scale may be below what float holds of it; its entries are next to 0 for any.
+    for (float& scale : rest.scale) scale = std::max(static_cast<float>(scale / unit), kLeastScale);
   }
 };
 

@@ -1,6 +1,7 @@
 #include "engine/train/pairs_ahead.h"
 
 #include "kernels/clock.h"
+#include "kernels/cpu/parallel.h"
 
 namespace otnfm {
 PairsAhead::PairsAhead(Device device, std::int64_t batch, std::int64_t dimension, std::int64_t most_steps, Make make,
@@ -10,6 +11,7 @@ PairsAhead::PairsAhead(Device device, std::int64_t batch, std::int64_t dimension
       d_(dimension),
       make_(std::move(make)),
       wanted_(std::move(wanted)),
+      ahead_(device != Device::cpu || cpu::thread_count() > 1),
       slots_{Slot(device), Slot(device)} {
   const std::int64_t rows = most_steps * B_;
   for (Slot& slot : slots_) {
@@ -64,8 +66,9 @@ PairsAhead::Slot& PairsAhead::wait_for(std::uint64_t step) {
   }
   Slot* slot = &slots_[next_fed_];
   const auto made = [&] { return slot->ready || error_; };
-  if (running_) changed_.wait(lock, made);
-  if (running_ && slot->ready && slot->block.first != step) {  // another step than was expected
+  if (running_ && ahead_) changed_.wait(lock, made);
+  const bool unexpected = ahead_ ? slot->ready && slot->block.first != step : next_step_ != step;
+  if (running_ && unexpected) {
     lock.unlock();
     forget();
     lock.lock();
@@ -74,10 +77,13 @@ PairsAhead::Slot& PairsAhead::wait_for(std::uint64_t step) {
   if (!running_) {
     next_step_ = step;
     running_ = true;
-    if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
-    changed_.notify_all();
-    changed_.wait(lock, made);
+    if (ahead_) {
+      if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+      changed_.notify_all();
+      changed_.wait(lock, made);
+    }
   }
+  if (!ahead_ && !error_) fill(lock);
   wait_seconds_ += now() - start;
   if (!slot->ready) std::rethrow_exception(error_);
   seconds_ += slot->block.seconds;
@@ -103,30 +109,34 @@ void PairsAhead::run() {
   for (;;) {
     changed_.wait(lock, [&] { return stop_ || (running_ && !error_ && !slots_[next_made_].ready); });
     if (stop_) return;
-    Slot& slot = slots_[next_made_];
-    slot.block.first = next_step_;
-    const bool anew = std::exchange(anew_, false);
-    making_ = true;
-    lock.unlock();
-    std::exception_ptr error;
-    try {
-      const double start = now();
-      make_(slot.block, anew);
-      slot.block.seconds = now() - start;
-    } catch (...) {
-      error = std::current_exception();
-    }
-    lock.lock();
-    making_ = false;
-    if (error) {
-      error_ = error;
-    } else if (running_) {
-      slot.ready = true;
-      next_step_ += slot.block.steps;
-      next_made_ = 1 - next_made_;
-    }
-    changed_.notify_all();
+    fill(lock);
   }
+}
+
+void PairsAhead::fill(std::unique_lock<std::mutex>& lock) {
+  Slot& slot = slots_[next_made_];
+  slot.block.first = next_step_;
+  const bool anew = std::exchange(anew_, false);
+  making_ = true;
+  lock.unlock();
+  std::exception_ptr error;
+  try {
+    const double start = now();
+    make_(slot.block, anew);
+    slot.block.seconds = now() - start;
+  } catch (...) {
+    error = std::current_exception();
+  }
+  lock.lock();
+  making_ = false;
+  if (error) {
+    error_ = error;
+  } else if (running_) {
+    slot.ready = true;
+    next_step_ += slot.block.steps;
+    next_made_ = 1 - next_made_;
+  }
+  changed_.notify_all();
 }
 
 }  // namespace otnfm

@@ -1,7 +1,8 @@
 // Pairs that the host makes, ahead of the steps that train on them: a thread of its own fills blocks of some steps
 // while earlier blocks are fed, and a step waits only where the thread is slower. Two blocks suffice: one is fed, one
-// is made. What a block holds must be a function of its first step and of the blocks before it, so that when it was
-// made changes nothing, nor that the last blocks made are never used.
+// is made. Where all of it runs on one thread of
+// the CPU, the step that needs a block makes it. What a block holds must be a function of its first step and of the
+// blocks before it, so that when it was made changes nothing, nor that the last blocks made are never used.
 //
 // On CUDA a block lies in page-locked memory, from which a step's pairs are copied while the host goes on; a fence
 // tells when the last copy out of a block is done and the block may be filled again.
@@ -34,7 +35,7 @@ struct PairBlock {
 class PairsAhead {
  public:
   /// Fills a block from block.first on: sets `steps` (1 .. most_steps), the pairs and the rest. `anew` is set where the
-  /// block does not follow the one made before it. Runs on the thread.
+  /// block does not follow the one made before it. Runs on the thread, or in feed() where there is none.
   using Make = std::function<void(PairBlock& block, bool anew)>;
 
   PairsAhead(Device device, std::int64_t batch, std::int64_t dimension, std::int64_t most_steps, Make make,
@@ -69,12 +70,14 @@ class PairsAhead {
   };
 
   void run();
+  void fill(std::unique_lock<std::mutex>& lock);
   Slot& wait_for(std::uint64_t step);
 
   Device device_;
   std::int64_t B_, d_;
   Make make_;
   std::function<bool()> wanted_;
+  const bool ahead_;  // else feed() makes the blocks
   Slot slots_[2];
   Slot* fed_ = nullptr;
   int next_fed_ = 0;

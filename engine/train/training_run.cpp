@@ -23,11 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// NaN means "not known", which JSON says with null.
-nlohmann::json number_or_null(double value) {
-  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
-}
-
 /// metrics.jsonl, one object a line. A run that goes on from step k drops the lines of later steps first: they will be
 /// written again.
 class MetricsFile {
@@ -43,8 +38,9 @@ class MetricsFile {
           kept += line + "\n";
       }
     }
-    write_file(path, kept);
-    file_.open(path, std::ios::app);
+    // What is kept is never lost on the way; where nothing is, there is nothing to wait for the disk for.
+    if (resume) write_file(path, kept);
+    file_.open(path, resume ? std::ios::app : std::ios::trunc);
     if (!file_) throw RunError(path_ + ": cannot be opened for writing");
   }
 
@@ -74,15 +70,10 @@ class Run {
     try {
       prepare();
     } catch (const PairingStopped&) {
-      listener_.note(
-          fmt::format("{} while the coupling was prepared: nothing is trained, and there is nothing yet to go "
-                      "on from",
-                      interrupted() ? "interrupted" : "time is out (--max-seconds)"));
-      summary_.interrupted = interrupted();
-      summary_.seconds = now() - started_;
-      return summary_;
+      return ended_without_a_step("while the coupling was prepared");
     }
     train();
+    if (trainer_->step() == began_at_ && !summary_.finished) return ended_without_a_step("before the first step");
     checkpoint();
     summary_.seconds = now() - started_;
     rusage usage{};
@@ -94,16 +85,45 @@ class Run {
  private:
   fs::path file(const char* name) const { return run_.out / name; }
 
+  /// What is in the folder stays as it is.
+  RunSummary ended_without_a_step(const char* when) {
+    const std::string left = run_.resume ? fmt::format("the run stays at step {}", began_at_)
+                             : fs::exists(file("state.safetensors"))
+                                 ? "nothing is trained yet; --resume goes on"
+                                 : "nothing is trained, and there is nothing yet to "
+                                   "go on from";
+    listener_.note(fmt::format("{} {}: {}", interrupted() ? "interrupted" : "time is out (--max-seconds)", when, left));
+    summary_.steps_done = began_at_;
+    summary_.interrupted = interrupted();
+    summary_.seconds = now() - started_;
+    return summary_;
+  }
+
   bool interrupted() const { return run_.stop && run_.stop->load(); }
   bool must_end() const { return interrupted() || (run_.max_seconds > 0 && now() - started_ > run_.max_seconds); }
 
-  /// A run that goes on, or from a model, keeps its coordinates.
+  /// A run that goes on, or from a model, keeps its coordinates, as far as it has the same ends.
   StandardisedPair pair_of_ends() const {
     const auto as_in = [&](const fs::path& path) {
       return standardise_pair(options_.source, data_, read_coordinates(SafetensorsFile::load(path), data_.dimension()));
     };
     if (run_.resume) return as_in(file("state.safetensors"));
-    if (!options_.from.empty() && options_.standardise == "automatic") return as_in(options_.from);
+    if (!options_.from.empty() && options_.standardise == "automatic") {
+      const SafetensorsFile model = SafetensorsFile::load(options_.from);
+      FlowCoordinates coordinates = read_coordinates(model, data_.dimension());
+      // Another source than the model's has a mean and a scale of its own.
+      const bool same_source = read_model_configuration(model)["source"] == options_.source;
+      StandardisedData of_source;
+      if (!same_source) {
+        of_source = standardise_source(
+            options_.source, {.method = "as before", .standardisation = coordinates.target, .notes = {}}, "automatic");
+        coordinates.source = of_source.standardisation;
+      }
+      StandardisedPair pair = standardise_pair(options_.source, data_, coordinates);
+      if (!same_source) pair.about = fmt::format("data as before, source by {}", of_source.method);
+      pair.notes = std::move(of_source.notes);
+      return pair;
+    }
     return standardise_pair(options_.source, data_, options_.standardise);
   }
 
@@ -152,6 +172,7 @@ class Run {
       coupling_state = coupling_state_of(*state);
     }
     const std::uint64_t step = state ? step_of(*state) : std::uint64_t{0};
+    began_at_ = step;
     if (step > static_cast<std::uint64_t>(options_.steps))
       throw InputError(state->path() + ": is at step " + std::to_string(step) + " of " +
                        std::to_string(options_.steps));
@@ -197,7 +218,7 @@ class Run {
       load_parameters(*state, flow_->parameters(), trainer_->stream());
       trainer_->set_step(step);
       listener_.note(fmt::format("going on from step {}", step));
-    } else {
+    } else if (!coupling_->state().empty()) {
       save();  // the coupling's solution is safe from here on
     }
     summary_.weight_count = flow_->parameters().weight_count();
@@ -311,6 +332,7 @@ class Run {
   std::optional<FolderLock> lock_;
   std::optional<MetricsFile> metrics_;
   std::uint64_t data_checksum_;
+  std::uint64_t began_at_ = 0;                                      // the step
   double collapse_rho_ = std::numeric_limits<double>::quiet_NaN();  // of the last checkpoint
   double target_variance_ = 0;
   double mean_weighted_square_ = 0;

@@ -19,16 +19,16 @@ struct RunOptions {
   Device device = Device::cpu;
   std::int64_t log_every = 100;
   std::int64_t checkpoint_every = 0;        ///< steps; 0: about once a minute
-  double max_seconds = 0;                   ///< of the whole run; 0: no limit. It ends as if it had been interrupted.
+  double max_seconds = 0;                   ///< until pairing and training end, as if interrupted; 0: no limit
   const std::atomic<bool>* stop = nullptr;  ///< set from outside (SIGINT): save and return
   Trainer::Debug debug = {};
 };
 
 struct RunSummary {
-  std::uint64_t steps_done = 0;
-  bool finished = false;     ///< false: state.safetensors goes on from here, where there is one
-  bool interrupted = false;  ///< by RunOptions::stop; neither: out of time
-  double seconds = 0;        ///< of the whole run
+  std::uint64_t steps_done = 0;  ///< of the run, those before a resume included
+  bool finished = false;         ///< false: state.safetensors goes on from here, where there is one
+  bool interrupted = false;      ///< by RunOptions::stop; neither: out of time
+  double seconds = 0;            ///< of the whole run
   double training_seconds = 0, images_per_second = 0;
   double prepare_seconds = 0;  ///< of the coupling, before the first step
   double pairing_seconds = 0;  ///< of training_seconds, spent on pairs: on waiting for them, or on making them
@@ -42,7 +42,7 @@ struct RunSummary {
   std::size_t activation_bytes = 0;
   std::size_t peak_bytes = 0;         ///< of host memory, the whole process
   std::size_t device_peak_bytes = 0;  ///< of the GPU's memory; 0 on the CPU
-  std::string picture;                ///< path of samples.png
+  std::string picture;                ///< path of samples.png; empty where it ended before a step: nothing was saved
 };
 
 /// Who wants to know how it goes.

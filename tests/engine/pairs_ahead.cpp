@@ -6,7 +6,10 @@
 #include <atomic>
 #include <chrono>
 #include <random>
+#include <thread>
+#include <utility>
 
+#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
 #include "tests/kernels/on_devices.h"
 
@@ -33,7 +36,8 @@ PairsAhead::Make numbered(std::int64_t B, std::atomic<int>& began_anew, bool slo
 
 TEST(PairsAhead, GivesThePairsOfTheStepAskedFor) {
   for (Device device : devices_at_hand())
-    for (bool slow : {false, true}) {
+    for (const auto& [slow, threads] : {std::pair{false, 2}, {true, 2}, {false, 1}}) {
+      const cpu::ThreadLimit limit(threads);
       const std::int64_t B = 5;
       Stream stream(device);
       Tape tape(device);
@@ -63,36 +67,60 @@ TEST(PairsAhead, GivesThePairsOfTheStepAskedFor) {
 }
 
 TEST(PairsAhead, BeginsAnewWhereItIsToldToForget) {
-  Stream stream(Device::cpu);
-  Tape tape(Device::cpu);
-  std::atomic<int> began_anew = 0;
-  PairsAhead ahead(Device::cpu, 2, 2, 3, numbered(2, began_anew));
-  const Pairs pairs = ahead.record(tape);
-  ahead.forget();
-  for (std::uint64_t step = 0; step < 9; ++step) ahead.feed(stream, step);
-  ahead.forget();
-  ahead.forget();
-  ahead.feed(stream, 9);
-  EXPECT_EQ(pairs.x0.view()(1, 0), 9);
-  EXPECT_EQ(began_anew, 2);
+  for (const int threads : {1, 2}) {
+    const cpu::ThreadLimit limit(threads);
+    Stream stream(Device::cpu);
+    Tape tape(Device::cpu);
+    std::atomic<int> began_anew = 0;
+    PairsAhead ahead(Device::cpu, 2, 2, 3, numbered(2, began_anew));
+    const Pairs pairs = ahead.record(tape);
+    ahead.forget();
+    for (std::uint64_t step = 0; step < 9; ++step) ahead.feed(stream, step);
+    ahead.forget();
+    ahead.forget();
+    ahead.feed(stream, 9);
+    EXPECT_EQ(pairs.x0.view()(1, 0), 9);
+    EXPECT_EQ(began_anew, 2);
+  }
+}
+
+TEST(PairsAhead, NoThreadIsBesideTheOnlyOne) {
+  for (const int threads : {1, 2}) {
+    const cpu::ThreadLimit limit(threads);
+    Stream stream(Device::cpu);
+    Tape tape(Device::cpu);
+    std::atomic<int> began_anew = 0, elsewhere = 0;
+    const PairsAhead::Make good = numbered(2, began_anew);
+    const std::thread::id own = std::this_thread::get_id();
+    PairsAhead ahead(Device::cpu, 2, 2, 3, [&](PairBlock& block, bool anew) {
+      if (std::this_thread::get_id() != own) ++elsewhere;
+      good(block, anew);
+    });
+    (void)ahead.record(tape);
+    for (std::uint64_t step = 0; step < 9; ++step) ahead.feed(stream, step);
+    EXPECT_EQ(elsewhere > 0, threads > 1);
+  }
 }
 
 TEST(PairsAhead, AnErrorArrivesWhereThePairsWouldHave) {
-  Stream stream(Device::cpu);
-  Tape tape(Device::cpu);
-  std::atomic<int> began_anew = 0;
-  const PairsAhead::Make good = numbered(2, began_anew);
-  PairsAhead ahead(Device::cpu, 2, 2, 3, [&](PairBlock& block, bool anew) {
-    if (block.first >= 6) throw RunError("the sixth step cannot be made");
-    good(block, anew);
-  });
-  (void)ahead.record(tape);
-  EXPECT_THROW(
-      {
-        for (std::uint64_t step = 0; step < 30; ++step) ahead.feed(stream, step);
-      },
-      RunError);
-  EXPECT_THROW(ahead.feed(stream, 40), RunError);
+  for (const int threads : {1, 2}) {
+    const cpu::ThreadLimit limit(threads);
+    Stream stream(Device::cpu);
+    Tape tape(Device::cpu);
+    std::atomic<int> began_anew = 0;
+    const PairsAhead::Make good = numbered(2, began_anew);
+    PairsAhead ahead(Device::cpu, 2, 2, 3, [&](PairBlock& block, bool anew) {
+      if (block.first >= 6) throw RunError("the sixth step cannot be made");
+      good(block, anew);
+    });
+    (void)ahead.record(tape);
+    EXPECT_THROW(
+        {
+          for (std::uint64_t step = 0; step < 30; ++step) ahead.feed(stream, step);
+        },
+        RunError);
+    EXPECT_THROW(ahead.feed(stream, 40), RunError);
+  }
 }
 
 TEST(PairsAhead, EndsWhileItIsAtWork) {
