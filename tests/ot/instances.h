@@ -1,6 +1,8 @@
 // Problems for the tests of ot/, and an independent answer: a plain O(n^2 m) Hungarian algorithm in double.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -15,7 +17,15 @@
 
 namespace otnfm::test {
 
-using Random = std::mt19937_64;
+/// Names its seed where an expectation fails while it lives, so that what chance has found can be had again.
+class Random : public std::mt19937_64 {
+ public:
+  explicit Random(std::uint64_t seed)
+      : std::mt19937_64(seed), trace_(__FILE__, __LINE__, "random numbers of seed " + std::to_string(seed)) {}
+
+ private:
+  testing::ScopedTrace trace_;
+};
 
 template <class T>
 struct Matrix {

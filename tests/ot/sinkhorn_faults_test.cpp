@@ -269,7 +269,7 @@ TEST(SinkhornFaults, StopsInEveryPhase) {
     EXPECT_NE(pairs.status, SolveStatus::converged);
   EXPECT_TRUE(std::isnan(solver.certify_plan(&none).gap) || solver.has_plan());
   transport_dual_bound(problem, result.g, {}, {}, &none);
-  EXPECT_LE(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 10);
+  EXPECT_LE(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 30);
   EXPECT_EQ(calls, 1);
 }
 

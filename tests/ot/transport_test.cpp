@@ -242,7 +242,7 @@ TEST(Transport, EmptyInvalidAndCapped) {
   const Transport late = solve_transport(large, {}, {}, {.max_seconds = 0});
   EXPECT_EQ(late.status, SolveStatus::time_limit);
   EXPECT_TRUE(late.marginal_error <= 1e-12 && late.primal_cost >= 0 && late.mass.size() >= 2500);
-  EXPECT_TRUE(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < 10);
+  EXPECT_TRUE(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < 30);
   const Transport threads = solve_transport(points, {}, {}, {.threads = 1});
   EXPECT_EQ(threads.mass, whole.mass);
   EXPECT_EQ(threads.g, whole.g);
