@@ -117,16 +117,23 @@ def processor_name():
     return platform.processor()
 
 
-def time_bench(args, folder):
-    command = [args.bench, f"--benchmark_filter=exact/[^/]*({args.filter or '.*'})[^/]*/", "--benchmark_format=json"]
+def bench_runs(args, folder, names):
+    """The runs of bench_ot whose names match `names`, each repeated; its problems are written to `folder`."""
+    command = [args.bench, f"--benchmark_filter={names}", "--benchmark_format=json"]
     command += [f"--benchmark_repetitions={args.repeat}", "--benchmark_min_time=0.001"]
     output = subprocess.run(command, env={**os.environ, "OTNFM_BENCH_PROBLEMS": str(folder)}, stdout=subprocess.PIPE, check=True)
+    return [run for run in json.loads(output.stdout)["benchmarks"] if run.get("run_type") != "aggregate"]
+
+
+def require_solved(run):
+    if run.get("error_occurred"):
+        raise SystemExit(f"{run['name']}: {run['error_message']}")
+
+
+def time_bench(args, folder):
     ours = {}
-    for run in json.loads(output.stdout)["benchmarks"]:
-        if run.get("run_type") == "aggregate":
-            continue
-        if run.get("error_occurred"):
-            raise SystemExit(f"{run['name']}: {run['error_message']}")
+    for run in bench_runs(args, folder, f"exact/[^/]*({args.filter or '.*'})[^/]*/"):
+        require_solved(run)
         keep_least(ours.setdefault(run["name"].split("/")[1], {}),
                    {"seconds": run["real_time"] / 1000, "cpu_seconds": run["cpu_time"] / 1000, "certificate_seconds": run["certificate_s"],
                     "certificate_cpu_seconds": run.get("certificate_cpu_s", run["certificate_s"]),

@@ -17,7 +17,6 @@ import pathlib
 import platform
 import re
 import shlex
-import subprocess
 import sys
 import tempfile
 import time
@@ -91,13 +90,8 @@ def time_plan(name, folder, problem, epsilon):
 
 
 def own_rows(args, folder):
-    command = [args.bench, f"--benchmark_filter=gap/.*({args.filter or '.*'})", "--benchmark_format=json"]
-    command += ["--benchmark_min_time=0.001", f"--benchmark_repetitions={args.repeat}"]
-    output = subprocess.run(command, env={**os.environ, "OTNFM_BENCH_PROBLEMS": str(folder)}, stdout=subprocess.PIPE, check=True)
     rows = {}
-    for run in json.loads(output.stdout)["benchmarks"]:
-        if run.get("run_type") == "aggregate":
-            continue
+    for run in ot_exact.bench_runs(args, folder, f"gap/.*({args.filter or '.*'})"):
         if run.get("error_occurred"):
             print(f"{run['name']}: {run['error_message']}")
             continue

@@ -8,16 +8,14 @@ and weights to the plan, the cost matrix included on both sides, the best of --r
 """
 import argparse
 import json
-import os
 import pathlib
-import subprocess
 import tempfile
 import time
 
 import numpy as np
 
 from limited import run_limited
-from ot_exact import squared_distances
+from ot_exact import bench_runs, require_solved, squared_distances
 
 
 def weights_of(count, factor):
@@ -52,15 +50,9 @@ def main():
 
     results = []
     with tempfile.TemporaryDirectory() as name:
-        command = [args.bench, f"--benchmark_filter=transport/[^/]*({args.filter or '.*'})[^/]*/", "--benchmark_format=json"]
-        command += [f"--benchmark_repetitions={args.repeat}", "--benchmark_min_time=0.001"]
-        output = subprocess.run(command, env={**os.environ, "OTNFM_BENCH_PROBLEMS": name}, stdout=subprocess.PIPE, check=True)
         ours = {}
-        for run in json.loads(output.stdout)["benchmarks"]:
-            if run.get("run_type") == "aggregate":
-                continue
-            if run.get("error_occurred"):
-                raise SystemExit(f"{run['name']}: {run['error_message']}")
+        for run in bench_runs(args, name, f"transport/[^/]*({args.filter or '.*'})[^/]*/"):
+            require_solved(run)
             own = ours.setdefault(run["name"].split("/")[1], {"seconds": float("inf")})
             own |= {"seconds": min(own["seconds"], run["real_time"] / 1000), "mean_cost": run["mean_cost"], "gap": run["gap"]}
         print(f"{'problem':40} {'ours':>9} {'pot':>9}   pot / ours")
