@@ -19,8 +19,8 @@ enum class SolveStatus : std::uint8_t {
 
 const char* name_of(SolveStatus status);
 
-/// Bounds on the cost of an assignment, computed by certify() of ot/certificate.h, which shares nothing with the
-/// solvers.
+/// Bounds on the cost of an assignment, computed by certify() of ot/certificate.h from the problem, sigma and g alone:
+/// they hold whatever a solver has done.
 struct Certificate {
   double primal_cost = 0;       ///< mean of C(i, sigma(i)) over min(n, m), of the matched rows
   double dual_bound = 0;        ///< no assignment has a lower mean cost

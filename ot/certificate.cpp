@@ -11,6 +11,7 @@
 #include "kernels/error.h"
 #include "kernels/host_vector.h"
 #include "ot/costs/infinity.h"
+#include "ot/costs/pair_cost.h"
 #include "ot/costs/row_minima.h"
 #include "ot/costs/scaled_problem.h"
 #include "ot/costs/widen.h"
@@ -21,7 +22,7 @@ namespace {
 constexpr std::int64_t kPairGrain = 8 * cpu::kElementGrain;  // some 30 us of a thread in two dimensions
 
 // C(i, j), exact for integers: a long double holds every int64.
-long double pair_cost(const Problem& problem, std::int64_t i, std::int64_t j) {
+long double exact_cost(const Problem& problem, std::int64_t i, std::int64_t j) {
   return with_element(problem.dtype(), [&](auto element) -> long double {
     using T = decltype(element);
     if (problem.has_matrix) {
@@ -58,19 +59,26 @@ bool matches_smaller_side(std::span<const std::int64_t> sigma, std::int64_t m) {
 double least_possible_cost(const Problem& problem) {
   if (problem.has_matrix) return -kInfinity;
   if (problem.cost != Cost::negative_dot) return 0;
+  // In units of the largest coordinate, so that no square that counts leaves the range of double.
   const auto longest = [&](const AnyMatrix& points) {
     return with_element(points.dtype, [&](auto element) {
       using T = decltype(element);
-      double most = 0;
+      const auto at = [&](std::int64_t i, std::int64_t k) {
+        return std::fabs(widen(static_cast<const T*>(points.data)[i * points.row_stride + k]));
+      };
+      double unit = 0, most = 0;
+      for (std::int64_t i = 0; i < points.rows; ++i)
+        for (std::int64_t k = 0; k < points.columns; ++k) unit = std::max<double>(unit, at(i, k));
+      if (unit == 0) return 0.0;
       for (std::int64_t i = 0; i < points.rows; ++i) {
         double square = 0;
         for (std::int64_t k = 0; k < points.columns; ++k) {
-          const double value = widen(static_cast<const T*>(points.data)[i * points.row_stride + k]);
+          const double value = at(i, k) / unit;
           square += value * value;
         }
         most = std::max(most, square);
       }
-      return std::sqrt(most);
+      return unit * std::sqrt(most);
     });
   };
   return -longest(problem.source) * longest(problem.target) * (1 + 1e-9);
@@ -84,7 +92,7 @@ Primal primal_of(const Problem& problem, std::span<const std::int64_t> sigma) {
   Primal primal;
   for (std::int64_t i = 0; i < problem.n(); ++i)
     if (const std::int64_t j = sigma[static_cast<std::size_t>(i)]; j >= 0 && j < problem.m()) {
-      const long double cost = pair_cost(problem, i, j);
+      const long double cost = exact_cost(problem, i, j);
       primal.sum += cost;
       primal.size += std::fabs(cost);
     }
@@ -94,7 +102,7 @@ Primal primal_of(const Problem& problem, std::span<const std::int64_t> sigma) {
 // What is proven of sum_i min_j (C_ij - g_j) + sum_j g_j, rounding taken off; for the rows that a limit left over, a
 // bound that costs nothing.
 struct DualSum {
-  long double bound = 0, size = 0;  // size: of the terms, which their rounding is relative to
+  long double bound = 0;
   std::int64_t proven_rows = 0;
 };
 
@@ -103,7 +111,7 @@ DualSum dual_of(const Problem& problem, std::span<const double> g, const SolveLi
   HostVector<double> potentials(g.begin(), g.end());
   double reach = 0, highest = -kInfinity;  // max |g_j|, max g_j
   bool whole = problem.integral();         // the costs and all g_j
-  long double bound = 0, potential_size = 0;
+  long double bound = 0;
   for (double& value : potentials) {
     if (!std::isfinite(value)) value = 0;
     if (n < m) value = std::min(value, 0.0);
@@ -111,7 +119,6 @@ DualSum dual_of(const Problem& problem, std::span<const double> g, const SolveLi
     highest = std::max(highest, value);
     whole = whole && value == std::trunc(value);
     bound += value;
-    potential_size += std::fabs(value);
   }
   const double ceiling = n > m ? 0.0 : kInfinity;
   // The parts are fixed, and summed in order, so that the figure does not depend on the number of threads.
@@ -159,7 +166,7 @@ DualSum dual_of(const Problem& problem, std::span<const double> g, const SolveLi
     bound += static_cast<long double>(n - proven_rows) * std::min(ceiling, least - highest);
     if (std::isnan(bound)) bound = -std::numeric_limits<long double>::infinity();
   }
-  return {.bound = bound, .size = size + potential_size, .proven_rows = proven_rows};
+  return {.bound = bound, .proven_rows = proven_rows};
 }
 
 Certificate bounds_of(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
@@ -175,7 +182,7 @@ Certificate bounds_of(const Problem& problem, std::span<const std::int64_t> sigm
   certificate.proven_rows = found.proven_rows;
   long double dual = std::max(found.bound, matched * static_cast<long double>(least_possible_cost(problem)));
   // Potentials of 0 prove that nothing costs less than nothing, which others miss by their rounding.
-  if (problem.has_matrix && primal.size == 0 && dual < 0) {
+  if (primal.size == 0 && dual < 0) {
     const HostVector<double> zeros(g.size(), 0.0);
     dual = std::max(dual, dual_of(problem, zeros, limits, threads).bound);
   }
@@ -183,12 +190,15 @@ Certificate bounds_of(const Problem& problem, std::span<const std::int64_t> sigm
   const long double excess = primal.sum - dual;
   if (certificate.is_permutation && excess < 0 && -excess <= 1e-12L * primal.size) dual = primal.sum;
   certificate.primal_cost = static_cast<double>(primal.sum / matched);
-  certificate.dual_bound = static_cast<double>(dual / matched);
+  certificate.dual_bound = rounded_down(dual / matched);
   certificate.gap = kInfinity;
-  // What costs nothing has no digits to be wrong in: a bound as near as rounding allows is met.
-  const bool met = excess <= 0 || (primal.size == 0 && excess <= found.size * std::numeric_limits<double>::epsilon());
-  if (certificate.is_permutation && std::isfinite(primal.sum))  // no forbidden pair is in it
-    certificate.gap = met ? 0 : static_cast<double>(excess / std::max(std::fabs(primal.sum), 1e-12L * primal.size));
+  if (certificate.is_permutation && std::isfinite(primal.sum)) {  // no forbidden pair is in it
+    // What costs nothing has no digits to be wrong in: those of the least cost that there is, then.
+    const long double size = excess > 0 && primal.size == 0
+                                 ? matched * static_cast<long double>(least_cost_size(problem, limits))
+                                 : primal.size;
+    certificate.gap = excess <= 0 ? 0 : static_cast<double>(excess / std::max(std::fabs(primal.sum), 1e-12L * size));
+  }
   certificate.seconds = limits.seconds() - began;
   return certificate;
 }

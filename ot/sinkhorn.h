@@ -116,9 +116,10 @@ class SinkhornSolver {
   /// Whether the last solve came to a plan: not where it failed, or a limit ended it too early.
   bool has_plan() const;
 
-  // Of the last solve's plan. sigma_i is a column for every row, several rows may have the same one. Where a limit
-  // ended the solve before there was a plan, or `limits` (null: none) end these, the status is that of the limit and
-  // what was not done -1. They throw InputError after a failure.
+  // Of the last solve's plan. sigma_i is a column for every row, several rows may have the same one; f, which is found
+  // for the certificate, is -infinity without. Where a limit ended the solve before there was a plan, or `limits`
+  // (null: none) end these, the status is that of the limit and what was not done -1. They throw InputError after a
+  // failure.
 
   /// Bounds on what the plan, given its marginals exactly, costs (ot/entropic/plan_certificate.h); is_permutation is
   /// false. NaN where there is no plan, the marginals are free, or `limits` (null: none) end it.

@@ -1,7 +1,9 @@
 #include "ot/costs/pair_cost.h"
 
+#include <algorithm>
 #include <cmath>
 
+#include "ot/costs/infinity.h"
 #include "ot/costs/widen.h"
 
 namespace otnfm {
@@ -50,6 +52,21 @@ double pair_cost(const Problem& problem, std::int64_t i, std::int64_t j) {
     default:
       return static_cast<const double*>(problem.costs.data)[at];
   }
+}
+
+double least_cost_size(const Problem& problem, const SolveLimits& limits) {
+  double least = kInfinity;
+  for (std::int64_t i = 0; i < problem.n(); ++i) {
+    if (limits.out_of_time()) return 0;
+    for (std::int64_t j = 0; j < problem.m(); ++j)
+      if (const double size = std::fabs(pair_cost(problem, i, j)); size > 0) least = std::min(least, size);
+  }
+  return least < kInfinity ? least : 0;
+}
+
+double rounded_down(long double value) {
+  const auto rounded = static_cast<double>(value);
+  return rounded > value ? std::nextafter(rounded, -kInfinity) : rounded;
 }
 
 }  // namespace otnfm

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels/cpu/parallel.h"
 #include "kernels/host_vector.h"
 #include "ot/costs/cost_rows.h"
 #include "ot/costs/infinity.h"
+#include "ot/costs/pair_cost.h"
 
 namespace otnfm {
 namespace {
@@ -102,6 +104,11 @@ Certificate certify_plan(const EntropicPlan& plan, const SolveLimits* limits) {
 
   struct Sums {
     long double primal = 0, dual = 0, plain = 0;
+    long double dual_size = 0, plain_size = 0;  // of the terms
+    void add_dual(double mass, double potential) {
+      dual += static_cast<long double>(mass) * potential;
+      dual_size += static_cast<long double>(mass) * std::fabs(potential);
+    }
   };
   HostVector<Sums> sums(chunks);
   passes.run([&](std::int64_t chunk, std::size_t row, const double* costs, const double* shares) {
@@ -119,18 +126,27 @@ Certificate certify_plan(const EntropicPlan& plan, const SolveLimits* limits) {
     if (short_of > 0 && all_missing > 0) cost += short_of / all_missing * product;
     Sums& own = sums[static_cast<std::size_t>(chunk)];
     own.primal += cost;
-    own.dual += plan.a[row] * least;
-    own.plain += plan.a[row] * plain;
+    own.add_dual(plan.a[row], least);
+    own.plain += static_cast<long double>(plan.a[row]) * plain;
+    own.plain_size += static_cast<long double>(plan.a[row]) * std::fabs(plain);
   });
   Sums all;
   for (const Sums& own : sums) {
     all.primal += own.primal;
     all.dual += own.dual;
     all.plain += own.plain;
+    all.dual_size += own.dual_size;
+    all.plain_size += own.plain_size;
   }
-  for (std::size_t j = 0; j < m; ++j) all.dual += plan.b[j] * plan.g[j];
+  for (std::size_t j = 0; j < m; ++j)
+    if (plan.b[j] > 0) all.add_dual(plan.b[j], plan.g[j]);
+  // C - g is rounded once, the sums and their terms to a long double's last place: together less than this.
+  constexpr long double kRounding = 4 * std::numeric_limits<double>::epsilon();
+  const auto bound = [](long double sum, long double size) {
+    return std::isfinite(size) ? sum - size * kRounding : sum;
+  };
   certificate.primal_cost = static_cast<double>(all.primal);
-  certificate.dual_bound = static_cast<double>(std::max(all.dual, all.plain));
+  certificate.dual_bound = rounded_down(std::max(bound(all.dual, all.dual_size), bound(all.plain, all.plain_size)));
   if (certificate.primal_cost > certificate.dual_bound)
     certificate.gap = (certificate.primal_cost - certificate.dual_bound) / std::fabs(certificate.primal_cost);
   return certificate;

@@ -47,11 +47,11 @@ std::string pairs_of_plan(const SinkhornSolver::State& state) {
   return "the pairs of the Sinkhorn plan of " + describe(state.problem);
 }
 
-// With every row unmatched, and the scaled problem's potentials.
+// With every row unmatched, and the scaled problem's g. The plan's f is not feasible, and which is has to be found.
 Assignment no_pairs(const SinkhornSolver::State& state, const char* algorithm) {
   Assignment result;
   assign_result(result.sigma, state.problem.n(), std::int64_t{-1});
-  assign_result(result.f, state.f);
+  assign_result(result.f, state.problem.n(), -std::numeric_limits<double>::infinity());
   assign_result(result.g, state.g);
   result.algorithm = algorithm;
   if (!state.solved) result.status = state.status;
@@ -167,16 +167,23 @@ std::vector<double> c_transform(const Problem& problem, std::span<const double> 
 
 double transport_dual_bound(const Problem& problem, std::span<const double> g, std::span<const double> source_weights,
                             std::span<const double> target_weights, const SolveLimits* limits) {
+  struct Mean {
+    long double value = 0, size = 0;  // of the entries, and of their sizes
+  };
   const auto mean = [](std::span<const double> values, std::span<const double> weights) {
-    double sum = 0, mass = 0;
+    Mean sum;
+    long double mass = 0;
     for (std::size_t i = 0; i < values.size(); ++i) {
-      const double weight = weights.empty() ? 1 : weights[i];
+      const long double weight = weights.empty() ? 1 : weights[i];
       if (weight == 0) continue;
-      sum += weight * values[i];
+      sum.value += weight * values[i];
+      sum.size += weight * std::fabs(values[i]);
       mass += weight;
     }
-    return mass > 0 ? sum / mass : 0.0;
+    return mass > 0 ? Mean{sum.value / mass, sum.size / mass} : Mean{};
   };
+  // C - g is rounded once, the sums and their terms to a long double's last place: together less than this.
+  constexpr long double kRounding = 4 * std::numeric_limits<double>::epsilon();
   const auto check_weights = [](std::span<const double> weights, std::int64_t count, const char* name) {
     if (!weights.empty() && weights.size() != static_cast<std::size_t>(count))
       throw InputError(fmt::format("{} has {} entries for {} points", name, weights.size(), count));
@@ -185,18 +192,22 @@ double transport_dual_bound(const Problem& problem, std::span<const double> g, s
   check_weights(source_weights, problem.n(), "source_weights");
   check_weights(target_weights, problem.m(), "target_weights");
   if (problem.n() == 0 || problem.m() == 0) return 0;
-  return naming_memory([&] { return "the c-transform of " + describe(problem); },
-                       [&] {
-                         // A column that takes no mass binds no row: its potential may be as low as one likes.
-                         HostVector<double> binding(g.begin(), g.end());
-                         for (std::size_t j = 0; j < target_weights.size(); ++j)
-                           if (target_weights[j] == 0) binding[j] = -std::numeric_limits<double>::infinity();
-                         try {
-                           return mean(row_minima(problem, binding, limits), source_weights) + mean(g, target_weights);
-                         } catch (const SolveStopped&) {
-                           return std::numeric_limits<double>::quiet_NaN();
-                         }
-                       });
+  return naming_memory(
+      [&] { return "the c-transform of " + describe(problem); },
+      [&] {
+        // A column that takes no mass binds no row: its potential may be as low as one likes.
+        HostVector<double> binding(g.begin(), g.end());
+        for (std::size_t j = 0; j < target_weights.size(); ++j)
+          if (target_weights[j] == 0) binding[j] = -std::numeric_limits<double>::infinity();
+        try {
+          const Mean rows = mean(row_minima(problem, binding, limits), source_weights),
+                     columns = mean(g, target_weights);
+          const long double size = rows.size + columns.size;
+          return rounded_down(rows.value + columns.value - (std::isfinite(size) ? size * kRounding : 0));
+        } catch (const SolveStopped&) {
+          return std::numeric_limits<double>::quiet_NaN();
+        }
+      });
 }
 
 bool SinkhornSolver::has_plan() const {

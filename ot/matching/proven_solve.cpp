@@ -73,7 +73,8 @@ std::int64_t leave_out_forbidden(const PreparedProblem& prepared, std::span<std:
   return count;
 }
 
-// Where costs cancel, their sum is as right as rounding lets it be beside their sizes.
+// Where costs cancel, their sum is as right as rounding lets it be beside their sizes; where all are 0, beside the size
+// that certify() takes for theirs, and makes the gap relative to 1e-12 of.
 bool is_proven(const Problem& problem, const ProofOptions& options, const Assignment& result) {
   const Certificate& proof = result.certificate;
   if (proof.gap <= std::max(options.max_gap, kRoundingGap)) return true;
@@ -81,6 +82,7 @@ bool is_proven(const Problem& problem, const ProofOptions& options, const Assign
   for (std::int64_t i = 0; i < problem.n(); ++i)
     if (const std::int64_t j = result.sigma[static_cast<std::size_t>(i)]; j >= 0)
       size += std::fabs(pair_cost(problem, i, j));
+  if (size == 0) return proof.is_permutation && proof.gap * 1e-12 <= kRoundingGap;
   const auto matched = static_cast<double>(std::min(problem.n(), problem.m()));
   return proof.is_permutation && (proof.primal_cost - proof.dual_bound) * matched <= kRoundingGap * size;
 }

@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include "kernels/error.h"
+#include "ot/entropic/plan_certificate.h"
 #include "ot/exact.h"
+#include "ot/sinkhorn.h"
 #include "tests/ot/instances.h"
 
 namespace otnfm::test {
@@ -65,7 +67,7 @@ TEST(Certificate, NotOneToOneIsSeen) {
   EXPECT_THROW(certify(problem, std::vector<std::int64_t>{0, 1, 2, 3, 4}, std::vector<double>(4)), InputError);
 }
 
-// The blocks of the pass: sizes about its tiles of 64 rows and 32 columns, every element type, against a plain loop.
+// The blocks of the pass: sizes about its tiles of 128 rows and 32 columns, every element type, against a plain loop.
 TEST(Certificate, BoundEqualsAPlainLoop) {
   Random random(std::random_device{}());
   const auto check = [&](const Problem& problem, const Matrix<double>& c, double tolerance) {
@@ -85,7 +87,7 @@ TEST(Certificate, BoundEqualsAPlainLoop) {
     EXPECT_TRUE(std::fabs(certificate.primal_cost - primal / static_cast<double>(c.rows)) <= tolerance);
     EXPECT_TRUE(std::fabs(certificate.dual_bound - dual / static_cast<double>(c.rows)) <= tolerance);
   };
-  for (const std::int64_t n : {1, 31, 32, 33, 63, 64, 65, 131})
+  for (const std::int64_t n : {1, 31, 32, 33, 65, 127, 128, 129, 131})
     for (const std::int64_t d : {1, 2, 7})
       for (const Cost cost : {Cost::squared_euclidean, Cost::euclidean, Cost::negative_dot}) {
         const Matrix<double> x = gaussian<double>(random, n, d), y = gaussian<double>(random, n, d);
@@ -205,6 +207,116 @@ TEST(Certificate, ALimitLeavesATrueBound) {
     EXPECT_EQ(cut.proven_rows, 0);
     EXPECT_EQ(limits.status(), SolveStatus::interrupted);
   }
+}
+
+// Clouds of which one is so small that its squares underflow.
+TEST(Certificate, PointsWhoseSquaresUnderflow) {
+  Matrix<double> x(2, 1), y(2, 1);
+  x.values = {1e140, 2e140};
+  y.values = {1e-165, 2e-165};
+  const Problem problem = Problem::from_points(x.view(), y.view(), Cost::negative_dot);
+  const Certificate certificate = certify(problem, std::vector<std::int64_t>{1, 0}, std::vector<double>(2));
+  EXPECT_NEAR(certificate.primal_cost, -2e-25, 1e-37);
+  EXPECT_LE(certificate.dual_bound, -2.5e-25);  // the optimum
+  EXPECT_GE(certificate.gap, 0.25 - 1e-12);
+  const SolveLimits none(SolveLimits::kNoIterations, 0);
+  const Certificate unproven = certify(problem, std::vector<std::int64_t>{1, 0}, std::vector<double>(2), none);
+  EXPECT_LE(unproven.dual_bound, -2.5e-25);
+  EXPECT_GE(unproven.dual_bound, -1e-24);
+}
+
+// A pairing that costs nothing is optimal only where nothing costs less, however large potentials are.
+TEST(Certificate, ASentinelHidesNoBetterPairing) {
+  Matrix<double> c(3, 3);
+  c.values = {0, -1e-6, 1e12, -1e-6, 0, 1e12, 1e12, 1e12, 0};
+  const Problem problem = Problem::from_matrix(c.view());
+  for (const std::vector<double>& g : {std::vector<double>{0, 0, -1e12}, {0, 0, 0}, {1e12, 1e12, 0}}) {
+    const Certificate wrong = certify(problem, std::vector<std::int64_t>{0, 1, 2}, g);
+    EXPECT_EQ(wrong.primal_cost, 0);
+    EXPECT_LE(wrong.dual_bound, -2e-6 / 3 * (1 - 1e-12));
+    EXPECT_GT(wrong.gap, 1e3);
+  }
+  EXPECT_LE(certify(problem, std::vector<std::int64_t>{1, 0, 2}, std::vector<double>{0, 0, 0}).gap, 1e-9);
+  // The solver finds the better one, and says converged of problems whose optimum is 0 among costs of both signs.
+  EXPECT_NEAR(solve_exact(problem).certificate.primal_cost, -2e-6 / 3, 1e-18);
+  Random random(std::random_device{}());
+  for (int round = 0; round < 20; ++round) {
+    const std::int64_t n = 30;
+    const Matrix<double> u = gaussian<double>(random, n, 1);
+    Matrix<double> both(n, n);
+    for (std::int64_t i = 0; i < n; ++i)
+      for (std::int64_t j = 0; j < n; ++j)
+        both(i, j) = i == j ? 0 : u(i, 0) - u(j, 0) + std::uniform_real_distribution<double>(0.01, 1)(random);
+    const Assignment result = solve_exact(Problem::from_matrix(both.view()));
+    EXPECT_EQ(result.status, SolveStatus::converged);
+    EXPECT_EQ(result.certificate.primal_cost, 0);
+    EXPECT_GE(result.certificate.dual_bound, -1e-13);
+  }
+}
+
+// The figure in double is a bound too: no rounding brings it above what it stands for.
+TEST(Certificate, TheBoundIsNeverRoundedUp) {
+  Random random(std::random_device{}());
+  std::normal_distribution<double> normal;
+  int between = 0;
+  for (int round = 0; round < 300; ++round) {
+    const std::int64_t n = 1 + static_cast<std::int64_t>(random() % 40), m = round % 2 == 0 ? n : n + 5;
+    Matrix<std::int64_t> whole(n, m);
+    for (std::int64_t& value : whole.values) value = static_cast<std::int64_t>(random() % 1000) - 300;
+    Matrix<double> wide(n, m);
+    for (std::size_t k = 0; k < whole.values.size(); ++k) wide.values[k] = static_cast<double>(whole.values[k]);
+    const Assignment result = solve_exact(Problem::from_matrix(whole.view()));
+    const double optimum = reference_total(wide);
+    EXPECT_EQ(result.certificate.gap, 0);
+    // n is small, so that the product is exact.
+    const long double bound = static_cast<long double>(result.certificate.dual_bound) * static_cast<long double>(n);
+    EXPECT_LE(bound, static_cast<long double>(optimum));
+    EXPECT_GE(bound, static_cast<long double>(optimum) - 1e-15L * std::fabs(optimum));
+    between += bound != static_cast<long double>(optimum);
+
+    const Matrix<double> c = gaussian<double>(random, n, m);
+    std::vector<double> f(static_cast<std::size_t>(n)), g(static_cast<std::size_t>(m)), a(f.size()), b(g.size());
+    for (double& value : g) value = normal(random);
+    for (auto* masses : {&a, &b})
+      for (double& value : *masses) value = std::uniform_real_distribution<double>(0.1, 1)(random);
+    long double dual_f = 0, dual_g = 0, mass_a = 0, mass_b = 0, size = 0;
+    for (std::int64_t i = 0; i < n; ++i) {
+      long double least = std::numeric_limits<long double>::infinity();
+      for (std::int64_t j = 0; j < m; ++j)
+        least = std::min(least, static_cast<long double>(c(i, j)) - g[static_cast<std::size_t>(j)]);
+      dual_f += a[static_cast<std::size_t>(i)] * least;
+      mass_a += a[static_cast<std::size_t>(i)];
+      size = std::max(size, std::fabs(least));
+    }
+    for (std::size_t j = 0; j < g.size(); ++j) {
+      dual_g += static_cast<long double>(b[j]) * g[j];
+      mass_b += b[j];
+      size = std::max(size, static_cast<long double>(std::fabs(g[j])));
+    }
+    const long double exact = dual_f / mass_a + dual_g / mass_b, rounding = 1e-17L * size;
+    const double got = transport_dual_bound(Problem::from_matrix(c.view()), g, a, b);
+    EXPECT_LE(got, exact + rounding);
+    EXPECT_GE(got, exact - 1e-14L * size);
+
+    for (double& value : a) value = static_cast<double>(value / mass_a);
+    for (double& value : b) value = static_cast<double>(value / mass_b);
+    const Problem problem = Problem::from_matrix(c.view());
+    const Certificate plan = certify_plan({.problem = problem, .a = a, .b = b, .f = f, .g = g, .epsilon = 1.0});
+    long double of_plan = 0, plain = 0;
+    for (std::int64_t i = 0; i < n; ++i) {
+      long double least = std::numeric_limits<long double>::infinity(), lowest = least;
+      for (std::int64_t j = 0; j < m; ++j) {
+        least = std::min(least, static_cast<long double>(c(i, j)) - g[static_cast<std::size_t>(j)]);
+        lowest = std::min(lowest, static_cast<long double>(c(i, j)));
+      }
+      of_plan += a[static_cast<std::size_t>(i)] * least;
+      plain += a[static_cast<std::size_t>(i)] * lowest;
+    }
+    for (std::size_t j = 0; j < g.size(); ++j) of_plan += static_cast<long double>(b[j]) * g[j];
+    EXPECT_LE(plan.dual_bound, std::max(of_plan, plain) + rounding);
+    EXPECT_GE(plan.dual_bound, std::max(of_plan, plain) - 1e-14L * size);
+  }
+  EXPECT_GT(between, 0);
 }
 
 }  // namespace
