@@ -135,11 +135,14 @@ class RowSolver {
     const bool floats = !problem_.integral() && !prepared_.wide() && options_.max_gap >= kFloatGap;
     if (fits && floats && solve_in_float()) return;
     scratch_.costs.reset(problem_, exchanged_, range_.least, options_.threads);
-    if (fits)
-      solve_stored();
-    else
-      solve_lists();
-    add(exchanged_ ? result_.g : result_.f, static_cast<double>(range_.least));
+    const auto add_least = [&] { add(exchanged_ ? result_.g : result_.f, static_cast<double>(range_.least)); };
+    try {
+      fits ? solve_stored() : solve_lists();
+    } catch (const SolveStopped&) {
+      add_least();
+      throw;
+    }
+    add_least();
   }
 
  private:
@@ -210,7 +213,7 @@ class RowSolver {
     auction.reset(matrix.data(), rows_, columns_, scratch_.g, options_.threads);
     const AuctionEnd end = run(auction, auction.spread());
     const std::span<double> g = auction.g();
-    if (end != AuctionEnd::left_over) {
+    if (is_answer(end, auction.column_of())) {
       double zero = 0;
       if (end == AuctionEnd::within_unit) {
         if (largest_size(g) >= kExactBelow * plan_.unit) return solve_exactly_after_all();
@@ -221,23 +224,47 @@ class RowSolver {
       lift(zero);
       return;
     }
+    const bool complete = all_matched<std::int32_t>(auction.column_of());
+    if (complete) store<double, std::int32_t>(auction.column_of(), auction.f(), g, exchanged_, result_);
     // Potentials that dwarf what is to be decided, as forbidden pairs and costs of many magnitudes make them, round it
     // away. From none the paths need none that large.
     const bool usable = square_ && largest_size(g) < (plan_.unit > 0 ? kExactBelow * plan_.unit : kInfinity);
-    follow_paths(usable ? std::span<const double>(g) : std::span<const double>{});
+    follow_paths(usable ? std::span<const double>(g) : std::span<const double>{}, complete);
     if (!usable || result_.status != SolveStatus::converged) return;
     const double allowed = std::max(options_.max_gap, 1e-9) * std::fabs(found_.primal);
-    if (found_.primal - found_.dual > allowed) follow_paths({});
+    if (found_.primal - found_.dual > allowed) follow_paths({}, true);
   }
 
-  void follow_paths(std::span<const double> start) {
+  template <class Index>
+  static bool all_matched(std::span<const Index> column_of) {
+    return std::ranges::find(column_of, -1) == column_of.end();
+  }
+
+  // A gap that what stands for forbidden pairs has a part in says nothing of the pairs that are left, nor that there is
+  // no assignment without them: shortest paths do.
+  bool is_answer(AuctionEnd end, std::span<const std::int32_t> column_of) const {
+    if (end == AuctionEnd::left_over) return false;
+    if (end != AuctionEnd::within_gap || !prepared_.forbids()) return true;
+    for (std::int64_t i = 0; i < rows_; ++i) {
+      const std::int64_t j = column_of[static_cast<std::size_t>(i)];
+      if (exchanged_ ? prepared_.forbids(j, i) : prepared_.forbids(i, j)) return false;
+    }
+    return true;
+  }
+
+  // With `keep`, what the result has is complete, and stays where a limit comes before another is.
+  void follow_paths(std::span<const double> start, bool keep) {
     DenseAssignment<double>& paths = scratch_.paths;
     const SolveLimits rest = limits_.remaining(result_.iterations);
     result_.iterations += problem_.integral() ? paths.solve(scratch_.matrix.data(), rows_, columns_, rest, start)
                                               : solve_sharply(paths, scratch_.matrix, rows_, columns_, rest, start);
     if (!paths.complete()) result_.status = limits_.status();
+    if (keep && !all_matched<std::int64_t>(paths.column_of())) return;
     std::fill(result_.sigma.begin(), result_.sigma.end(), -1);
     store<double, std::int64_t>(paths.column_of(), paths.u(), paths.v(), exchanged_, result_);
+    std::vector<double>& of_rows = exchanged_ ? result_.g : result_.f;
+    for (std::size_t i = 0; i < of_rows.size(); ++i)
+      if (paths.column_of()[i] < 0) of_rows[i] = -kInfinity;  // not known
     long double primal = 0, dual = 0;
     for (std::int64_t i = 0; i < rows_; ++i) {
       const std::int64_t j = paths.column_of()[static_cast<std::size_t>(i)];
@@ -267,10 +294,20 @@ class RowSolver {
       result_.iterations += lists.paths();
       return lists.bounds(limits_);
     };
+    bool kept = false;
+    const auto take = [&] {
+      const bool complete = all_matched<std::int32_t>(lists.column_of());
+      if (kept && !complete) return;
+      kept = complete;
+      std::ranges::fill(result_.sigma, -1);
+      store<double, std::int32_t>(lists.column_of(), lists.f(), lists.g(), exchanged_, result_);
+    };
     const AuctionEnd end = run(lists, begin(false));
-    if (end == AuctionEnd::left_over) {
+    if (!is_answer(end, lists.column_of())) {
+      take();
       if (!square_) begin(true);
       const AuctionBounds bounds = follow();
+      take();
       const double allowed = std::max(options_.max_gap, 1e-9) * std::fabs(bounds.primal);
       if (square_ && bounds.complete && bounds.primal - bounds.dual > allowed) {  // as in solve_stored()
         begin(true);
@@ -282,7 +319,7 @@ class RowSolver {
       zero = make_whole(g);
       lists.bounds(limits_);
     }
-    store<double, std::int32_t>(lists.column_of(), lists.f(), lists.g(), exchanged_, result_);
+    take();
     lift(zero);
   }
 
@@ -324,20 +361,24 @@ void solve_prepared(const PreparedProblem& prepared, const AuctionOptions& optio
                     Scratch& scratch, Assignment& result) {
   const Problem& problem = prepared.problem();
   const std::int64_t n = problem.n();
+  bool complete = false;
   if (coarse_to_fine(problem, options.max_gap)) {
     result.algorithm = "auction, multilevel";
     scratch.g.assign(options.warm_start.begin(), options.warm_start.end());
     for (double& value : scratch.g) value = prepared.scaled().forth(value);
     const bool fits = n <= kMostStored / n;
     const std::int64_t budget = fits ? MultilevelAssignment::usual_budget(n) : std::numeric_limits<std::int64_t>::max();
-    if (scratch.multilevel.solve_to_gap(problem, options.max_gap, scratch.g, budget, limits, options.threads, result) &&
-        (!fits || is_sharp(problem, result)))
-      return;
-    result.status = SolveStatus::converged;
-    std::fill(result.sigma.begin(), result.sigma.end(), -1);
+    complete =
+        scratch.multilevel.solve_to_gap(problem, options.max_gap, scratch.g, budget, limits, options.threads, result);
+    if (complete && (!fits || is_sharp(problem, result))) return;
   }
-  result.algorithm = "auction";
-  RowSolver(prepared, options, limits, scratch, result).solve();
+  const auto by_rows = [&] {
+    result.algorithm = "auction";
+    RowSolver(prepared, options, limits, scratch, result).solve();
+  };
+  if (complete) return solve_again(result, by_rows);
+  forget(result);
+  by_rows();
 }
 
 void check_options(const Problem& problem, const AuctionOptions& options) {

@@ -124,21 +124,24 @@ ExactAlgorithm algorithm_for(const Problem& problem, const ExactOptions& options
 void solve_by(ExactAlgorithm algorithm, const Problem& problem, const ExactOptions& options, const SolveLimits& limits,
               Scratch& scratch, Assignment& result) {
   result.algorithm = name_of(algorithm);
+  bool complete = false;
   if (algorithm == ExactAlgorithm::multilevel) {
     const std::int64_t budget = options.algorithm == ExactAlgorithm::automatic
                                     ? MultilevelAssignment::usual_budget(problem.n())
                                     : std::numeric_limits<std::int64_t>::max();
-    if (scratch.multilevel.solve(problem, budget, limits, options.threads, result) &&
-        (is_sharp(problem, result) || problem.n() > kMostStored / problem.n()))
-      return;
+    complete = scratch.multilevel.solve(problem, budget, limits, options.threads, result);
+    if (complete && (is_sharp(problem, result) || problem.n() > kMostStored / problem.n())) return;
   } else if (algorithm == ExactAlgorithm::screened) {
-    if (scratch.screened.solve(problem, limits, options.threads, result) && is_sharp(problem, result)) return;
+    complete = scratch.screened.solve(problem, limits, options.threads, result);
+    if (complete && is_sharp(problem, result)) return;
   }
-  result.algorithm = name_of(ExactAlgorithm::dense);
-  result.status = SolveStatus::converged;
-  std::fill(result.sigma.begin(), result.sigma.end(), -1);
-  std::fill(result.g.begin(), result.g.end(), 0.0);
-  solve_dense(problem, limits, scratch, result);
+  const auto densely = [&] {
+    result.algorithm = name_of(ExactAlgorithm::dense);
+    solve_dense(problem, limits, scratch, result);
+  };
+  if (complete) return solve_again(result, densely);
+  forget(result);
+  densely();
 }
 
 void solve_one(const Problem& problem, const ExactOptions& options, const SolveLimits& limits, Scratch& scratch,

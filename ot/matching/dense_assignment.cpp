@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace otnfm {
 namespace {
@@ -136,6 +137,13 @@ void DenseAssignment<T>::rest_on_rows() {
     u_[static_cast<std::size_t>(i)] = row(i)[column_of_[static_cast<std::size_t>(i)]];
 }
 
+template <class T>
+void DenseAssignment<T>::restore(Solution&& solution) {
+  column_of_ = std::move(solution.column_of);
+  u_ = std::move(solution.u);
+  v_ = std::move(solution.v);
+}
+
 // v_j = min_i C_ij; a row that is the least of some column takes the first such column. Only where n = m: an unmatched
 // column must keep the potential 0.
 template <class T>
@@ -172,7 +180,7 @@ void DenseAssignment<T>::reduce_rows(const SolveLimits& limits) {
     deferred_rows_.clear();
     for (std::int64_t i : free_rows_) {
       while (i >= 0) {
-        if (--moves < 0 || limits.reached(0)) {
+        if (--moves < 0 || limits.out_of_time()) {
           deferred_rows_.push_back(i);
           break;
         }
@@ -231,7 +239,7 @@ bool DenseAssignment<T>::augment(std::int64_t root, const SolveLimits& limits) {
     // Rounding may put a distance below the last one by an ulp; the search's order must not go backwards.
     reached = scanned_.empty() || least > reached ? least : reached;
     if (sink >= 0) break;
-    if ((++steps & 63) == 0 && limits.reached(0)) break;
+    if ((++steps & 63) == 0 && limits.out_of_time()) break;
     const auto column = static_cast<std::size_t>(next);
     final_distance_[column] = reached;
     distance_[column] = kUnreached<T>;

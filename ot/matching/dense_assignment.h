@@ -23,8 +23,8 @@ class DenseAssignment {
  public:
   /// Solves rows [n] against columns [m], n <= m. `costs` is row-major [n, m] with row_stride m.
   /// Returns the number of augmenting paths; complete() tells whether a limit was hit: then some rows may be free,
-  /// whose u says nothing. `start` [m], if not empty, are column potentials to begin with, the better the shorter the
-  /// paths; only where n = m.
+  /// whose u says nothing, and must not be used. `start` [m], if not empty, are column potentials to begin with, the
+  /// better the shorter the paths; only where n = m.
   std::int64_t solve(const T* costs, std::int64_t n, std::int64_t m, const SolveLimits& limits,
                      std::span<const T> start = {});
 
@@ -33,6 +33,14 @@ class DenseAssignment {
 
   /// For matched rows that have the least cost of theirs each: potentials of 0 for the columns, which prove it.
   void rest_on_rows();
+
+  struct Solution {
+    HostVector<std::int64_t> column_of;
+    HostVector<T> u, v;
+  };
+  Solution solution() const { return {column_of_, u_, v_}; }
+  /// Puts one back in the place of what a limit has cut off; complete() stays false.
+  void restore(Solution&& solution);
 
   bool complete() const { return complete_; }
   const HostVector<std::int64_t>& column_of() const { return column_of_; }  ///< [n], -1 where free

@@ -105,6 +105,7 @@ void PreparedProblem::replace_forbidden() {
   const std::int64_t n = from.n(), m = from.m();
   costs_.resize(static_cast<std::size_t>(n * m));
   double most = 0, ranges = 0;
+  long double dearest = 0, size = 0;
   for (std::int64_t i = 0; i < n; ++i) {
     double least = kInfinity, greatest = -kInfinity;
     for (std::int64_t j = 0; j < m; ++j) {
@@ -116,7 +117,12 @@ void PreparedProblem::replace_forbidden() {
     if (least > greatest) continue;
     most = std::max({most, std::fabs(least), std::fabs(greatest)});
     ranges += greatest - least;
+    dearest += greatest;
+    size += std::fabs(greatest);
   }
+  // Where only some rows are matched, none of them costs more than the dearest pair.
+  if (n > m) dearest = size = static_cast<long double>(m) * most;
+  dearest_ = static_cast<double>(dearest + size * std::numeric_limits<double>::epsilon());
   // What every row could save; where only some are matched, also what others could in their place.
   if (n != m) ranges = 2 * static_cast<double>(std::min(n, m)) * most;
   const double forbidding = most > 0 ? 2 * (ranges + most) : 1;
@@ -130,6 +136,13 @@ SolveLimits limits_of_solver(const PreparedProblem& prepared, const ProofOptions
   if (!options.certify || left == kInfinity || left <= 0) return whole;
   const double proof = kProofMargin * estimate_proof_seconds(prepared.problem(), options.threads) + kProofSeconds;
   return whole.until(whole.max_seconds() - std::min(proof, kMostProof * left));
+}
+
+void forget(Assignment& result) {
+  result.status = SolveStatus::converged;
+  std::ranges::fill(result.sigma, -1);
+  std::ranges::fill(result.f, -kInfinity);
+  std::ranges::fill(result.g, 0.0);
 }
 
 void complete_pairing(const Problem& problem, std::span<const double> g, const SolveLimits& limits,
@@ -196,12 +209,16 @@ void finish_and_prove(const PreparedProblem& prepared, const ProofOptions& optio
                       Assignment& result) {
   const Problem& problem = prepared.problem();
   if (is_limit(result.status)) complete_pairing(problem, result.g, whole, result.sigma);
-  if (leave_out_forbidden(prepared, result.sigma) > 0 && result.status == SolveStatus::converged)
-    result.status = SolveStatus::infeasible;
+  const bool left_out = leave_out_forbidden(prepared, result.sigma) > 0 && result.status == SolveStatus::converged;
+  if (left_out) result.status = SolveStatus::infeasible;
   if (options.certify) {
     Certificate& proof = result.certificate = certify(problem, result.sigma, result.g, whole, options.threads);
     const bool proven = proof.proven_rows == problem.n();
-    if (!proven && result.status == SolveStatus::converged) result.status = whole.status();
+    const auto matched = static_cast<double>(std::min(problem.n(), problem.m()));
+    if (!proven && (result.status == SolveStatus::converged || left_out)) result.status = whole.status();
+    // No assignment without forbidden pairs costs as much as every one costs with what stands for them.
+    if (proven && left_out && !(proof.dual_bound * matched > prepared.dearest()))
+      result.status = SolveStatus::numerical_failure;
     if (proven && is_limit(result.status) && options.max_gap > 0 && proof.gap <= options.max_gap)
       result.status = SolveStatus::converged;  // all the same
     if (result.status == SolveStatus::converged && !is_proven(problem, options, result))

@@ -3,6 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
+#include <new>
+#include <utility>
 
 #include "kernels/host_vector.h"
 #include "ot/assignment.h"
@@ -26,6 +29,9 @@ class PreparedProblem {
   bool wide() const { return scaled_.wide() || forbids_; }
   bool forbids() const { return forbids_; }
   bool forbids(std::int64_t i, std::int64_t j) const;
+  /// Where pairs are forbidden: no assignment without them costs more in all, so that a bound above proves that there
+  /// is none.
+  double dearest() const { return dearest_; }
   const ScaledProblem& scaled() const { return scaled_; }
 
  private:
@@ -34,6 +40,7 @@ class PreparedProblem {
   ScaledProblem scaled_;
   Problem problem_;
   bool forbids_ = false;
+  double dearest_ = 0;
   HostVector<double> costs_;
 };
 
@@ -51,12 +58,46 @@ SolveLimits limits_of_solver(const PreparedProblem& prepared, const ProofOptions
 void finish_and_prove(const PreparedProblem& prepared, const ProofOptions& options, const SolveLimits& whole,
                       Assignment& result);
 
+/// To nothing matched, and nothing known.
+void forget(Assignment& result);
+
+/// Runs another() for a better answer than the complete one in `result`, which is forgotten, but given back where a
+/// limit ends the other or memory does not suffice for it.
+template <class Another>
+void solve_again(Assignment& result, const Another& another) {
+  Assignment kept;
+  const auto give_back = [&] {
+    std::swap(result.sigma, kept.sigma);
+    std::swap(result.f, kept.f);
+    std::swap(result.g, kept.g);
+    std::swap(result.algorithm, kept.algorithm);
+  };
+  try {
+    kept = result;
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+  forget(result);
+  try {
+    another();
+  } catch (const SolveStopped&) {
+    give_back();
+    throw;
+  } catch (const std::bad_alloc&) {
+    give_back();
+    result.status = SolveStatus::converged;
+    return;
+  }
+  if (result.status != SolveStatus::converged) give_back();
+}
+
 /// Matches the free rows to free columns, as long as there are both: by least C_ij - g_j while the pairs looked at are
 /// few enough to take no time, the rest in order of a coordinate. g [m] may be of any kind.
 void complete_pairing(const Problem& problem, std::span<const double> g, const SolveLimits& limits,
                       std::span<std::int64_t> sigma);
 
-/// solve(prepared, limits) fills the result in the units of prepared.problem(); it may throw SolveStopped.
+/// solve(prepared, limits) fills the result in the units of prepared.problem(); it may throw SolveStopped. Converged
+/// with a forbidden pair must mean that it looked for the optimum: then there is no assignment without one.
 template <class Solve>
 void solve_and_prove(PreparedProblem& prepared, const Problem& problem, bool check, const ProofOptions& options,
                      const SolveLimits& whole, Assignment& result, const Solve& solve) {
@@ -66,9 +107,10 @@ void solve_and_prove(PreparedProblem& prepared, const Problem& problem, bool che
   result.iterations = 0;
   result.status = SolveStatus::converged;
   assign_result(result.sigma, problem.n(), std::int64_t{-1});
-  assign_result(result.f, problem.n(), 0.0);
+  const bool empty = problem.n() == 0 || problem.m() == 0;
+  assign_result(result.f, problem.n(), empty ? 0.0 : -std::numeric_limits<double>::infinity());
   assign_result(result.g, problem.m(), 0.0);
-  if (problem.n() > 0 && problem.m() > 0) {
+  if (!empty) {
     const SolveLimits limits = limits_of_solver(prepared, options, whole);
     try {
       solve(prepared, limits);

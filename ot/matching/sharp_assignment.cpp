@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "ot/costs/pair_cost.h"
 #include "ot/costs/widen.h"
@@ -62,7 +63,9 @@ std::int64_t solve_sharply(DenseAssignment<double>& dense, std::span<double> cos
       for (double& cost : row) cost = std::min(cost, ceiling);
     }
     if (limits.out_of_time()) break;
+    auto found = dense.solution();
     paths += dense.solve(costs.data(), n, m, limits.remaining(paths));
+    if (!dense.complete()) dense.restore(std::move(found));
   }
   return paths;
 }

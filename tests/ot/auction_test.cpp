@@ -4,9 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <limits>
+#include <numeric>
 #include <string>
 
 #include "kernels/error.h"
@@ -387,6 +390,65 @@ TEST(AuctionMatrix, OrLibraryInstances) {
     EXPECT_DOUBLE_EQ(exactly.certificate.dual_bound * static_cast<double>(n), optimum) << name;
     expect_within(wide, solve(Problem::from_matrix(c.view()), 1e-2), 1e-2);
   }
+}
+
+// Forbidden pairs that a loose gap tolerates are no proof that there is no assignment.
+TEST(Auction, WhatItsGapAllowsIsNotInfeasible) {
+  constexpr double kForbidden = std::numeric_limits<double>::infinity();
+  Random random(std::random_device{}());
+  const auto expect_assignment = [&](const Matrix<double>& c, double max_gap) {
+    SCOPED_TRACE(std::to_string(c.rows) + " x " + std::to_string(c.columns) + ", gap " + std::to_string(max_gap));
+    Matrix<double> finite = c;
+    double size = 1;
+    for (const double value : c.values)
+      if (std::isfinite(value)) size += std::fabs(value);
+    for (double& value : finite.values)
+      if (!std::isfinite(value)) value = 4 * size;
+    const double matched = static_cast<double>(std::min(c.rows, c.columns)),
+                 optimum = reference_total(finite) / matched;
+    const Assignment result = solve_auction(Problem::from_matrix(c.view()), {.max_gap = max_gap});
+    EXPECT_EQ(result.status, SolveStatus::converged);
+    ASSERT_TRUE(one_to_one(result.sigma, c.columns));
+    const double cost = total_of(c, result.sigma) / matched, rounding = 1e-12 * size;
+    EXPECT_LE(cost - optimum, max_gap * std::fabs(cost) + rounding);
+    EXPECT_LE(result.certificate.dual_bound, optimum + rounding);
+    EXPECT_NEAR(result.certificate.primal_cost, cost, rounding);
+    EXPECT_LE(result.certificate.gap, std::max(max_gap, 1e-9));
+  };
+  Matrix<double> two(2, 2);
+  two.values = {1, 2, 1, kForbidden};
+  for (const double max_gap : {0.0, 1e-6, 0.5, 0.75, 0.99, 3.0}) expect_assignment(two, max_gap);
+  for (const std::int64_t n : {2, 37, 300}) {
+    Matrix<double> bidiagonal(n, n);
+    std::ranges::fill(bidiagonal.values, kForbidden);
+    for (std::int64_t i = 0; i < n; ++i) {
+      bidiagonal(i, i) = 1001;
+      if (i + 1 < n) bidiagonal(i, i + 1) = 1000;
+    }
+    for (const double max_gap : {1e-3, 1e-2, 3e-2, 0.1, 0.5}) expect_assignment(bidiagonal, max_gap);
+  }
+  for (const auto& [n, m] : {std::pair{41, 41}, {23, 40}, {40, 23}})
+    for (const double max_gap : {0.0, 0.05, 0.4, 0.9}) {
+      Matrix<double> c(n, m);
+      std::vector<std::int64_t> larger(static_cast<std::size_t>(std::max(n, m)));
+      std::iota(larger.begin(), larger.end(), 0);
+      std::shuffle(larger.begin(), larger.end(), random);
+      for (double& value : c.values)
+        value = random() % 8 == 0 ? std::uniform_real_distribution<double>(1, 2)(random) : kForbidden;
+      for (std::int64_t k = 0; k < std::min(n, m); ++k) {
+        const std::int64_t other = larger[static_cast<std::size_t>(k)];
+        (n <= m ? c(k, other) : c(other, k)) = std::uniform_real_distribution<double>(2, 3)(random);
+      }
+      expect_assignment(c, max_gap);
+      // One of the smaller side has no pair left.
+      for (std::int64_t k = 0; k < std::max(n, m); ++k) (n <= m ? c(3, k) : c(k, 3)) = kForbidden;
+      const Assignment none = solve_auction(Problem::from_matrix(c.view()), {.max_gap = max_gap});
+      EXPECT_EQ(none.status, SolveStatus::infeasible);
+      EXPECT_EQ(none.certificate.dual_bound, kForbidden);
+      std::int64_t made = 0;
+      for (const std::int64_t j : none.sigma) made += j >= 0;
+      EXPECT_EQ(made, std::min(n, m) - 1);
+    }
 }
 
 }  // namespace

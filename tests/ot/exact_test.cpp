@@ -6,9 +6,14 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <string>
 
 #include "kernels/error.h"
+#include "ot/auction.h"
+#include "ot/matching/dense_assignment.h"
+#include "ot/matching/multilevel.h"
+#include "ot/matching/sharp_assignment.h"
 #include "tests/ot/instances.h"
 
 namespace otnfm::test {
@@ -448,6 +453,112 @@ TEST(ExactMatrix, OrLibraryInstances) {
   }
   // Solved to optimality all the same; but the published optima say nothing of files that are not OR-Library's.
   if (!others.empty()) GTEST_SKIP() << "other instances under OR-Library's names: " << others;
+}
+
+// f_i + g_j <= C_ij wherever a limit ends the solve; what is not known is -infinity.
+TEST(Exact, PotentialsAreFeasibleAtEveryLimit) {
+  Random random(std::random_device{}());
+  const std::int64_t n = 230;
+  Matrix<double> below = uniform_costs(random, n, n, -2, -1), wide = uniform_costs(random, n, n + 30, -2, -1);
+  Matrix<double> tall(n + 30, n);
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t j = 0; j < n + 30; ++j) tall(j, i) = wide(i, j);
+  const Matrix<double> x = gaussian<double>(random, n, 2, 1, 5), y = gaussian<double>(random, n, 2, 1, 5);
+  const Matrix<double> many_x = gaussian<double>(random, n, 20, 1, 2), many_y = gaussian<double>(random, n, 20, 1, 2);
+  const Matrix<double> c = cost_matrix(x, y, Cost::negative_dot),
+                       many = cost_matrix(many_x, many_y, Cost::negative_dot);
+  const auto expect_feasible = [&](const Matrix<double>& costs, const Assignment& result, const std::string& what,
+                                   double rounding = 1e-9) {
+    double worst = 0;
+    for (std::int64_t i = 0; i < costs.rows; ++i)
+      for (std::int64_t j = 0; j < costs.columns; ++j) {
+        const double f = result.f[static_cast<std::size_t>(i)], g = result.g[static_cast<std::size_t>(j)];
+        ASSERT_FALSE(std::isnan(f + g)) << what;
+        worst = std::max(worst, f + g - costs(i, j));
+      }
+    EXPECT_LE(worst, rounding) << what;
+    EXPECT_TRUE(one_to_one(result.sigma, costs.columns)) << what;
+  };
+  for (const std::int64_t most : {0, 1, 7, 60, 200})
+    for (const double seconds : {0.0, 1e-9, 1e-3, SolveLimits::kNoSeconds}) {
+      const std::string limit = std::to_string(most) + ", " + std::to_string(seconds);
+      const auto solve = [&](const Matrix<double>& costs, const Problem& problem, ExactAlgorithm algorithm) {
+        expect_feasible(costs,
+                        solve_exact(problem, {.algorithm = algorithm, .max_seconds = seconds, .max_iterations = most}),
+                        std::string(name_of(algorithm)) + ", " + limit);
+        for (const double max_gap : {0.0, 1e-6, 1e-3})
+          expect_feasible(costs,
+                          solve_auction(problem, {.max_gap = max_gap, .max_seconds = seconds, .max_iterations = most}),
+                          "auction to " + std::to_string(max_gap) + ", " + limit, max_gap > 1e-5 ? 1e-3 : 1e-9);
+      };
+      for (Matrix<double>* costs : {&below, &wide, &tall})
+        solve(*costs, Problem::from_matrix(costs->view()), ExactAlgorithm::dense);
+      const Problem points = Problem::from_points(x.view(), y.view(), Cost::negative_dot);
+      for (const ExactAlgorithm algorithm :
+           {ExactAlgorithm::dense, ExactAlgorithm::screened, ExactAlgorithm::multilevel})
+        solve(c, points, algorithm);
+      solve(many, Problem::from_points(many_x.view(), many_y.view(), Cost::negative_dot), ExactAlgorithm::screened);
+    }
+}
+
+// A pairing that is complete, but solved again for more digits, is the answer where a limit comes first.
+TEST(Exact, ALimitKeepsACompletePairing) {
+  Random random(std::random_device{}());
+  const SolveLimits none;
+  // Few pairs that do not cost 1e10: potentials of that size appear.
+  int solved_again = 0;
+  for (int draw = 0; draw < 4000 && solved_again < 3; ++draw) {
+    const std::int64_t n = 90;
+    Matrix<double> c(n, n);
+    for (double& value : c.values)
+      value = random() % 20 == 0 ? std::uniform_real_distribution<double>(1, 2)(random) : 1e10;
+    for (std::int64_t i = 0; i < n; ++i) c(i, 7 * i % n) = std::uniform_real_distribution<double>(2, 3)(random);
+    DenseAssignment<double> dense;
+    const std::int64_t first = dense.solve(c.values.data(), n, n, none);
+    Matrix<double> lowered = c;
+    if (first == 0 || solve_sharply(dense, lowered.values, n, n, none) == first) continue;
+    ++solved_again;
+    const Assignment result =
+        solve_exact(Problem::from_matrix(c.view()), {.algorithm = ExactAlgorithm::dense, .max_iterations = first});
+    const double optimum = reference_total(c) / n;
+    EXPECT_NEAR(result.certificate.primal_cost, optimum, 1e-4 * optimum);
+    EXPECT_EQ(result.status, SolveStatus::iteration_limit);
+  }
+  EXPECT_GT(solved_again, 0);
+
+  // Clusters far apart, which potentials have to bridge: the multilevel solver's digits are not enough for what the
+  // pairs cost, and the dense one follows.
+  for (const bool auction : {false, true}) {
+    const std::int64_t clusters = auction ? 20 : 8, n = 40 * clusters;
+    const Matrix<double> centre = gaussian<double>(random, clusters, 2, 1e7);
+    Matrix<double> x = gaussian<double>(random, n, 2), y = gaussian<double>(random, n, 2);
+    for (Matrix<double>* points : {&x, &y})
+      for (std::int64_t i = 0; i < n; ++i)
+        for (std::int64_t k = 0; k < 2; ++k) (*points)(i, k) += centre(i % clusters, k);
+    const Problem problem = Problem::from_points(x.view(), y.view());
+    MultilevelAssignment multilevel;
+    Assignment found;
+    const auto size = static_cast<std::size_t>(n);
+    found.sigma.assign(size, -1);
+    found.f.assign(size, 0.0);
+    found.g.assign(size, 0.0);
+    const std::int64_t budget =
+        auction ? MultilevelAssignment::usual_budget(n) : std::numeric_limits<std::int64_t>::max();
+    if (!multilevel.solve_to_gap(problem, auction ? 1e-6 : 0, {}, budget, none, 1, found)) continue;
+    ASSERT_TRUE(one_to_one(found.sigma, n));
+    ASSERT_FALSE(is_sharp(problem, found));
+    const double had = total_of(cost_matrix(x, y, Cost::squared_euclidean), found.sigma) / static_cast<double>(n);
+    for (const std::int64_t more : {0, 1, 4}) {
+      const std::int64_t most = found.iterations + more;
+      const Assignment result =
+          auction
+              ? solve_auction(problem, {.threads = 1, .max_iterations = most})
+              : solve_exact(problem, {.algorithm = ExactAlgorithm::multilevel, .threads = 1, .max_iterations = most});
+      EXPECT_LE(result.certificate.primal_cost, had * (1 + 1e-6)) << auction << ", " << more;
+      EXPECT_TRUE(result.certificate.is_permutation);
+      EXPECT_TRUE(std::isfinite(result.certificate.gap));
+    }
+  }
 }
 
 }  // namespace
