@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <tuple>
 
@@ -20,6 +21,8 @@ namespace {
 
 constexpr double kSumsAgree = 1e-6;
 constexpr double kForbiddenMass = 1e-12;  // of the whole, below which it is rounding
+constexpr double kMassRounding = std::numeric_limits<double>::epsilon();
+constexpr double kRoundingGap = 1e-9;  // that an optimal plan may show
 // Of the plan whose potentials the simplex starts from, found by measurement.
 constexpr double kEpsilon = 0.02, kTolerance = 1e-2;
 constexpr double kStartShare = 0.25;
@@ -111,14 +114,40 @@ void complete_potentials(const Problem& problem, const Masses& masses, Transport
     if (b[j] == 0) result.g[j] = least(false, static_cast<std::int64_t>(j));
 }
 
+// What the rounding of masses leaves on pairs is not of the plan: all that is on forbidden pairs while it is next to
+// nothing, and what is nothing beside both the row's mass and the column's.
+void leave_out_rounding(const Problem& problem, const Masses& masses, bool forbids, Transport& result) {
+  constexpr double kOfItsRow = 1e-6;
+  const auto cost = [&](std::size_t k) { return pair_cost(problem, result.rows[k], result.columns[k]); };
+  double forbidden = 0;
+  for (std::size_t k = 0; k < result.mass.size(); ++k)
+    if (forbids && !std::isfinite(cost(k))) forbidden += result.mass[k];
+  std::size_t kept = 0;
+  for (std::size_t k = 0; k < result.mass.size(); ++k) {
+    const double mass = result.mass[k], least = std::min(masses.a[static_cast<std::size_t>(result.rows[k])],
+                                                         masses.b[static_cast<std::size_t>(result.columns[k])]);
+    if (mass <= kMassRounding && mass <= kOfItsRow * least) continue;
+    if (forbids && forbidden <= kForbiddenMass && !std::isfinite(cost(k))) continue;
+    result.rows[kept] = result.rows[k];
+    result.columns[kept] = result.columns[k];
+    result.mass[kept++] = mass;
+  }
+  result.rows.resize(kept);
+  result.columns.resize(kept);
+  result.mass.resize(kept);
+}
+
 // Shares nothing with the simplex but the problem.
 void certify_transport(const Problem& problem, const Masses& masses, std::span<const double> first_g, bool prove,
                        const SolveLimits& limits, Transport& result) {
   const double began = limits.seconds();
-  long double primal = 0;
+  long double primal = 0, size = 0, unit_size = 0;  // of the costs, of their sizes by mass, and each once
   HostVector<double> rows(masses.a.begin(), masses.a.end()), columns(masses.b.begin(), masses.b.end());
   for (std::size_t k = 0; k < result.mass.size(); ++k) {
-    primal += static_cast<long double>(result.mass[k]) * pair_cost(problem, result.rows[k], result.columns[k]);
+    const long double cost = pair_cost(problem, result.rows[k], result.columns[k]);
+    primal += result.mass[k] * cost;
+    size += result.mass[k] * std::fabs(cost);
+    unit_size += std::fabs(cost);
     rows[static_cast<std::size_t>(result.rows[k])] -= result.mass[k];
     columns[static_cast<std::size_t>(result.columns[k])] -= result.mass[k];
   }
@@ -139,13 +168,35 @@ void certify_transport(const Problem& problem, const Masses& masses, std::span<c
       result.g.assign(first_g.begin(), first_g.end());
     }
   }
-  const double apart = result.primal_cost - result.dual_bound;
-  result.gap = apart <= 0 ? 0 : apart / std::fabs(result.primal_cost);
-  if (std::isnan(apart)) {
-    result.gap = apart;
-    result.status = limits.status();
+  // Distances are above 0, and potentials of 0 prove that nothing costs less than the rows' least.
+  if (!problem.has_matrix && problem.cost != Cost::negative_dot) {
+    if (result.dual_bound < 0) result.dual_bound = 0;
+  } else if (result.dual_bound < 0 && primal >= 0) {
+    const HostVector<double> zeros(result.g.size(), 0.0);
+    const double plain = transport_dual_bound(problem, zeros, masses.a, masses.b, &limits);
+    if (plain > result.dual_bound) result.dual_bound = plain;
   }
   result.certificate_seconds = limits.seconds() - began;
+  if (std::isnan(result.dual_bound)) {
+    result.gap = result.dual_bound;
+    result.status = limits.status();
+    return;
+  }
+  // The same costs, summed in another order.
+  result.dual_bound = std::min(result.dual_bound, result.primal_cost);
+  const double apart = result.primal_cost - result.dual_bound;
+  if (apart > 0 && size == 0) size = least_cost_size(problem, limits);
+  const double floor = std::max(std::fabs(result.primal_cost), 1e-12 * static_cast<double>(size));
+  result.gap = result.primal_cost == std::numeric_limits<double>::infinity() ? result.primal_cost
+               : apart <= 0                                                  ? 0
+                                                                             : apart / floor;
+  // Optimal potentials prove it to their rounding beside the costs' sizes, and to that of the masses.
+  const bool proven =
+      result.gap <= kRoundingGap || apart <= static_cast<double>(kRoundingGap * size + 4 * kMassRounding * unit_size);
+  const bool is_limit = result.status != SolveStatus::converged && result.status != SolveStatus::numerical_failure;
+  if (!is_limit)
+    result.status =
+        proven && result.marginal_error <= kRoundingGap ? SolveStatus::converged : SolveStatus::numerical_failure;
 }
 
 void read_plan(const TransportSimplex& simplex, Transport& result) {
@@ -206,16 +257,19 @@ Transport solve_scaled(const Problem& problem, const Masses& masses, bool forbid
   } catch (const SolveStopped&) {
     result.status = limits.status();
     plan_in_order(masses, result);
+    leave_out_rounding(problem, masses, forbids, result);
     result.seconds = limits.seconds();
     certify_transport(problem, masses, g, options.certify, limits, result);
     return result;
   }
-  if (!simplex.solve(limits)) result.status = limits.status();
+  if (!simplex.solve(limits))
+    result.status = limits.reached(simplex.pivots()) ? limits.status() : SolveStatus::numerical_failure;
   if (forbids && result.status == SolveStatus::converged && simplex.forbidden_mass() > kForbiddenMass)
     throw InputError(fmt::format("{}: every plan needs pairs whose cost is infinite, for {:.3g} of the mass",
                                  describe(problem), simplex.forbidden_mass()));
   result.iterations = simplex.pivots();
   read_plan(simplex, result);
+  leave_out_rounding(problem, masses, forbids, result);
   complete_potentials(problem, masses, result);
   result.seconds = limits.seconds();
   certify_transport(problem, masses, g, options.certify, limits, result);

@@ -35,19 +35,25 @@ struct Transport {
   double total_mass = 0;                    ///< sum_i a_i
   double primal_cost = 0;                   ///< sum P_ij C_ij over the mass, and
   double dual_bound = 0;                    ///< what no plan is below, (sum a_i f_i + sum b_j g_j) over the mass
-  double gap = 0;                           ///< (primal_cost - dual_bound) / |primal_cost|, 0 where they are equal
-  double marginal_error = 0;                ///< sum_i |sum_j P_ij - a_i| + sum_j |sum_i P_ij - b_j| over the mass
-  std::int64_t iterations = 0;              ///< pivots
-  double seconds = 0;                       ///< wall time with cost evaluation, without the certificate
-  double certificate_seconds = 0;           ///< wall time of the proof
-  /// A limit's: the plan is one, with the gap that it says. Where time was out before the costs could be looked at, it
-  /// takes rows and columns in their order; where it was out before the proof, dual_bound and gap are NaN.
+  /// (primal_cost - dual_bound) / max(|primal_cost|, 1e-12 sum P_ij |C_ij|), 0 where they are equal, infinite where the
+  /// plan has forbidden pairs. A plan that costs nothing is judged as by certify(), beside the least cost that is not
+  /// 0.
+  double gap = 0;
+  double marginal_error = 0;       ///< sum_i |sum_j P_ij - a_i| + sum_j |sum_i P_ij - b_j| over the mass
+  std::int64_t iterations = 0;     ///< pivots
+  double seconds = 0;              ///< wall time with cost evaluation, without the certificate
+  double certificate_seconds = 0;  ///< wall time of the proof
+  /// Converged says that the plan is optimal, and with `certify` that the gap proves it to rounding; numerical_failure
+  /// that it does not. A limit's: the plan is one, with the gap that it says. Where time was out before the costs could
+  /// be looked at, it takes rows and columns in their order; where it was out before the proof, dual_bound and gap are
+  /// NaN.
   SolveStatus status = SolveStatus::converged;
 };
 
 /// source_weights [n] and target_weights [m]: masses, not negative; empty for equal ones of sum 1, or of the sum of the
 /// other side. Their sums must agree to one part in 10^6; the target's are scaled to the source's. Costs of any size
-/// that double holds; those of +infinity in a matrix forbid their pair.
+/// that double holds; those of +infinity in a matrix forbid their pair. Masses that only rounding can have left, below
+/// 2^-52 of the whole, or 1e-12 on forbidden pairs, are no entries of the plan.
 ///
 /// Throws InputError for entries that are not finite, weights of the wrong length or not usable, sums that do not agree
 /// (it names both), and where every plan needs a forbidden pair; RunError where memory does not suffice, with the bytes

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <tuple>
@@ -83,27 +84,31 @@ void TransportSimplex::collect_near_pairs(std::span<const double> g, const Solve
   near_.resize(rows_.size() * at(near));
   SharedLimits shared(&limits);
   const auto count = static_cast<std::int64_t>(rows_.size());
-  cpu::parallel_ranges(
-      count, std::max<std::int64_t>(1, kParallelPairs / m_), [&](std::int64_t begin, std::int64_t end) {
-        HostVector<double> buffer(at(m_)), reduced(columns_.size());
-        HostVector<std::int32_t> order(columns_.size());
-        std::int64_t unchecked = 0;
-        for (std::int64_t k = begin; k < end; ++k) {
-          shared.check(m_ * (4 + dimension_), unchecked);
-          const std::int32_t i = rows_[at(k)];
-          const double* costs = row_costs(i, buffer.data());
-          for (std::size_t c = 0; c < columns_.size(); ++c) reduced[c] = costs[columns_[c]] - g[at(columns_[c])];
-          std::iota(order.begin(), order.end(), 0);
-          const auto less = [&](std::int32_t x, std::int32_t y) {
-            return reduced[at(x)] < reduced[at(y)] || (reduced[at(x)] == reduced[at(y)] && x < y);
-          };
-          std::partial_sort(order.begin(), order.begin() + near, order.end(), less);
-          for (std::int64_t c = 0; c < near; ++c) {
-            const std::int32_t j = columns_[at(order[at(c)])];
-            near_[at(k * near + c)] = {reduced[at(order[at(c)])] - reduced[at(order[0])], costs[j], i, j};
-          }
-        }
-      });
+  cpu::parallel_ranges(count, std::max<std::int64_t>(1, kParallelPairs / m_),
+                       [&](std::int64_t begin, std::int64_t end) {
+                         HostVector<double> buffer(at(m_)), reduced(columns_.size());
+                         HostVector<std::int32_t> order(columns_.size());
+                         std::int64_t unchecked = 0;
+                         for (std::int64_t k = begin; k < end; ++k) {
+                           shared.check(m_ * (4 + dimension_), unchecked);
+                           const std::int32_t i = rows_[at(k)];
+                           const double* costs = row_costs(i, buffer.data());
+                           for (std::size_t c = 0; c < columns_.size(); ++c)
+                             reduced[c] = costs[columns_[c]] - g[at(columns_[c])];
+                           std::iota(order.begin(), order.end(), 0);
+                           const auto less = [&](std::int32_t x, std::int32_t y) {
+                             return reduced[at(x)] < reduced[at(y)] || (reduced[at(x)] == reduced[at(y)] && x < y);
+                           };
+                           std::partial_sort(order.begin(), order.begin() + near, order.end(), less);
+                           for (std::int64_t c = 0; c < near; ++c) {
+                             const std::int32_t j = columns_[at(order[at(c)])];
+                             const double of_pair = reduced[at(order[at(c)])];
+                             // Where all pairs are forbidden there is no least to take off.
+                             near_[at(k * near + c)] = {
+                                 of_pair < kInfinity ? of_pair - reduced[at(order[0])] : kInfinity, costs[j], i, j};
+                           }
+                         }
+                       });
 }
 
 void TransportSimplex::start(std::span<const double> g, const SolveLimits& limits) {
@@ -160,24 +165,22 @@ void TransportSimplex::start(std::span<const double> g, const SolveLimits& limit
   for (const Pair& pair : pairs)
     if (row_open[at(pair.row)] && column_open[at(pair.column)] && pair.cost < kInfinity && open_rows > 0)
       take(pair.row, pair.column, pair.cost);
-  // What is left over, row by row: the nearest column with room.
+  // What is left over, row by row: the nearest columns with room, off a heap, since a row may take many.
+  HostVector<std::pair<double, std::int32_t>> nearest;
   for (const std::int32_t i : rows_) {
     if (!row_open[at(i)]) continue;
     shared.check(m_ * (1 + dimension_), unchecked);
     const double* costs = row_costs(i, buffer.data());
-    while (row_open[at(i)]) {
-      std::int32_t best = kNone;
-      double least = kInfinity;
-      for (const std::int32_t j : columns_) {
-        if (!column_open[at(j)]) continue;
-        const double reduced = finite(costs[j]) - g[at(j)];
-        if (best == kNone || reduced < least) {
-          least = reduced;
-          best = j;
-        }
-      }
+    nearest.clear();
+    for (const std::int32_t j : columns_)
+      if (column_open[at(j)]) nearest.emplace_back(finite(costs[j]) - g[at(j)], j);
+    std::make_heap(nearest.begin(), nearest.end(), std::greater<>{});
+    while (row_open[at(i)] && open_rows > 0) {
+      shared.check(64, unchecked);  // a step down the heap, of cache misses
+      std::pop_heap(nearest.begin(), nearest.end(), std::greater<>{});
+      const std::int32_t best = nearest.back().second;
+      nearest.pop_back();
       take(i, best, costs[best]);
-      if (open_rows == 0) break;
     }
   }
   hang_tree(tree);
@@ -258,14 +261,15 @@ void TransportSimplex::hang_tree(const HostVector<Pair>& tree) {
 
 // The masses of the tree, from those of its nodes alone, so that no pivot's rounding is left.
 void TransportSimplex::settle_masses() {
-  HostVector<double> net(at(n_ + m_), 0.0);  // what a subtree sends to its parent
+  // What a subtree sends to its parent; in long double, so that equal masses of both sides cancel without a rest.
+  HostVector<long double> net(at(n_ + m_), 0.0L);
   for (const std::int32_t i : rows_) net[at(i)] = a_[at(i)];
   for (const std::int32_t j : columns_) net[at(n_ + j)] = -b_[at(j)];
   HostVector<std::int32_t> order;
   for_subtree(root_, [&](std::int32_t node) { order.push_back(node); });
   for (auto node = order.rbegin(); *node != root_; ++node) {
     net[at(parent_[at(*node)])] += net[at(*node)];
-    mass_[at(*node)] = std::max(0.0, *node < n_ ? net[at(*node)] : -net[at(*node)]);
+    mass_[at(*node)] = std::max(0.0, static_cast<double>(*node < n_ ? net[at(*node)] : -net[at(*node)]));
   }
 }
 
@@ -376,17 +380,16 @@ bool TransportSimplex::price(bool near, const SolveLimits& limits, bool& stopped
 }
 
 bool TransportSimplex::solve(const SolveLimits& limits) {
-  bool stopped = false;
+  bool stopped = false, any = true;
   price(true, limits, stopped);
   // Potentials that pivots have moved carry their rounding; the last word is for those of the tree itself.
   constexpr int kMostRounds = 8;
-  for (int round = 0; round < kMostRounds && !stopped; ++round) {
-    const bool any = price(false, limits, stopped);
+  for (int round = 0; round < kMostRounds && any && !stopped; ++round) {
+    any = price(false, limits, stopped);
     settle_potentials();
-    if (!any) break;
   }
   settle_masses();
-  return !stopped;
+  return !stopped && !any;
 }
 
 // The mass that goes from i to j comes back from j to i through the tree: rows on i's way to the join, and columns on

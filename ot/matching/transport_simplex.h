@@ -34,7 +34,8 @@ class TransportSimplex {
   /// A plan from column potentials g [m], any numbers.
   void start(std::span<const double> g, const SolveLimits& limits);
 
-  /// To the optimum. False where a limit ended it: the plan is one, of a higher cost.
+  /// To the optimum. False where a limit ended it, or rounding leaves no end of pivots: the plan is one, of a higher
+  /// cost.
   bool solve(const SolveLimits& limits);
 
   /// The mass of forbidden pairs: above the rounding of the masses after solve() no plan avoids them.
