@@ -125,6 +125,25 @@ TEST(BiasedArgmin, SearchesMorePointsThanItKeepsAtOnce) {
   EXPECT_EQ(search(stream, x, points, bias, 1).index, (std::vector<std::int64_t>{0, 0, 3, 262144, 300000, N - 1}));
 }
 
+// Biases that rise by so much from point to point of a block that the square of their slope is beyond float.
+TEST(BiasedArgmin, SearchesBlocksWhoseBiasesRiseSteeply) {
+  for (Device device : devices_at_hand()) {
+    Stream stream(device);
+    for (const std::int64_t d : {1, 2, 3})
+      for (const double step : {1e-21, 1e-20, 1e-19, 1e-18, 1e-3}) {
+        const std::int64_t N = 4096;
+        std::vector<float> x = normals(8 * d), points(N * d), bias(N);
+        for (std::int64_t k = 0; k < d; ++k) x[k] = 0;
+        for (std::int64_t j = 0; j < N; ++j) {
+          for (std::int64_t k = 0; k < d; ++k) points[j * d + k] = static_cast<float>(step * static_cast<double>(j));
+          bias[j] = static_cast<float>(10 * j);
+        }
+        const Found found = search(stream, x, points, bias, d);
+        for (std::size_t i = 0; i < found.index.size(); ++i) EXPECT_EQ(found.index[i], N - 1) << d << ", " << step;
+      }
+  }
+}
+
 TEST(BiasedArgmin, RefusesShapesThatDisagree) {
   Stream stream(Device::cpu);
   std::vector<float> numbers(100);

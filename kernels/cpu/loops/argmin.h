@@ -103,6 +103,12 @@ static void enclose(const Boxes& boxes, std::int64_t block, std::int64_t points)
     for (std::int64_t k = 0; k < d; ++k) shift_square += slope[k] * slope[k] / 4;
     top += shift_square;
     margin = rounding(d) * (shift_square + square + largest_bias);
+    // A bound that leaves the range of float is none: such a block is always searched.
+    if (!(absolute(top + margin) < kInfinity)) {
+      for (std::int64_t k = 0; k < d; ++k) slope[k] = 0;
+      top = kInfinity;
+      margin = 0;
+    }
   }
   for (std::int64_t k = 0; k < d; ++k) boxes.shift[k * boxes.block_stride + block] = slope[k] / 2;
   boxes.top[block] = top + margin;
