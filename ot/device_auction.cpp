@@ -377,7 +377,7 @@ class Solver {
     ShortListAssignment paths;
     paths.reset(n_, g, columns, kDeviceList);
     paths.adopt(matched_, costs);
-    paths.solve(SolveLimits(std::numeric_limits<std::int64_t>::max(), options_.max_seconds - limits_.seconds()));
+    paths.solve(limits_.without_iterations());
     HostVector<std::int32_t> owner(static_cast<std::size_t>(n_), -1);
     free_ = 0;
     for (std::size_t i = 0; i < owner.size(); ++i) {
@@ -414,9 +414,12 @@ class Solver {
     AuctionOptions options;
     options.max_gap = options_.max_gap;
     options.certify = options.check_input = false;
-    options.max_seconds = std::max(0.0, options_.max_seconds - limits_.seconds());
+    options.watch = [this](const SolveProgress&) { return !limits_.out_of_time(); };
+    options.max_seconds = std::max(0.0, limits_.seconds_left());
     options.warm_start = g;
     result_ = solve_auction(problem_, options);
+    if (result_.status == SolveStatus::interrupted || result_.status == SolveStatus::time_limit)
+      result_.status = limits_.status();
     result_.iterations = rounds_;
     result_.algorithm = "auction on the device, ended on the host";
   }
@@ -450,21 +453,21 @@ bool device_auction_takes(const Problem& problem) {
 Assignment solve_auction(Stream& stream, const Problem& problem, const DeviceAuctionOptions& options) {
   require_fit(problem, options);
   if (options.check_input) check_finite(problem);
-  const SolveLimits limits(options.max_iterations, options.max_seconds);
+  const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
   Assignment result;
   const std::int64_t n = problem.n();
   result.algorithm = "auction on the device";
   naming_memory([&] { return "the auction of " + describe(problem); },
                 [&] {
                   assign_result(result.sigma, n, std::int64_t{-1});
-                  assign_result(result.f, n, 0.0);
+                  assign_result(result.f, n, -std::numeric_limits<double>::infinity());
                   assign_result(result.g, n, 0.0);
                   if (n > 0) Solver(stream, problem, options, limits, result).solve();
                   if (result.status == SolveStatus::iteration_limit) result.status = limits.status();
                   complete_pairing(problem, result.g, limits, result.sigma);
                 });
   result.seconds = limits.seconds();
-  if (options.certify) result.certificate = certify(problem, result.sigma, result.g, limits);
+  if (options.certify) prove(problem, {.max_gap = options.max_gap}, limits, result);
   return result;
 }
 

@@ -14,6 +14,7 @@
 #include "kernels/stream.h"
 #include "ot/assignment.h"
 #include "ot/cost.h"
+#include "ot/solve_limits.h"
 
 namespace otnfm {
 
@@ -22,16 +23,18 @@ struct DeviceAuctionOptions {
   bool certify = true;      ///< fill in Assignment::certificate: a pass over all pairs, on the host
   bool check_input = true;  ///< refuse NaN and infinite entries; without it they are undefined behaviour
   double max_seconds = std::numeric_limits<double>::infinity();
-  std::int64_t max_iterations = std::numeric_limits<std::int64_t>::max();  ///< rounds
+  std::int64_t max_iterations = std::numeric_limits<std::int64_t>::max();  ///< rounds on the device
   std::int64_t max_stored_bytes = std::int64_t{8} << 30;                   ///< of a cost matrix made from points
-  std::span<const double> warm_start = {};                                 ///< column potentials [m], any finite values
+  SolveWatch watch = {};                    ///< of the solve and its proof, on the host too
+  std::span<const double> warm_start = {};  ///< column potentials [m], any finite values
 };
 
 /// Whether the device's auction can take the problem; the host's (ot/auction.h) takes all.
 bool device_auction_takes(const Problem& problem);
 
 /// Solves a problem whose views are in host memory: n = m, float32 points of squared Euclidean cost or a float32
-/// matrix. Feasible potentials up to the rounding of float32 costs; sigma within max_gap where status is converged.
+/// matrix. Feasible potentials up to the rounding of float32 costs; sigma within max_gap where status is converged, and
+/// with `certify` proved so.
 /// Where float32 or whole numbers cannot tell a gap that small, the host's auction (ot/auction.h) ends it from the
 /// device's potentials. Throws InputError for another problem, NaN or infinite entries, or bad options;
 /// RunError where memory does not suffice.

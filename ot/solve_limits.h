@@ -71,6 +71,13 @@ class SolveLimits {
     return rest;
   }
 
+  /// The same clock and watch without a cap on the iterations: for a part that counts others.
+  SolveLimits without_iterations() const {
+    SolveLimits rest = *this;
+    rest.max_iterations_ = kNoIterations;
+    return rest;
+  }
+
   std::int64_t iterations() const { return max_iterations_; }
   double max_seconds() const { return max_seconds_; }
   double seconds() const { return std::chrono::duration<double>(Clock::now() - shared_->start).count(); }

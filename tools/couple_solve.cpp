@@ -212,6 +212,7 @@ std::vector<Pairing> by_auction(const OpenedProblems& opened, const SolveFlags& 
   if (flags.device == Device::cuda && (flags.device_chosen || served())) {
     Stream stream(flags.device);
     DeviceAuctionOptions options;
+    options.watch = watch;
     options.warm_start = warm_start;
     options.certify = flags.certify;
     options.max_gap = flags.max_gap.value_or(1e-6);

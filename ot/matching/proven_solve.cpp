@@ -205,6 +205,16 @@ void complete_pairing(const Problem& problem, std::span<const double> g, const S
     sigma[static_cast<std::size_t>(rows[r])] = columns[r];
 }
 
+void prove(const Problem& problem, const ProofOptions& options, const SolveLimits& whole, Assignment& result) {
+  const Certificate& proof = result.certificate = certify(problem, result.sigma, result.g, whole, options.threads);
+  const bool proven = proof.proven_rows == problem.n();
+  if (!proven && result.status == SolveStatus::converged) result.status = whole.status();
+  if (proven && is_limit(result.status) && options.max_gap > 0 && proof.gap <= options.max_gap)
+    result.status = SolveStatus::converged;  // all the same
+  if (result.status == SolveStatus::converged && !is_proven(problem, options, result))
+    result.status = SolveStatus::numerical_failure;
+}
+
 void finish_and_prove(const PreparedProblem& prepared, const ProofOptions& options, const SolveLimits& whole,
                       Assignment& result) {
   const Problem& problem = prepared.problem();
@@ -212,18 +222,18 @@ void finish_and_prove(const PreparedProblem& prepared, const ProofOptions& optio
   const bool left_out = leave_out_forbidden(prepared, result.sigma) > 0 && result.status == SolveStatus::converged;
   if (left_out) result.status = SolveStatus::infeasible;
   if (options.certify) {
-    Certificate& proof = result.certificate = certify(problem, result.sigma, result.g, whole, options.threads);
-    const bool proven = proof.proven_rows == problem.n();
-    const auto matched = static_cast<double>(std::min(problem.n(), problem.m()));
-    if (!proven && (result.status == SolveStatus::converged || left_out)) result.status = whole.status();
-    // No assignment without forbidden pairs costs as much as every one costs with what stands for them.
-    if (proven && left_out && !(proof.dual_bound * matched > prepared.dearest()))
-      result.status = SolveStatus::numerical_failure;
-    if (proven && is_limit(result.status) && options.max_gap > 0 && proof.gap <= options.max_gap)
-      result.status = SolveStatus::converged;  // all the same
-    if (result.status == SolveStatus::converged && !is_proven(problem, options, result))
-      result.status = SolveStatus::numerical_failure;
-    if (result.status == SolveStatus::infeasible) proof.dual_bound = proof.gap = kInfinity;
+    prove(problem, options, whole, result);
+    Certificate& proof = result.certificate;
+    if (left_out) {
+      // No assignment without forbidden pairs costs as much as every one costs with what stands for them.
+      const auto matched = static_cast<double>(std::min(problem.n(), problem.m()));
+      if (proof.proven_rows < problem.n())
+        result.status = whole.status();
+      else if (proof.dual_bound * matched > prepared.dearest())
+        proof.dual_bound = proof.gap = kInfinity;
+      else
+        result.status = SolveStatus::numerical_failure;
+    }
     proof.primal_cost = prepared.scaled().back(proof.primal_cost);
     proof.dual_bound = prepared.scaled().back(proof.dual_bound);
   }

@@ -58,6 +58,9 @@ SolveLimits limits_of_solver(const PreparedProblem& prepared, const ProofOptions
 void finish_and_prove(const PreparedProblem& prepared, const ProofOptions& options, const SolveLimits& whole,
                       Assignment& result);
 
+/// The certificate of a solver's answer, and what it says of the status: converged only where it is proved.
+void prove(const Problem& problem, const ProofOptions& options, const SolveLimits& whole, Assignment& result);
+
 /// To nothing matched, and nothing known.
 void forget(Assignment& result);
 

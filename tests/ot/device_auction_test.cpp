@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include <string>
 
 #include "kernels/error.h"
@@ -108,10 +110,66 @@ TEST(DeviceAuction, WarmStartsAndHardInput) {
     }
     // One cloud twice, and one point: no gap of float32 costs is small beside a cost of 0.
     expect_device_within(cost_matrix(x, x, Cost::squared_euclidean),
-                  solve(stream, Problem::from_points(x.view(), x.view()), 1e-3), 1e-3);
+                         solve(stream, Problem::from_points(x.view(), x.view()), 1e-3), 1e-3);
     const Matrix<float> one(n, 2);
     expect_device_within(cost_matrix(one, one, Cost::squared_euclidean),
-                  solve(stream, Problem::from_points(one.view(), one.view()), 1e-3), 1e-3);
+                         solve(stream, Problem::from_points(one.view(), one.view()), 1e-3), 1e-3);
+  }
+}
+
+// A watch ends it in every part: rounds, what the host does, and the proof. What is left over is matched all the same.
+TEST(DeviceAuction, TheWatchIsAskedEverywhere) {
+  Random random(std::random_device{}());
+  Stream stream(Device::cpu);
+  const std::int64_t n = 2000;
+  const Matrix<float> x = gaussian<float>(random, n, 40), y = gaussian<float>(random, n, 40);
+  for (const bool left_to_host : {false, true}) {
+    // No gap of float32 costs is as small as this, so the host ends it.
+    const double max_gap = left_to_host ? 1e-9 : 1e-3;
+    const Problem problem = Problem::from_points(x.view(), y.view());
+    for (const int allowed : {0, 1, 2}) {
+      std::atomic<int> asked = 0;
+      DeviceAuctionOptions options;
+      options.max_gap = max_gap;
+      options.watch = [&](const SolveProgress&) { return asked++ < allowed; };
+      const Assignment result = solve_auction(stream, problem, options);
+      EXPECT_TRUE(one_to_one(result.sigma, n));
+      if (asked > allowed) {
+        // It may have been near enough when it was stopped, which the proof, if there was any, says.
+        EXPECT_TRUE(result.status == SolveStatus::interrupted ||
+                    (result.certificate.proven_rows == n && result.certificate.gap <= max_gap))
+            << name_of(result.status);
+      } else {
+        EXPECT_GT(allowed, 0) << "solved in less than it takes to be asked";
+        EXPECT_EQ(result.status, SolveStatus::converged);
+        EXPECT_LE(result.certificate.gap, std::max(max_gap, 1e-9));
+      }
+      if (result.certificate.proven_rows < n) {
+        EXPECT_EQ(result.status, SolveStatus::interrupted);
+      }
+    }
+  }
+}
+
+// A proof that a limit cuts off proves nothing, and is not called converged.
+TEST(DeviceAuction, ACutProofIsNotConverged) {
+  Random random(std::random_device{}());
+  Stream stream(Device::cpu);
+  const std::int64_t n = 400;
+  const Matrix<float> x = gaussian<float>(random, n, 3), y = gaussian<float>(random, n, 3);
+  const Problem problem = Problem::from_points(x.view(), y.view());
+  for (const double seconds : {0.0, 1e-3, 1e-2, 3e-2, 0.1, 0.3}) {
+    DeviceAuctionOptions options;
+    options.max_seconds = seconds;
+    const Assignment result = solve_auction(stream, problem, options);
+    EXPECT_TRUE(one_to_one(result.sigma, n));
+    if (result.certificate.proven_rows < n) {
+      EXPECT_EQ(result.status, SolveStatus::time_limit) << seconds;
+    }
+    if (result.status == SolveStatus::converged) {
+      EXPECT_LE(result.certificate.gap, options.max_gap);
+    }
+    EXPECT_LE(result.certificate.dual_bound, result.certificate.primal_cost);
   }
 }
 
