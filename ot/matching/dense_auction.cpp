@@ -140,7 +140,7 @@ void DenseAuction<T>::auction(double epsilon, const SolveLimits& limits, std::in
   const std::int64_t most = std::min(most_bids, kBidsPerRow * n_);
   std::int64_t bids = 0;
   for (std::size_t head = 0; head < queue_.size() && bids < most; ++bids) {
-    if ((bids & 255) == 0 && limits.reached(0)) break;
+    if ((bids & 255) == 0 && limits.reached(bids)) break;
     const std::int32_t i = queue_[head++];
     const BestTwo<T> least = best_two(row(i), g_.data(), m_);
     const auto column = static_cast<std::size_t>(least.column);

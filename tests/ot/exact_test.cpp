@@ -501,6 +501,29 @@ TEST(Exact, PotentialsAreFeasibleAtEveryLimit) {
     }
 }
 
+// What a watch is told of the paths made is not taken back by the searches in between.
+TEST(Exact, ProgressCountsPaths) {
+  Random random(std::random_device{}());
+  const std::int64_t n = 400;
+  const Matrix<double> x = gaussian<double>(random, n, 2), y = gaussian<double>(random, n, 2, 0.2, 5);
+  const Matrix<double> c = cost_matrix(x, y, Cost::squared_euclidean);
+  std::int64_t told = -1;
+  const SolveWatch watch = [&](const SolveProgress& at) {
+    told = at.iterations;
+    return true;
+  };
+  const SolveLimits limits(SolveLimits::kNoIterations, SolveLimits::kNoSeconds, &watch);
+  DenseAssignment<double> dense;
+  const std::int64_t paths = dense.solve(c.values.data(), n, n, limits);
+  ASSERT_GT(paths, 1);
+  const double asked = limits.seconds();
+  while (limits.seconds() < asked + 0.11) {
+  }
+  EXPECT_FALSE(limits.out_of_time());
+  EXPECT_GE(told, paths - 1);
+  EXPECT_LE(told, paths);
+}
+
 // A pairing that is complete, but solved again for more digits, is the answer where a limit comes first.
 TEST(Exact, ALimitKeepsACompletePairing) {
   Random random(std::random_device{}());

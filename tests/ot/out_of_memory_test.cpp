@@ -169,6 +169,44 @@ TEST_P(OutOfMemoryOf, ExactGoesOnAfterIt) {
   }
 }
 
+// A complete pairing that is only solved again for more digits stays the answer where those find no memory.
+TEST_P(OutOfMemoryOf, ExactKeepsACompletePairing) {
+  const std::int64_t clusters = 8, n = 40 * clusters;
+  const Matrix<double> centre = normal_points<double>(random_, clusters, 2);
+  Matrix<double> x = normal_points<double>(random_, n, 2), y = normal_points<double>(random_, n, 2);
+  for (Matrix<double>* points : {&x, &y})
+    for (std::int64_t i = 0; i < n; ++i)
+      for (std::int64_t k = 0; k < 2; ++k) (*points)(i, k) += 1e7 * centre(i % clusters, k);
+  const Problem problem = Problem::from_points(x.view(), y.view());
+  const ExactOptions options{.algorithm = ExactAlgorithm::multilevel, .threads = GetParam()};
+  const Assignment wanted = solve_exact(problem, options);
+  if (wanted.algorithm != name_of(ExactAlgorithm::dense)) GTEST_SKIP() << "the first answer has digits enough";
+  int kept = 0;
+  for (std::int64_t granted = 0;; ++granted) {
+    ExactWorkspace workspace = exact_workspace(GetParam());
+    Assignment result;
+    refused = 0;
+    until_refused = granted;
+    bool threw = false;
+    try {
+      solve_exact(problem, options, workspace, result);
+    } catch (const RunError&) {
+      threw = true;
+    }
+    until_refused = -1;
+    if (refused == 0) break;
+    if (threw) continue;
+    ++kept;
+    EXPECT_TRUE(one_to_one(result.sigma, n));
+    // It is what it says.
+    const Certificate& proof = result.certificate;
+    const double optimum = wanted.certificate.primal_cost;
+    EXPECT_TRUE(proof.primal_cost >= optimum * (1 - 1e-9) && proof.dual_bound <= optimum * (1 + 1e-9));
+    EXPECT_EQ(result.status, proof.gap <= 1e-9 ? SolveStatus::converged : SolveStatus::numerical_failure);
+  }
+  EXPECT_GT(kept, 0);
+}
+
 TEST_P(OutOfMemoryOf, ABatchNamesTheProblem) {
   const std::int64_t n = 200, d = 5;
   std::vector<Matrix<float>> points;
