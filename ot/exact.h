@@ -25,12 +25,14 @@ const char* name_of(ExactAlgorithm algorithm);
 
 struct ExactOptions {
   ExactAlgorithm algorithm = ExactAlgorithm::automatic;
-  bool certify = true;      ///< fill in Assignment::certificate (one more pass over all pairs)
-  bool check_input = true;  ///< refuse NaN and infinite entries; without it they are undefined behaviour
-  int threads = 0;          ///< 0: cpu::thread_count(); 1 inside a batch
-  double max_seconds = std::numeric_limits<double>::infinity();
-  std::int64_t max_iterations = std::numeric_limits<std::int64_t>::max();  ///< augmenting paths
-  SolveWatch watch = {};                                                   ///< not called by solve_exact_batch
+  bool certify = true;  ///< fill in Assignment::certificate (one more pass over all pairs)
+  /// Refuse NaN and infinite entries, but for the +infinity of a matrix, which forbids its pair; without it they are
+  /// undefined behaviour.
+  bool check_input = true;
+  int threads = 0;                                                         ///< 0: cpu::thread_count(); 1 inside a batch
+  double max_seconds = std::numeric_limits<double>::infinity();            ///< of a batch: for the whole stack
+  std::int64_t max_iterations = std::numeric_limits<std::int64_t>::max();  ///< augmenting paths, of each problem
+  SolveWatch watch = {};  ///< in a batch called for one problem at a time, and ends them all
 };
 
 /// What `automatic` means for this problem; also printed by tools.
@@ -53,9 +55,9 @@ class ExactWorkspace {
   std::unique_ptr<State> state_;
 };
 
-/// Solves one problem. Throws InputError for NaN or infinite entries, or an algorithm that does not fit the problem;
-/// RunError where memory does not suffice, with the bytes and what they were for. Empty problems (n = 0 or m = 0) are
-/// converged with cost 0.
+/// Solves one problem; +infinity in a matrix forbids its pair. Throws InputError for NaN or other infinite entries, or
+/// an algorithm that does not fit the problem; RunError where memory does not suffice, with the bytes and what they
+/// were for. Empty problems (n = 0 or m = 0) are converged with cost 0.
 Assignment solve_exact(const Problem& problem, const ExactOptions& options = {});
 
 /// The same into `result`, whose vectors are reused.

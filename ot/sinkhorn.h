@@ -54,7 +54,9 @@ struct SinkhornOptions {
   SolveWatch watch = {};
   /// The clock and the watch of a larger piece of work, looked at in place of max_seconds and watch.
   const SolveLimits* limits = nullptr;
-  bool check_input = true;  ///< refuse NaN and infinite entries; without it they are undefined behaviour
+  /// Refuse NaN and infinite entries, but for the +infinity of a matrix, which forbids its pair; without it they are
+  /// undefined behaviour.
+  bool check_input = true;
 };
 
 /// Where a limit ended the solve before there was a plan, the figures from transport_cost to rounding are NaN.

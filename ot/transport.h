@@ -17,9 +17,11 @@
 namespace otnfm {
 
 struct TransportOptions {
-  bool certify = true;      ///< one more pass over all pairs; without it dual_bound and gap are NaN
-  bool check_input = true;  ///< refuse NaN and infinite entries; without it they are undefined behaviour
-  int threads = 0;          ///< 0: cpu::thread_count()
+  bool certify = true;  ///< one more pass over all pairs; without it dual_bound and gap are NaN
+  /// Refuse NaN and infinite entries, but for the +infinity of a matrix, which forbids its pair; without it they are
+  /// undefined behaviour.
+  bool check_input = true;
+  int threads = 0;  ///< 0: cpu::thread_count()
   double max_seconds = std::numeric_limits<double>::infinity();
   std::int64_t max_iterations = std::numeric_limits<std::int64_t>::max();  ///< pivots
   std::int64_t most_bytes = std::int64_t{4} << 30;  ///< n m costs in double are kept up to this; above, computed anew
@@ -55,9 +57,9 @@ struct Transport {
 /// that double holds; those of +infinity in a matrix forbid their pair. Masses that only rounding can have left, below
 /// 2^-52 of the whole, or 1e-12 on forbidden pairs, are no entries of the plan.
 ///
-/// Throws InputError for entries that are not finite, weights of the wrong length or not usable, sums that do not agree
-/// (it names both), and where every plan needs a forbidden pair; RunError where memory does not suffice, with the bytes
-/// and what they were for. A problem without rows or columns has no entries and cost 0.
+/// Throws InputError for other entries that are not finite, weights of the wrong length or not usable, sums that do not
+/// agree (it names both), and where every plan needs a forbidden pair; RunError where memory does not suffice, with the
+/// bytes and what they were for. A problem without rows or columns has no entries and cost 0.
 Transport solve_transport(const Problem& problem, std::span<const double> source_weights,
                           std::span<const double> target_weights, const TransportOptions& options = {});
 

@@ -191,8 +191,8 @@ typedef struct {
 } otnfm_progress;
 
 /* Called up to ten times a second while otnfm_solve() is at work, by one thread at a time, which need not be the
- * caller's. 0 ends the solve as a limit does; anything else lets it go on. otnfm_solve_batch() calls it for
- * OTNFM_SINKHORN and for problems with weights alone. */
+ * caller's. 0 ends the solve as a limit does; anything else lets it go on. In otnfm_solve_batch() it is called for
+ * whichever problem is at work; where those share their clock (see there), 0 ends all of them. */
 typedef int (*otnfm_watch)(void* data, const otnfm_progress* progress);
 
 typedef struct {
@@ -234,8 +234,9 @@ typedef struct otnfm_solution otnfm_solution;
 otnfm_status otnfm_solve(const otnfm_problem* problem, const otnfm_solve_options* options, otnfm_solution** solution,
                          otnfm_error* error);
 
-/* `count` problems, a thread a problem, but for OTNFM_SINKHORN and weights, whose threads share each one; max_seconds
- * and initial_g are for each. On an error in any of them no solution is made. */
+/* `count` problems, a thread a problem, but for OTNFM_SINKHORN and weights, whose threads share each one. initial_g and
+ * max_iterations are for each, and so is max_seconds with OTNFM_SINKHORN or weights; with OTNFM_EXACT and OTNFM_AUCTION
+ * it is one limit for the whole stack. On an error in any of them no solution is made. */
 otnfm_status otnfm_solve_batch(const otnfm_problem* problems, int64_t count, const otnfm_solve_options* options,
                                otnfm_solution** solutions /* [count] */, otnfm_error* error);
 void otnfm_solution_free(otnfm_solution* solution);

@@ -3,8 +3,8 @@
 // portable.cpp of its folder (tools/cmake/OtnfmProcessors.cmake says for what), each in a namespace of its own, and
 // reached by a table of functions that is chosen here.
 //
-// OTNFM_PROCESSOR = portable, avx2 or avx512 in the environment is the most that is used, of the products of oneDNN
-// too: to measure another machine's path on this one.
+// OTNFM_PROCESSOR = portable, avx2, avx512 or avx512_bf16 in the environment is the most that is used, of the products
+// of oneDNN too (whose least is SSE 4.1): to measure another machine's path on this one.
 #pragma once
 
 #include <array>

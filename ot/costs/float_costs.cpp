@@ -1,6 +1,7 @@
 #include "ot/costs/float_costs.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "kernels/cpu/parallel.h"
@@ -12,8 +13,15 @@ namespace {
 
 constexpr std::int64_t kLeastDimension = 8;
 constexpr std::int64_t kFillRows = 8;
-// Rounding of a product in units of the last place of |x|^2 + |y|^2: its terms are added in many partial sums.
-constexpr double kProductRounding = 4;
+// How far a cost |x|^2 + |y|^2 - 2 x.y is off, in units of float32's epsilon, 2 u, times |x|^2 + |y|^2 >= 2 |x||y|: the
+// coordinates' rounding 1, that of |y|^2 and of the last sum 1.5 and 0.5, and the chain of d multiply-adds. At worst
+// the chain is off by d u 2 |x||y|, d / 2; as its roundings are as often up as down, rather by sqrt(d) u 2 |x||y|,
+// sqrt(d) / 2 (Higham & Mary, A new approach to probabilistic rounding error analysis, 2019), and their sum over the
+// rows by less. So this is an estimate that says when float32 is worth a try, no bound: what an answer is worth is
+// proved in double.
+double product_rounding(std::int64_t d) {
+  return 3 + std::sqrt(static_cast<double>(d)) / 2;
+}
 
 template <class T>
 void copy_points(const AnyMatrix& points, const double* centre, double scale, float* out) {
@@ -113,7 +121,7 @@ void FloatCosts::prepare(const Problem& problem, bool exchanged) {
     target_size += square / static_cast<double>(y.rows) * static_cast<double>(x.rows);
     if (squared) bias_[static_cast<std::size_t>(j)] = static_cast<float>(square);
   }
-  rounding_ = kProductRounding * std::numeric_limits<float>::epsilon() * (source_size + target_size);
+  rounding_ = product_rounding(d) * std::numeric_limits<float>::epsilon() * (source_size + target_size);
 }
 
 }  // namespace otnfm

@@ -29,7 +29,8 @@ class FloatCosts {
   std::span<const float> matrix() const { return matrix_; }     ///< [rows, columns], without the offsets
   std::span<const double> offsets() const { return offsets_; }  ///< [rows], or empty
   double offset_sum() const { return offset_sum_; }
-  /// A size that the error of the sum of `rows` of these costs stays below; that of storing them is not in it.
+  /// A size that the error of the sum of `rows` of these costs can be expected to stay below (see the source); that of
+  /// storing them is not in it.
   double rounding() const { return rounding_; }
 
  private:

@@ -14,7 +14,10 @@
 
 namespace otnfm {
 
-/// A bound on the size of a problem's finite costs, never above 4 d times the largest of them, and what it comes from.
+/// A bound on the size of a problem's finite costs, and what it comes from. Within a factor of 2 of the largest in a
+/// matrix of reals, of 32 d for distances (2 for each rounding of a span, or its square, and of d to a power of two;
+/// the farthest pair of two clouds is at least half of what they span together). 2^64 for a matrix of integers. Dot
+/// products may be far below where their terms cancel.
 struct CostSize {
   int exponent = 0;     ///< every |C_ij| < 2^exponent
   bool zero = true;     ///< all costs are 0, or there are none; `exponent` says nothing

@@ -4,8 +4,9 @@
 // step here is that of the algorithm on the complete graph, and no pricing is needed afterwards. O(n k) memory.
 //
 //   auction(epsilon)  one phase of Bertsekas' forward auction: potentials within epsilon of optimal, whatever they were
-//   before initialise()      drops what is not tight, then augmenting row reduction (Jonker & Volgenant) solve()
-//   shortest augmenting paths (Dijkstra with potentials) for the rows still free: exact
+//                     before
+//   initialise()      drops what is not tight, then augmenting row reduction (Jonker & Volgenant)
+//   solve()           shortest augmenting paths (Dijkstra with potentials) for the rows still free: exact
 #pragma once
 
 #include <cstdint>

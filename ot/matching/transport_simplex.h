@@ -3,12 +3,13 @@
 // A basis is a spanning tree of the n + m rows and columns, with the mass that each of its pairs carries; its
 // potentials have C_ij = u_i + v_j on it. A pair with C_ij < u_i + v_j enters, the mass goes round the cycle that it
 // closes, and a pair that this empties leaves.
+//
 //   start    a greedy plan over pairs in the order of C_ij - f_i - g_j, from whatever potentials there are: with good
 //            ones few pivots are left
-//   pricing  blocks of rows, each row's best pair; then the best of these again and again while they are worth it.
-//   First
-//            of each row's short list of near pairs, then of all pairs
+//   pricing  blocks of rows, each row's best pair, then the best of these again and again while they are worth it;
+//            first of each row's short list of near pairs, then of all pairs
 //   ties     the tree stays strongly feasible (Cunningham 1976), so that pivots which move no mass cannot cycle
+//
 // Memory is O(n + m) beyond the costs, which are stored while they fit. The plan is feasible at every moment, so a
 // limit leaves an answer, and only its cost is above the least.
 #pragma once
