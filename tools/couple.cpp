@@ -157,7 +157,7 @@ void print(const nlohmann::json& json, const Problem& problem, const CoupleFlags
   if (std::isfinite(number("dual_bound")))
     fmt::print(", proven lower bound {:.9g}, gap {:.3g}", number("dual_bound"), number("gap"));
   fmt::print("\n");
-  if (json.contains("pairs"))
+  if (json.contains("pairs") && json.contains("epsilon"))  // of a stack each has its own
     fmt::print("epsilon {:.4g}, marginal error {:.3g}, entropic cost {:.9g}; pairs: {}\n", json.value("epsilon", 0.0),
                number("marginal_error"), json.value("entropic_cost", 0.0), json["pairs"].get<std::string>());
   if (json.contains("entries"))
@@ -265,7 +265,8 @@ void add_couple(CommandLine& program) {
       .at_least(0);
   command
       .option("--max-seconds", solve.max_seconds,
-              "stop then, proof and all, with what there is: rows that are left over take what is free")
+              "stop then, proof and all, and of a stack all problems together, with what there is: rows that are left "
+              "over take what is free")
       .at_least(0);
   command.option("--max-iterations", solve.max_iterations, "augmenting paths, bids or sweeps").at_least(0);
   command.flag("--no-certificate", flags->no_certificate, "leave out the proof: one pass over all pairs less");

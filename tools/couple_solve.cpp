@@ -28,7 +28,8 @@ class TimeOfAll {
  public:
   explicit TimeOfAll(const SolveFlags& flags)
       : limits_(SolveLimits::kNoIterations, flags.max_seconds.value_or(SolveLimits::kNoSeconds)) {}
-  double left() const { return std::max(0.0, limits_.seconds_left()); }
+  /// Negative where it is over, so that the problems left are not given what a limit leaves a solve to come to its end.
+  double left() const { return limits_.seconds_left(); }
 
  private:
   SolveLimits limits_;
@@ -219,7 +220,7 @@ std::vector<Pairing> by_auction(const OpenedProblems& opened, const SolveFlags& 
     if (flags.max_iterations) options.max_iterations = *flags.max_iterations;
     const TimeOfAll time(flags);
     for (std::size_t b = 0; b < results.size(); ++b) {
-      options.max_seconds = time.left();
+      options.max_seconds = std::max(0.0, time.left());
       results[b] = solve_auction(stream, opened.problems()[b], options);
     }
     std::vector<Pairing> pairings = of_assignments(opened, std::move(results), flags.certify);

@@ -1,5 +1,6 @@
 // otnfm: one-step generative models by OT-NFM, from the command line. Exit codes: 0 success, 1 failure while running, 2
-// bad usage or bad input, 130 interrupted by Ctrl-C. A time limit that was asked for is a success.
+// bad usage or bad input, 130 interrupted by Ctrl-C. A time limit that was asked for is a success, but
+// where it leaves nothing: a run without a step, a plan that was to be written.
 #include <cstdio>
 #include <exception>
 #include <new>

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -310,11 +309,10 @@ TEST_F(Couple, AStackOfWeightedPointsSharesItsTime) {
     EXPECT_EQ(problem["status"], "time limit");
     EXPECT_NE(problem["message"].get<std::string>().find("time limit"), std::string::npos) << problem;
   }
-  const auto began = std::chrono::steady_clock::now();
-  const nlohmann::json limited = couple("--batch --max-seconds 2 --source " + normal("c.npy", {40, 1500, 8}) +
-                                        " --target " + normal("d.npy", {40, 1500, 8}) + " --source-weights " +
-                                        write_npy("v.npy", {1500}, std::vector<float>(1500, 2)));
-  EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(), 2 + 30);
+  // One takes a tenth of the time or less, all of them some thirty times as long.
+  const nlohmann::json limited = couple("--batch --max-seconds 0.2 --source " + normal("c.npy", {300, 600, 4}) +
+                                        " --target " + normal("d.npy", {300, 600, 4}) + " --source-weights " +
+                                        write_npy("v.npy", {600}, std::vector<float>(600, 2)));
   EXPECT_EQ(limited["problems"].back()["status"], "time limit");
 }
 
