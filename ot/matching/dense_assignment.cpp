@@ -180,7 +180,7 @@ void DenseAssignment<T>::reduce_rows(const SolveLimits& limits) {
     deferred_rows_.clear();
     for (std::int64_t i : free_rows_) {
       while (i >= 0) {
-        if (--moves < 0 || limits.out_of_time()) {
+        if (--moves < 0 || limits.reached(0)) {
           deferred_rows_.push_back(i);
           break;
         }
