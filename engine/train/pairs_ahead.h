@@ -1,8 +1,8 @@
 // Pairs that the host makes, ahead of the steps that train on them: a thread of its own fills blocks of some steps
 // while earlier blocks are fed, and a step waits only where the thread is slower. Two blocks suffice: one is fed, one
-// is made. Where all of it runs on one thread of
-// the CPU, the step that needs a block makes it. What a block holds must be a function of its first step and of the
-// blocks before it, so that when it was made changes nothing, nor that the last blocks made are never used.
+// is made. Where all of it runs on one thread of the CPU, the step that needs a block makes it. What a block holds must
+// be a function of its first step and of the blocks before it, so that when it was made changes nothing, nor that the
+// last blocks made are never used.
 //
 // On CUDA a block lies in page-locked memory, from which a step's pairs are copied while the host goes on; a fence
 // tells when the last copy out of a block is done and the block may be filled again.

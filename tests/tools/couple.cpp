@@ -323,7 +323,7 @@ TEST_F(Couple, APlanThatNobodyComputedIsNotWritten) {
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i * 7919 % 1009) / 500;
   const std::string points = write_npy("a.npy", {n, d}, values);
   const std::string command =
-      "couple --solver sinkhorn --max-seconds 0 --threads 1 --source " + points + " --target " + points;
+      "couple --solver sinkhorn --device cpu --max-seconds 0 --threads 1 --source " + points + " --target " + points;
   EXPECT_EQ(run(command).code, 0);
   const Outcome outcome = run(command + " --plan-out " + path("plan.npy"));
   EXPECT_EQ(outcome.code, 1);
