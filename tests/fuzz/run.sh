@@ -48,7 +48,7 @@ compile() {
 }
 reads_files() { [[ " ${readers[*]} " == *" $1 "* ]]; }
 sources_of() {
-  printf '%s\n' "tests/fuzz/$1.cpp" engine/io/{npy,npy_header,npz,csv,array_file,idx,cifar10,lap,inflate,input_file,safetensors,text,atomic_file}.cpp kernels/check.cpp
+  printf '%s\n' "tests/fuzz/$1.cpp" engine/io/{npy,npy_header,npz,csv,array_file,idx,cifar10,lap,inflate,input_file,safetensors,text,atomic_file}.cpp engine/core/json_text.cpp kernels/check.cpp
   reads_files "$1" || printf '%s\n' layers/*.cpp engine/generate/model_file.cpp engine/train/options.cpp
 }
 archives() { local name; for name in "$@"; do find "$build" -name "libotnfm_$name.a" -not -path '*/package/*'; done; }
@@ -66,7 +66,8 @@ for target in "${targets[@]}"; do
   libraries=(-lz -lfmt)
   if ! reads_files "$target"; then
     mapfile -t found < <(archives train generate metrics data layers io core ot kernels)
-    libraries+=(-Wl,--start-group "${found[@]}" -Wl,--end-group -lspdlog -lpng -ldnnl -lgomp)
+    # A library's object may be several files at once, some of them instrumented here: what comes first counts.
+    libraries+=(-Wl,--allow-multiple-definition -Wl,--start-group "${found[@]}" -Wl,--end-group -lspdlog -lpng -ldnnl -lgomp)
   fi
   "${compiler[@]}" -fsanitize=fuzzer "${objects[@]}" "${libraries[@]}" -o "$work/$target"
 
