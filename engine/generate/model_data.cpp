@@ -1,5 +1,7 @@
 #include "engine/generate/model_data.h"
 
+#include <nlohmann/json.hpp>
+
 #include "kernels/error.h"
 
 namespace otnfm {
