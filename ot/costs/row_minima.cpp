@@ -182,18 +182,7 @@ bool RowMinima::find(std::int64_t begin, std::int64_t end, double* out, Scratch&
     scratch.largest = largest;
     return true;
   };
-  switch (problem_.dtype()) {
-    case DType::float32:
-      return in_rows(float{});
-    case DType::bfloat16:
-      return in_rows(bfloat16{});
-    case DType::int32:
-      return in_rows(std::int32_t{});
-    case DType::int64:
-      return in_rows(std::int64_t{});
-    default:
-      return in_rows(double{});
-  }
+  return with_element(problem_.dtype(), in_rows);
 }
 
 template <class T>
