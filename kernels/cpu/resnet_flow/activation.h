@@ -1,11 +1,12 @@
 // Activations and time functions over a tile, whose counts are multiples of kRowPad, so that every number goes through
 // the same instructions wherever it stands.
 //
-// SiLU on AVX-512, 11 multiplications or so a vector: with u = -z log2 e rounded to n, a multiple of 1/16, e^-z =
-// 2^floor(n) T[n mod 1] 2^(u - n), T a table of 16 in one register, the last factor a polynomial of degree 3 on |u - n|
-// <= 1/32 (remainder 9e-9); 1 / (1 + e^-z) by the hardware's 14 bits and one Newton step (remainder 4e-9). Relative
-// error below 3e-7 for |z| <= 10; below z = -10 it grows by 1.3e-8 |z|, of a result that is at most 5e-4. The other
-// activations, and the other processors, take kernels/device/activation.h.
+// SiLU, 11 multiplications or so a vector: with u = -z log2 e rounded to n, a multiple of 1/16 (AVX2: 1/8), e^-z =
+// 2^floor(n) T[n mod 1] 2^(u - n), T a table in one register, the last factor a polynomial of degree 3 on |u - n| <=
+// 1/32 (AVX2: 4 on 1/16; remainders 9e-9 and 2e-9); z / (1 + e^-z) by the hardware's 14 bits and one Newton step
+// (remainder 4e-9), on AVX2, whose hardware gives 12, by division. Relative error below 3e-7 for |z| <= 10; below z =
+// -10 it grows by 1.3e-8 |z|, of a result that is at most 5e-4. The other activations, and a portable build, take
+// kernels/device/activation.h.
 #pragma once
 
 #include "kernels/cpu/resnet_flow/vector.h"
@@ -35,33 +36,66 @@ struct Sigmoid {
   static __attribute__((always_inline)) __m512 clamp(__m512 z) {  // NaN stays
     return _mm512_max_ps(_mm512_set1_ps(-87.0f), _mm512_min_ps(_mm512_set1_ps(88.0f), z));
   }
+
+  static __attribute__((always_inline)) __m512 quotient(__m512 v, __m512 below) {
+    const __m512 inverse = _mm512_rcp14_ps(below), q = _mm512_mul_ps(v, inverse);
+    return _mm512_fmadd_ps(q, _mm512_fnmadd_ps(below, inverse, _mm512_set1_ps(1.0f)), q);
+  }
 };
+
+#elif OTNFM_RESNET_LANES == 8
+
+struct Sigmoid {
+  __m256 table =
+      _mm256_setr_ps(1.0f, 1.09050773f, 1.18920712f, 1.29683955f, 1.41421356f, 1.54221083f, 1.68179283f, 1.83400809f);
+
+  /// e^-z for -87 <= z <= 87; anything where z is NaN
+  __attribute__((always_inline)) __m256 exponential(__m256 z) const {
+    const __m256 log2_e = _mm256_set1_ps(-1.44269504f);
+    const __m256 rounder = _mm256_set1_ps(1572864.0f);  // 1.5 * 2^20: its last place is 1/8
+    const __m256 shifted = _mm256_fmadd_ps(z, log2_e, rounder);
+    const __m256 f = _mm256_fmsub_ps(z, log2_e, _mm256_sub_ps(shifted, rounder));
+    const __m256i eighths = _mm256_castps_si256(shifted);
+    const __m256 start = _mm256_permutevar8x32_ps(table, eighths);
+    __m256 p = _mm256_fmadd_ps(f, _mm256_set1_ps(9.61812911e-3f), _mm256_set1_ps(5.55041087e-2f));
+    p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(2.40226507e-1f));
+    p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(6.93147181e-1f));
+    const __m256 mantissa = _mm256_fmadd_ps(_mm256_mul_ps(start, f), p, start);
+    const __m256i exponent = _mm256_slli_epi32(_mm256_srli_epi32(eighths, 3), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(mantissa), exponent));
+  }
+
+  static __attribute__((always_inline)) __m256 clamp(__m256 z) {  // NaN stays
+    return _mm256_max_ps(_mm256_set1_ps(-87.0f), _mm256_min_ps(_mm256_set1_ps(87.0f), z));
+  }
+
+  static __attribute__((always_inline)) __m256 quotient(__m256 v, __m256 below) { return _mm256_div_ps(v, below); }
+};
+
+#endif
+
+#if OTNFM_RESNET_LANES >= 8
 
 static inline void silu(const float* z, float* y, std::int64_t n) {
   const Sigmoid sigmoid;
-  const __m512 one = _mm512_set1_ps(1.0f);
+  const Vector one = broadcast(1.0f);
 #pragma GCC unroll 4
   for (std::int64_t i = 0; i < n; i += kLanes) {
-    const __m512 v = _mm512_loadu_ps(z + i);
-    const __m512 below = _mm512_add_ps(one, sigmoid.exponential(Sigmoid::clamp(v)));
-    const __m512 inverse = _mm512_rcp14_ps(below);
-    const __m512 q = _mm512_mul_ps(v, inverse);
-    _mm512_storeu_ps(y + i, _mm512_fmadd_ps(q, _mm512_fnmadd_ps(below, inverse, one), q));
+    const Vector v = load(z + i), below = one + sigmoid.exponential(Sigmoid::clamp(v));
+    store(y + i, Sigmoid::quotient(v, below));
   }
 }
 
 /// With s = sigmoid(z), e = e^-z: the slope s + z s (1 - s) is s + y e s, where nothing cancels.
 static inline void silu_with_slope(const float* z, float* y, float* slope, std::int64_t n) {
   const Sigmoid sigmoid;
-  const __m512 one = _mm512_set1_ps(1.0f);
+  const Vector one = broadcast(1.0f);
 #pragma GCC unroll 4
   for (std::int64_t i = 0; i < n; i += kLanes) {
-    const __m512 v = _mm512_loadu_ps(z + i), e = sigmoid.exponential(Sigmoid::clamp(v)), below = _mm512_add_ps(one, e);
-    const __m512 inverse = _mm512_rcp14_ps(below);
-    const __m512 s = _mm512_fmadd_ps(inverse, _mm512_fnmadd_ps(below, inverse, one), inverse);
-    const __m512 result = _mm512_mul_ps(v, s);
-    _mm512_storeu_ps(y + i, result);
-    _mm512_storeu_ps(slope + i, _mm512_fmadd_ps(result, _mm512_mul_ps(e, s), s));
+    const Vector v = load(z + i), e = sigmoid.exponential(Sigmoid::clamp(v));
+    const Vector s = Sigmoid::quotient(one, one + e), result = v * s;
+    store(y + i, result);
+    store(slope + i, multiply_add(result, e * s, s));
   }
 }
 
@@ -73,7 +107,7 @@ static inline void round_to_bfloat16(float* x, std::int64_t n) {
 
 /// y = activation(z), n a multiple of kRowPad; y may be z.
 static void activate_tile(Activation activation, const float* z, float* y, std::int64_t n) {
-#if OTNFM_RESNET_LANES == 16
+#if OTNFM_RESNET_LANES >= 8
   if (activation == Activation::silu) return silu(z, y, n);
 #endif
   with_activation(
@@ -89,7 +123,7 @@ static void activate_tile(Activation activation, const float* z, float* y, std::
 
 /// The same with slope = d activation(z) / dz.
 static void activate_tile_with_slope(Activation activation, const float* z, float* y, float* slope, std::int64_t n) {
-#if OTNFM_RESNET_LANES == 16
+#if OTNFM_RESNET_LANES >= 8
   if (activation == Activation::silu) return silu_with_slope(z, y, slope, n);
 #endif
   with_activation(
