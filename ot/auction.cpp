@@ -14,6 +14,7 @@
 #include "ot/costs/fill_rows.h"
 #include "ot/costs/float_costs.h"
 #include "ot/costs/infinity.h"
+#include "ot/costs/integer_range.h"
 #include "ot/costs/widen.h"
 #include "ot/exact.h"
 #include "ot/matching/batch.h"
@@ -48,28 +49,6 @@ struct Scratch {
   FloatCosts floats;
   HostVector<double> matrix, g;
 };
-
-struct Range {
-  std::int64_t least = 0;
-  double width = 0;
-};
-
-Range range_of_whole_costs(const Problem& problem) {
-  std::int64_t least = std::numeric_limits<std::int64_t>::max(), greatest = std::numeric_limits<std::int64_t>::min();
-  const auto scan = [&](const auto* costs) {
-    for (std::int64_t i = 0; i < problem.n(); ++i)
-      for (std::int64_t j = 0; j < problem.m(); ++j) {
-        const std::int64_t c = costs[i * problem.costs.row_stride + j];
-        least = std::min(least, c);
-        greatest = std::max(greatest, c);
-      }
-  };
-  if (problem.dtype() == DType::int32)
-    scan(static_cast<const std::int32_t*>(problem.costs.data));
-  else
-    scan(static_cast<const std::int64_t*>(problem.costs.data));
-  return {least, static_cast<double>(static_cast<__int128>(greatest) - least)};
-}
 
 // Potentials of whole costs, optimal within less than 1 / (n + 1), made whole and optimal: the fractions of n
 // potentials, and of the 0 of free columns, leave a gap as wide somewhere on the circle, more than epsilon, and cutting
@@ -127,15 +106,16 @@ class RowSolver {
   void solve() {
     plan_ = {.max_gap = options_.max_gap, .phases = kPhases};
     if (problem_.integral()) {
-      range_ = range_of_whole_costs(problem_);
+      range_ = range_of_integers(problem_.costs, limits_);
+      least_ = range_.least;
       plan_.unit = std::exp2(-std::floor(std::log2(static_cast<double>(rows_ + 1))) - 1);
-      if (range_.width >= kExactBelow * plan_.unit / 8) return solve_exactly();
+      if (static_cast<double>(range_.width()) >= kExactBelow * plan_.unit / 8) return solve_exactly();
     }
     const bool fits = rows_ <= kMostStored / columns_;
     const bool floats = !problem_.integral() && !prepared_.wide() && options_.max_gap >= kFloatGap;
     if (fits && floats && solve_in_float()) return;
-    scratch_.costs.reset(problem_, exchanged_, range_.least, options_.threads);
-    const auto add_least = [&] { add(exchanged_ ? result_.g : result_.f, static_cast<double>(range_.least)); };
+    scratch_.costs.reset(problem_, exchanged_, least_, options_.threads);
+    const auto add_least = [&] { add(exchanged_ ? result_.g : result_.f, static_cast<double>(least_)); };
     try {
       fits ? solve_stored() : solve_lists();
     } catch (const SolveStopped&) {
@@ -165,10 +145,10 @@ class RowSolver {
   void start_potentials(HostVector<double>& g) const {
     g.assign(static_cast<std::size_t>(columns_), 0.0);
     if (!square_ || options_.warm_start.empty()) return;
+    const auto width = static_cast<double>(range_.width());
     for (std::size_t j = 0; j < g.size(); ++j) {
       const double value = prepared_.scaled().forth(options_.warm_start[j]);
-      g[j] = problem_.integral() ? plan_.unit * std::round(std::clamp(value, -range_.width, range_.width) / plan_.unit)
-                                 : value;
+      g[j] = problem_.integral() ? plan_.unit * std::round(std::clamp(value, -width, width) / plan_.unit) : value;
     }
   }
 
@@ -331,7 +311,7 @@ class RowSolver {
 
   void solve_exactly_after_all() {
     solve_exactly();
-    add(exchanged_ ? result_.g : result_.f, -static_cast<double>(range_.least));
+    add(exchanged_ ? result_.g : result_.f, -static_cast<double>(least_));
   }
 
   const PreparedProblem& prepared_;
@@ -343,7 +323,8 @@ class RowSolver {
   const bool exchanged_, square_;
   const std::int64_t rows_, columns_;
   AuctionPlan plan_;
-  Range range_;
+  IntegerRange range_;
+  std::int64_t least_ = 0;  // whole costs: what is taken off all of them
   AuctionBounds found_;
 };
 

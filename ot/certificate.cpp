@@ -203,15 +203,8 @@ Certificate bounds_of(const Problem& problem, std::span<const std::int64_t> sigm
   return certificate;
 }
 
-}  // namespace
-
-Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
-                    int threads) {
-  return certify(problem, sigma, g, SolveLimits(), threads);
-}
-
-Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
-                    const SolveLimits& limits, int threads) {
+Certificate certify_scaled(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
+                           const SolveLimits* scaling, const SolveLimits& limits, int threads) {
   const std::int64_t n = problem.n(), m = problem.m();
   if (static_cast<std::int64_t>(sigma.size()) != n)
     throw InputError(fmt::format("certify: sigma has {} entries for {} rows", sigma.size(), n));
@@ -221,7 +214,11 @@ Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma,
   return naming_memory([&] { return "the certificate of " + describe(problem); },
                        [&] {
                          ScaledProblem scaled;
-                         scaled.reset(problem);
+                         try {
+                           scaled.reset(problem, scaling);
+                         } catch (const SolveStopped&) {
+                           // As it is, then: there is no time for a proof, which alone needs what scaling is for.
+                         }
                          if (!scaled.scaled()) return bounds_of(problem, sigma, g, limits, threads);
                          HostVector<double> potentials(g.begin(), g.end());
                          for (double& value : potentials) value = scaled.forth(value);
@@ -232,9 +229,22 @@ Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma,
                        });
 }
 
+}  // namespace
+
+Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
+                    int threads) {
+  return certify(problem, sigma, g, SolveLimits(), threads);
+}
+
+Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
+                    const SolveLimits& limits, int threads) {
+  return certify_scaled(problem, sigma, g, &limits, limits, threads);
+}
+
 Certificate cost_of_pairs(const Problem& problem, std::span<const std::int64_t> sigma) {
   const HostVector<double> zeros(static_cast<std::size_t>(problem.m()), 0.0);
-  Certificate certificate = certify(problem, sigma, zeros, SolveLimits(SolveLimits::kNoIterations, -1));
+  Certificate certificate =
+      certify_scaled(problem, sigma, zeros, nullptr, SolveLimits(SolveLimits::kNoIterations, -1), 0);
   certificate.dual_bound = certificate.gap = std::numeric_limits<double>::quiet_NaN();
   certificate.seconds = 0;
   return certificate;

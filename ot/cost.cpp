@@ -2,58 +2,63 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <cmath>
 
 #include "kernels/check.h"
 #include "kernels/error.h"
+#include "ot/costs/fill_rows.h"
+#include "ot/costs/infinity.h"
+#include "ot/costs/widen.h"
+#include "ot/solve_limits.h"
 
 namespace otnfm {
 namespace {
 
-double to_double(float value) {
-  return value;
-}
-double to_double(double value) {
-  return value;
-}
-double to_double(bfloat16 value) {
-  return static_cast<float>(value);
-}
-
 // True where there is an entry of +infinity, which `forbidding` lets pass.
 template <class T>
-bool check_entries(const AnyMatrix& matrix, const char* name, bool forbidding) {
-  bool forbids = false;
-  const T* data = static_cast<const T*>(matrix.data);
-  for (std::int64_t i = 0; i < matrix.rows; ++i) {
-    const T* row = data + i * matrix.row_stride;
-    // x - x is 0 for finite x and NaN otherwise: one vectorised sum a row, and a search only where it is not 0.
-    double residue = 0;
-    for (std::int64_t j = 0; j < matrix.columns; ++j) residue += to_double(row[j]) - to_double(row[j]);
-    if (residue == 0) continue;
-    for (std::int64_t j = 0; j < matrix.columns; ++j) {
-      const double value = to_double(row[j]);
-      if (std::isfinite(value)) continue;
-      if (!(forbidding && value > 0))
-        throw InputError(fmt::format("{} holds {} at [{}, {}]; every entry must be finite{}", name, value, i, j,
-                                     forbidding ? ", or inf where a pair is forbidden" : ""));
-      forbids = true;
+bool check_matrix_of(const AnyMatrix& matrix, const char* name, bool forbidding, const SolveLimits* limits) {
+  const auto row_of = [&](std::int64_t i) { return static_cast<const T*>(matrix.data) + i * matrix.row_stride; };
+  std::atomic<bool> forbids = false;
+  std::atomic<std::int64_t> wrong = matrix.rows;  // the first row with an entry that may not be
+  read_rows(matrix.rows, matrix.columns, limits, [&](std::int64_t first, std::int64_t count) {
+    for (std::int64_t i = first; i < first + count; ++i) {
+      const T* row = row_of(i);
+      // x - x is 0 for finite x and NaN otherwise: one sum a row, and a search only where it is not 0.
+      double residue = 0;
+#pragma omp simd reduction(+ : residue)
+      for (std::int64_t j = 0; j < matrix.columns; ++j) residue += widen(row[j]) - widen(row[j]);
+      if (residue == 0) continue;
+      std::int64_t infinite = 0, others = 0;
+#pragma omp simd reduction(+ : infinite, others)
+      for (std::int64_t j = 0; j < matrix.columns; ++j) {
+        const double value = widen(row[j]);
+        infinite += value == kInfinity ? 1 : 0;
+        others += value > -kInfinity ? 0 : 1;
+      }
+      if (infinite > 0) forbids.store(true, std::memory_order_relaxed);
+      if (others == 0 && forbidding) continue;
+      for (std::int64_t before = wrong.load(); i < before && !wrong.compare_exchange_weak(before, i);) {
+      }
+      break;  // those after it are not the first
     }
-  }
-  return forbids;
+  });
+  const std::int64_t i = wrong.load();
+  if (i == matrix.rows) return forbids.load();
+  std::int64_t j = 0;
+  while (std::isfinite(widen(row_of(i)[j])) || (forbidding && widen(row_of(i)[j]) == kInfinity)) ++j;
+  throw InputError(fmt::format("{} holds {} at [{}, {}]; every entry must be finite{}", name, widen(row_of(i)[j]), i, j,
+                               forbidding ? ", or inf where a pair is forbidden" : ""));
 }
 
-bool check_matrix(const AnyMatrix& matrix, const char* name, bool forbidding = false) {
-  switch (matrix.dtype) {
-    case DType::float32:
-      return check_entries<float>(matrix, name, forbidding);
-    case DType::float64:
-      return check_entries<double>(matrix, name, forbidding);
-    case DType::bfloat16:
-      return check_entries<bfloat16>(matrix, name, forbidding);
-    default:
-      return false;  // integers are always finite
-  }
+bool check_matrix(const AnyMatrix& matrix, const char* name, bool forbidding, const SolveLimits* limits) {
+  return with_element(matrix.dtype, [&](auto element) {
+    using T = decltype(element);
+    if constexpr (std::is_integral_v<T>)
+      return false;  // always finite
+    else
+      return check_matrix_of<T>(matrix, name, forbidding, limits);
+  });
 }
 
 }  // namespace
@@ -115,18 +120,18 @@ std::string describe(const Problem& problem) {
                      problem.dimension(), name_of(problem.cost));
 }
 
-void check_finite(const Problem& problem) {
+void check_finite(const Problem& problem, const SolveLimits* limits) {
   if (problem.has_matrix) {
-    check_matrix(problem.costs, "costs");
+    check_matrix(problem.costs, "costs", false, limits);
   } else {
-    check_matrix(problem.source, "source");
-    check_matrix(problem.target, "target");
+    check_matrix(problem.source, "source", false, limits);
+    check_matrix(problem.target, "target", false, limits);
   }
 }
 
-bool check_entries(const Problem& problem) {
-  if (problem.has_matrix) return check_matrix(problem.costs, "costs", true);
-  check_finite(problem);
+bool check_entries(const Problem& problem, const SolveLimits* limits) {
+  if (problem.has_matrix) return check_matrix(problem.costs, "costs", true, limits);
+  check_finite(problem, limits);
   return false;
 }
 

@@ -63,11 +63,14 @@ struct Problem {
 /// "4096 x 4096 float32 points, d = 2, squared_euclidean".
 std::string describe(const Problem& problem);
 
-/// Throws InputError that names the first NaN or infinite entry, where there is one.
-void check_finite(const Problem& problem);
+class SolveLimits;
+
+/// Throws InputError that names the first NaN or infinite entry, where there is one; SolveStopped where `limits` (null:
+/// none) are overdue before all are seen.
+void check_finite(const Problem& problem, const SolveLimits* limits = nullptr);
 
 /// The same for a solver that takes forbidden pairs: costs of +infinity in a matrix. True where there are any. Throws
 /// InputError for every other entry that is not finite.
-bool check_entries(const Problem& problem);
+bool check_entries(const Problem& problem, const SolveLimits* limits = nullptr);
 
 }  // namespace otnfm

@@ -452,9 +452,13 @@ bool device_auction_takes(const Problem& problem) {
 
 Assignment solve_auction(Stream& stream, const Problem& problem, const DeviceAuctionOptions& options) {
   require_fit(problem, options);
-  if (options.check_input) check_finite(problem);
   const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
   Assignment result;
+  try {
+    if (options.check_input) check_finite(problem, &limits);
+  } catch (const SolveStopped&) {
+    result.status = limits.status();
+  }
   const std::int64_t n = problem.n();
   result.algorithm = "auction on the device";
   naming_memory([&] { return "the auction of " + describe(problem); },
@@ -462,7 +466,8 @@ Assignment solve_auction(Stream& stream, const Problem& problem, const DeviceAuc
                   assign_result(result.sigma, n, std::int64_t{-1});
                   assign_result(result.f, n, -std::numeric_limits<double>::infinity());
                   assign_result(result.g, n, 0.0);
-                  if (n > 0) Solver(stream, problem, options, limits, result).solve();
+                  if (n > 0 && result.status == SolveStatus::converged)
+                    Solver(stream, problem, options, limits, result).solve();
                   if (result.status == SolveStatus::iteration_limit) result.status = limits.status();
                   complete_pairing(problem, result.g, limits, result.sigma);
                 });

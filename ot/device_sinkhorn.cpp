@@ -360,7 +360,6 @@ void solve_problem(DeviceSinkhorn::State& state, const Problem& problem, const S
   const SolveLimits own(SolveLimits::kNoIterations, options.max_seconds, &options.watch);
   const SolveLimits limits = options.limits != nullptr ? *options.limits : own;
   result = {};
-  const bool forbids = options.check_input && check_entries(problem);
   assign_result(result.f, n, 0.0);
   assign_result(result.g, m, 0.0);
   if (n == 0 || m == 0) return;
@@ -371,8 +370,6 @@ void solve_problem(DeviceSinkhorn::State& state, const Problem& problem, const S
   state.regime = regime == SinkhornRegime::automatic ? plan_sinkhorn(problem, room) : regime;
   if (state.regime == SinkhornRegime::streaming && problem.has_matrix)
     throw InputError("streaming computes costs from points: a cost matrix must be stored");
-  if (state.regime == SinkhornRegime::stored_16 && forbids)
-    throw InputError("stored_16 has one range for all costs, and these are infinite where a pair is forbidden");
   const bool free = !std::isinf(options.marginal_penalty);
   const bool plain = options.source_weights.empty() && options.target_weights.empty() && options.initial_g.empty() &&
                      !free && !problem.has_matrix && problem.cost == Cost::squared_euclidean;
@@ -381,19 +378,22 @@ void solve_problem(DeviceSinkhorn::State& state, const Problem& problem, const S
         fmt::format("a resident problem has squared Euclidean costs that fit in shared memory (n = m: up to "
                     "237), uniform marginals and no warm start, unlike these {}",
                     describe(problem)));
-  state.scaled.reset(problem);
   state.a = marginal_of(options.source_weights, n, free, "source_weights");
   state.b = marginal_of(options.target_weights, m, free, "target_weights");
-  if (forbids) check_allowed(problem, state.a, state.b);
   state.options = &options;
   state.result = &result;
   state.limits = &limits;
-  state.price = state.scaled.forth(options.marginal_penalty);
   state.mass = std::accumulate(state.b.begin(), state.b.end(), 0.0);
   state.f.assign(state.a.size(), 0.0);
   state.g.assign(state.b.size(), 0.0);
   bool stopped = false;
   try {
+    state.scaled.reset(problem, &limits);
+    state.price = state.scaled.forth(options.marginal_penalty);
+    const bool forbids = options.check_input && check_entries(problem, &limits);
+    if (state.regime == SinkhornRegime::stored_16 && forbids)
+      throw InputError("stored_16 has one range for all costs, and these are infinite where a pair is forbidden");
+    if (forbids) check_allowed(problem, state.a, state.b, limits);
     solve_plan(state, options, result);
   } catch (const SolveStopped&) {
     stopped = true;

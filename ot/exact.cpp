@@ -13,6 +13,7 @@
 #include "kernels/host_vector.h"
 #include "ot/costs/cost_rows.h"
 #include "ot/costs/fill_rows.h"
+#include "ot/costs/integer_range.h"
 #include "ot/matching/batch.h"
 #include "ot/matching/dense_assignment.h"
 #include "ot/matching/multilevel.h"
@@ -61,28 +62,25 @@ void solve_integers_as(const Problem& problem, bool exchanged, __int128 least, c
                        Assignment& result) {
   const std::int64_t n = problem.n(), m = problem.m();
   HostVector<T> matrix(static_cast<std::size_t>(n * m));
-  for (std::int64_t i = 0; i < n; ++i)
-    for (std::int64_t j = 0; j < m; ++j) {
-      const std::int64_t at = i * problem.costs.row_stride + j;
-      const __int128 c = problem.dtype() == DType::int32 ? static_cast<const std::int32_t*>(problem.costs.data)[at]
-                                                         : static_cast<const std::int64_t*>(problem.costs.data)[at];
-      matrix[static_cast<std::size_t>(exchanged ? j * n + i : i * m + j)] = static_cast<T>(c - least);
-    }
+  with_integer(problem.dtype(), [&](auto element) {
+    using Element = decltype(element);
+    fill_rows(n, m, limits, [&](std::int64_t first, std::int64_t count) {
+      for (std::int64_t i = first; i < first + count; ++i) {
+        const Element* row = static_cast<const Element*>(problem.costs.data) + i * problem.costs.row_stride;
+        for (std::int64_t j = 0; j < m; ++j)
+          matrix[static_cast<std::size_t>(exchanged ? j * n + i : i * m + j)] =
+              static_cast<T>(static_cast<__int128>(row[j]) - least);
+      }
+    });
+  });
   DenseAssignment<T> dense;
   result.iterations = dense.solve(matrix.data(), std::min(n, m), std::max(n, m), limits);
   store(dense, exchanged, static_cast<T>(least), limits, result);
 }
 
 void solve_integers(const Problem& problem, bool exchanged, const SolveLimits& limits, Assignment& result) {
-  __int128 least = std::numeric_limits<std::int64_t>::max(), greatest = std::numeric_limits<std::int64_t>::min();
-  for (std::int64_t i = 0; i < problem.n(); ++i)
-    for (std::int64_t j = 0; j < problem.m(); ++j) {
-      const std::int64_t at = i * problem.costs.row_stride + j;
-      const __int128 c = problem.dtype() == DType::int32 ? static_cast<const std::int32_t*>(problem.costs.data)[at]
-                                                         : static_cast<const std::int64_t*>(problem.costs.data)[at];
-      least = std::min(least, c);
-      greatest = std::max(greatest, c);
-    }
+  const IntegerRange range = range_of_integers(problem.costs, limits);
+  const __int128 least = range.least, greatest = range.greatest;
   const __int128 size = greatest > -least ? greatest : -least;
   const __int128 bound = 4 * (std::min(problem.n(), problem.m()) + 1) * (greatest - least) + size;
   if (bound < static_cast<__int128>(1) << 53)

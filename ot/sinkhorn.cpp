@@ -238,10 +238,8 @@ void solve_problem(SinkhornSolver::State& state, const Problem& problem, const S
   const SolveLimits own(SolveLimits::kNoIterations, options.max_seconds, &options.watch);
   const SolveLimits limits = options.limits != nullptr ? *options.limits : own;
   result = {};
-  state.solved = state.stopped = false;
-  state.forbids = options.check_input && check_entries(problem);
-  state.scaled.reset(problem);
-  state.problem = state.scaled.problem();
+  state.solved = state.stopped = state.forbids = false;
+  state.problem = problem;
   state.threads = options.threads;
   state.free = !std::isinf(options.marginal_penalty);
   state.uniform = options.source_weights.empty() && options.target_weights.empty() && !state.free;
@@ -257,10 +255,13 @@ void solve_problem(SinkhornSolver::State& state, const Problem& problem, const S
   }
   state.a = marginal_of(options.source_weights, n, state.free, "source_weights");
   state.b = marginal_of(options.target_weights, m, state.free, "target_weights");
-  if (state.forbids) check_allowed(state.problem, state.a, state.b);
   state.f.assign(state.a.size(), 0.0);
   state.g.assign(state.b.size(), 0.0);
   try {
+    state.scaled.reset(problem, &limits);
+    state.problem = state.scaled.problem();
+    state.forbids = options.check_input && check_entries(problem, &limits);
+    if (state.forbids) check_allowed(state.problem, state.a, state.b, limits);
     solve_plan(state, options, limits, result);
   } catch (const SolveStopped&) {
     state.stopped = true;

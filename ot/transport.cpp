@@ -92,8 +92,8 @@ std::vector<double> first_potentials(const Problem& problem, const Masses& masse
 }
 
 // f_i + g_j <= C_ij at every pair, rows and columns without mass included, from what the simplex has for the others:
-// theirs are as large as that allows.
-void complete_potentials(const Problem& problem, const Masses& masses, Transport& result) {
+// theirs are as large as that allows; -infinity where a limit came first.
+void complete_potentials(const Problem& problem, const Masses& masses, const SolveLimits& limits, Transport& result) {
   const auto a = std::span<const double>(masses.a), b = std::span<const double>(masses.b);
   const bool whole = std::ranges::find(a, 0.0) == a.end() && std::ranges::find(b, 0.0) == b.end();
   if (whole) return;
@@ -108,10 +108,17 @@ void complete_potentials(const Problem& problem, const Masses& masses, Transport
     }
     return std::isfinite(lowest) ? lowest : 0;
   };
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (a[i] == 0) result.f[i] = least(true, static_cast<std::int64_t>(i));
-  for (std::size_t j = 0; j < b.size(); ++j)
-    if (b[j] == 0) result.g[j] = least(false, static_cast<std::int64_t>(j));
+  const auto complete = [&](bool row, std::span<const double> mass, std::vector<double>& potentials) {
+    const std::int64_t others = row ? problem.m() : problem.n();
+    cpu::parallel_rows(row ? problem.n() : problem.m(), others, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i)
+        if (mass[static_cast<std::size_t>(i)] == 0)
+          potentials[static_cast<std::size_t>(i)] =
+              limits.overdue() ? -std::numeric_limits<double>::infinity() : least(row, i);
+    });
+  };
+  complete(true, a, result.f);
+  complete(false, b, result.g);
 }
 
 // What the rounding of masses leaves on pairs is not of the plan: all that is on forbidden pairs while it is next to
@@ -243,6 +250,16 @@ void plan_in_order(const Masses& masses, Transport& result) {
   }
 }
 
+// What there is where a limit comes before any other plan.
+void stop_in_order(const Problem& problem, const Masses& masses, std::span<const double> g, bool forbids, bool certify,
+                   const SolveLimits& limits, Transport& result) {
+  result.status = limits.status();
+  plan_in_order(masses, result);
+  leave_out_rounding(problem, masses, forbids, result);
+  result.seconds = limits.seconds();
+  certify_transport(problem, masses, g, certify, limits, result);
+}
+
 Transport solve_scaled(const Problem& problem, const Masses& masses, bool forbids, const TransportOptions& options,
                        const SolveLimits& limits) {
   Transport result;
@@ -255,11 +272,7 @@ Transport solve_scaled(const Problem& problem, const Masses& masses, bool forbid
     simplex.reset(problem, masses.a, masses.b, options.most_bytes, limits);
     simplex.start(g, limits);
   } catch (const SolveStopped&) {
-    result.status = limits.status();
-    plan_in_order(masses, result);
-    leave_out_rounding(problem, masses, forbids, result);
-    result.seconds = limits.seconds();
-    certify_transport(problem, masses, g, options.certify, limits, result);
+    stop_in_order(problem, masses, g, forbids, options.certify, limits, result);
     return result;
   }
   if (!simplex.solve(limits))
@@ -270,7 +283,7 @@ Transport solve_scaled(const Problem& problem, const Masses& masses, bool forbid
   result.iterations = simplex.pivots();
   read_plan(simplex, result);
   leave_out_rounding(problem, masses, forbids, result);
-  complete_potentials(problem, masses, result);
+  complete_potentials(problem, masses, limits, result);
   result.seconds = limits.seconds();
   certify_transport(problem, masses, g, options.certify, limits, result);
   return result;
@@ -283,7 +296,6 @@ Transport solve_transport(const Problem& problem, std::span<const double> source
   if (options.threads < 0) throw InputError(fmt::format("threads is {}: it must not be negative", options.threads));
   const cpu::ThreadLimit thread_limit(options.threads);
   const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
-  const bool forbids = options.check_input && check_entries(problem);
   const Masses masses(problem, source_weights, target_weights);
   Transport result;
   if (problem.n() == 0 || problem.m() == 0) {
@@ -292,9 +304,20 @@ Transport solve_transport(const Problem& problem, std::span<const double> source
     return result;
   }
   ScaledProblem scaled;
-  scaled.reset(problem);
-  result = naming_memory([&] { return "the transport plan of " + describe(problem); },
-                         [&] { return solve_scaled(scaled.problem(), masses, forbids, options, limits); });
+  const auto solve = [&]() -> Transport {
+    try {
+      const bool forbids = options.check_input && check_entries(problem, &limits);
+      scaled.reset(problem, &limits);
+      return solve_scaled(scaled.problem(), masses, forbids, options, limits);
+    } catch (const SolveStopped&) {  // before all entries were seen
+      Transport stopped;
+      assign_result(stopped.f, problem.n(), 0.0);
+      assign_result(stopped.g, problem.m(), 0.0);
+      stop_in_order(problem, masses, stopped.g, problem.has_matrix, options.certify, limits, stopped);
+      return stopped;
+    }
+  };
+  result = naming_memory([&] { return "the transport plan of " + describe(problem); }, solve);
   scaled.back(result.f);
   scaled.back(result.g);
   result.primal_cost = scaled.back(result.primal_cost);

@@ -1,4 +1,4 @@
-// Rows of costs computed by all threads, a few at a time, so that limits are looked at.
+// Rows of costs computed, or of an input read, by all threads, a few at a time, so that limits are looked at.
 #pragma once
 
 #include <algorithm>
@@ -19,6 +19,23 @@ void fill_rows(std::int64_t rows, std::int64_t work, const SolveLimits& limits, 
     for (std::int64_t i = begin; i < end; i += step) {
       limits.stop_if_reached();
       tile(i, std::min(step, end - i));
+    }
+  });
+}
+
+/// read(first, count) for [0, rows) in parts of some 64 thousand of a row's `columns` entries: what a solve looks at
+/// before it begins. Throws SolveStopped once `limits`, which may be null, are overdue.
+template <class Read>
+void read_rows(std::int64_t rows, std::int64_t columns, const SolveLimits* limits, const Read& read) {
+  constexpr std::int64_t kEntries = std::int64_t{1} << 16;
+  const std::int64_t step = std::max<std::int64_t>(1, kEntries / std::max<std::int64_t>(1, columns));
+  const SharedLimits shared(limits);
+  cpu::parallel_rows(rows, columns, [&](std::int64_t begin, std::int64_t end) {
+    std::int64_t unchecked = 0;
+    for (std::int64_t i = begin; i < end; i += step) {
+      const std::int64_t count = std::min(step, end - i);
+      shared.check(count * columns, unchecked);
+      read(i, count);
     }
   });
 }

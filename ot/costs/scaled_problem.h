@@ -9,8 +9,9 @@
 #include <span>
 #include <string>
 
-#include "kernels/host_vector.h"
+#include "kernels/memory.h"
 #include "ot/cost.h"
+#include "ot/solve_limits.h"
 
 namespace otnfm {
 
@@ -19,18 +20,21 @@ namespace otnfm {
 /// the farthest pair of two clouds is at least half of what they span together). 2^64 for a matrix of integers. Dot
 /// products may be far below where their terms cancel.
 struct CostSize {
-  int exponent = 0;     ///< every |C_ij| < 2^exponent
-  bool zero = true;     ///< all costs are 0, or there are none; `exponent` says nothing
-  std::string largest;  ///< of the entry of the largest size: "source holds 1e+200 at [3, 1]"
+  int exponent = 0;        ///< every |C_ij| < 2^exponent
+  bool zero = true;        ///< all costs are 0, or there are none; `exponent` says nothing
+  int least_exponent = 0;  ///< of the least cost of a matrix of reals that is not 0, likewise
+  std::string largest;     ///< of the entry of the largest size: "source holds 1e+200 at [3, 1]"
 };
-CostSize cost_size(const Problem& problem);
+/// Throws SolveStopped where `limits` (null: none) are overdue.
+CostSize cost_size(const Problem& problem, const SolveLimits* limits = nullptr);
 
 class ScaledProblem {
  public:
   /// Takes the problem over: itself where its costs are of a middling size, else a float64 copy. Throws InputError that
   /// names the largest entry where a cost, or a potential of four times its size, would exceed double. Entries that
-  /// are not finite are left alone.
-  void reset(const Problem& problem);
+  /// are not finite are left alone. Throws SolveStopped where `limits` (null: none) are overdue: then it holds the
+  /// problem as it was given.
+  void reset(const Problem& problem, const SolveLimits* limits = nullptr);
 
   /// The views of it stay valid until the next reset(), and while the problem given does.
   const Problem& problem() const { return problem_; }
@@ -48,7 +52,7 @@ class ScaledProblem {
   Problem problem_;
   int exponent_ = 0;
   bool wide_ = false;
-  HostVector<double> first_, second_;
+  Memory first_, second_;
 };
 
 }  // namespace otnfm

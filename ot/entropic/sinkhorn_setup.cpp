@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <mutex>
 #include <utility>
 
 #include "kernels/error.h"
 #include "kernels/host_vector.h"
-#include "ot/costs/pair_cost.h"
+#include "ot/costs/fill_rows.h"
+#include "ot/costs/infinity.h"
+#include "ot/costs/widen.h"
 
 namespace otnfm {
 namespace {
@@ -78,14 +81,29 @@ HostVector<double> marginal_of(std::span<const double> given, std::int64_t count
   return weights;
 }
 
-void check_allowed(const Problem& problem, std::span<const double> a, std::span<const double> b) {
+void check_allowed(const Problem& problem, std::span<const double> a, std::span<const double> b,
+                   const SolveLimits& limits) {
   HostVector<char> row_allowed(a.size(), 0), column_allowed(b.size(), 0);
-  for (std::size_t i = 0; i < a.size(); ++i)
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      if (!std::isfinite(pair_cost(problem, static_cast<std::int64_t>(i), static_cast<std::int64_t>(j)))) continue;
-      if (b[j] > 0) row_allowed[i] = 1;
-      if (a[i] > 0) column_allowed[j] = 1;
-    }
+  std::mutex merging;
+  with_element(problem.dtype(), [&](auto element) {
+    using T = decltype(element);
+    read_rows(problem.n(), problem.m(), &limits, [&](std::int64_t first, std::int64_t count) {
+      HostVector<char> allowed(b.size(), 0);
+      for (std::int64_t i = first; i < first + count; ++i) {
+        const T* row = static_cast<const T*>(problem.costs.data) + i * problem.costs.row_stride;
+        const bool has_mass = a[static_cast<std::size_t>(i)] > 0;
+        bool any = false;
+        for (std::size_t j = 0; j < b.size(); ++j) {
+          const bool finite = widen(row[j]) < kInfinity;
+          any |= finite && b[j] > 0;
+          allowed[j] |= finite && has_mass ? 1 : 0;
+        }
+        row_allowed[static_cast<std::size_t>(i)] = any ? 1 : 0;
+      }
+      const std::scoped_lock lock(merging);
+      for (std::size_t j = 0; j < b.size(); ++j) column_allowed[j] |= allowed[j];
+    });
+  });
   const auto refuse = [](const char* what, std::size_t index) {
     throw InputError(
         fmt::format("{} {} of the costs is infinite wherever there is mass: no plan is allowed", what, index));

@@ -32,8 +32,10 @@ double stage_tolerance(const SinkhornOptions& options, bool last);
 /// Throws InputError where they are not usable.
 HostVector<double> marginal_of(std::span<const double> given, std::int64_t count, bool free, const char* name);
 
-/// Throws InputError that names a row or column of positive mass whose every pair of positive mass is forbidden.
-void check_allowed(const Problem& problem, std::span<const double> a, std::span<const double> b);
+/// Throws InputError that names a row or column of positive mass whose every pair of positive mass is forbidden, by a
+/// matrix of costs; SolveStopped where the limits are overdue.
+void check_allowed(const Problem& problem, std::span<const double> a, std::span<const double> b,
+                   const SolveLimits& limits);
 
 /// Sets result.epsilon, in the units of the problem, from one in those of `scaled`. False, with the status and message
 /// of a numerical failure, where it or the marginals' price is below the rounding of the costs themselves, or the costs

@@ -1,6 +1,7 @@
 #include "ot/matching/dense_auction.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -164,14 +165,24 @@ void DenseAuction<T>::auction(double epsilon, const SolveLimits& limits, std::in
 }
 
 template <class T>
-AuctionBounds DenseAuction<T>::bounds(const SolveLimits&) {
+AuctionBounds DenseAuction<T>::bounds(const SolveLimits& limits) {
+  std::atomic<bool> stopped = false;
   const auto find = [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) f_[static_cast<std::size_t>(i)] = least_of(row(i), g_.data(), m_);
+    const std::int64_t unchecked = std::max<std::int64_t>(1, kElementsAThread / m_);
+    for (std::int64_t i = begin; i < end; ++i) {
+      if ((i - begin) % unchecked == 0 && limits.overdue()) stopped = true;
+      if (stopped) return;
+      f_[static_cast<std::size_t>(i)] = least_of(row(i), g_.data(), m_);
+    }
   };
   if (threads_ == 1)
     find(0, n_);
   else
     cpu::parallel_ranges(n_, std::max<std::int64_t>(1, kElementsAThread / std::max<std::int64_t>(1, m_)), find);
+  if (stopped) {
+    std::ranges::fill(f_, -kNone<T>);
+    return {.dual = -std::numeric_limits<double>::infinity(), .complete = false};
+  }
   f_is_current_ = true;
   long double primal = 0, dual = 0, size = 0;
   AuctionBounds result;

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "ot/certificate.h"
+#include "ot/costs/fill_rows.h"
 #include "ot/costs/infinity.h"
 #include "ot/costs/pair_cost.h"
 #include "ot/costs/widen.h"
@@ -25,15 +26,9 @@ bool is_limit(SolveStatus status) {
 }
 
 double coordinate(const AnyMatrix& points, std::int64_t i, std::int64_t k) {
-  const std::int64_t at = i * points.row_stride + k;
-  switch (points.dtype) {
-    case DType::float32:
-      return static_cast<const float*>(points.data)[at];
-    case DType::bfloat16:
-      return widen(static_cast<const bfloat16*>(points.data)[at]);
-    default:
-      return static_cast<const double*>(points.data)[at];
-  }
+  return with_element(points.dtype, [&](auto element) {
+    return widen(static_cast<const decltype(element)*>(points.data)[i * points.row_stride + k]);
+  });
 }
 
 // The coordinate in which the points lie furthest apart.
@@ -56,7 +51,11 @@ std::int64_t widest_coordinate(const AnyMatrix& points) {
 
 void sort_by(const AnyMatrix& points, std::int64_t k, std::span<std::int64_t> indices) {
   std::sort(indices.begin(), indices.end(), [&](std::int64_t a, std::int64_t b) {
-    const double x = coordinate(points, a, k), y = coordinate(points, b, k);
+    const auto key = [&](std::int64_t i) {
+      const double value = coordinate(points, i, k);  // NaN where a limit came before a look at it
+      return std::isnan(value) ? kInfinity : value;
+    };
+    const double x = key(a), y = key(b);
     return x != y ? x < y : a < b;
   });
 }
@@ -89,32 +88,46 @@ bool is_proven(const Problem& problem, const ProofOptions& options, const Assign
 
 }  // namespace
 
-void PreparedProblem::reset(const Problem& problem, bool check) {
-  forbids_ = check && check_entries(problem);
-  scaled_.reset(problem);
+void PreparedProblem::reset(const Problem& problem, bool check, const SolveLimits& limits) {
+  problem_ = problem;
+  // What is not known until all entries are seen, and would have to be taken for granted if they never are.
+  forbids_ = check && problem.has_matrix && !problem.integral();
+  scaled_.reset(problem, &limits);
   problem_ = scaled_.problem();
-  if (forbids_) replace_forbidden();
+  if (check) forbids_ = check_entries(problem, &limits);
+  if (forbids_) replace_forbidden(limits);
 }
 
 bool PreparedProblem::forbids(std::int64_t i, std::int64_t j) const {
   return forbids_ && pair_cost(scaled_.problem(), i, j) == kInfinity;
 }
 
-void PreparedProblem::replace_forbidden() {
-  const Problem& from = scaled_.problem();
-  const std::int64_t n = from.n(), m = from.m();
-  costs_.resize(static_cast<std::size_t>(n * m));
+void PreparedProblem::replace_forbidden(const SolveLimits& limits) {
+  const AnyMatrix& from = scaled_.problem().costs;
+  const std::int64_t n = from.rows, m = from.columns;
+  HostVector<double> row_least(static_cast<std::size_t>(n), kInfinity), row_greatest(row_least.size(), -kInfinity);
+  with_element(from.dtype, [&](auto element) {
+    using T = decltype(element);
+    read_rows(n, m, &limits, [&](std::int64_t first, std::int64_t count) {
+      for (std::int64_t i = first; i < first + count; ++i) {
+        const T* row = static_cast<const T*>(from.data) + i * from.row_stride;
+        double least = kInfinity, greatest = -kInfinity;
+#pragma omp simd reduction(min : least) reduction(max : greatest)
+        for (std::int64_t j = 0; j < m; ++j) {
+          const double c = widen(row[j]);
+          least = c < least ? c : least;
+          greatest = c > greatest && c < kInfinity ? c : greatest;
+        }
+        row_least[static_cast<std::size_t>(i)] = least;
+        row_greatest[static_cast<std::size_t>(i)] = greatest;
+      }
+    });
+  });
   double most = 0, ranges = 0;
   long double dearest = 0, size = 0;
-  for (std::int64_t i = 0; i < n; ++i) {
-    double least = kInfinity, greatest = -kInfinity;
-    for (std::int64_t j = 0; j < m; ++j) {
-      const double c = costs_[static_cast<std::size_t>(i * m + j)] = pair_cost(from, i, j);
-      if (c == kInfinity) continue;
-      least = std::min(least, c);
-      greatest = std::max(greatest, c);
-    }
-    if (least > greatest) continue;
+  for (std::size_t i = 0; i < row_least.size(); ++i) {
+    const double least = row_least[i], greatest = row_greatest[i];
+    if (least > greatest) continue;  // all forbidden
     most = std::max({most, std::fabs(least), std::fabs(greatest)});
     ranges += greatest - least;
     dearest += greatest;
@@ -126,9 +139,23 @@ void PreparedProblem::replace_forbidden() {
   // What every row could save; where only some are matched, also what others could in their place.
   if (n != m) ranges = 2 * static_cast<double>(std::min(n, m)) * most;
   const double forbidding = most > 0 ? 2 * (ranges + most) : 1;
-  for (double& c : costs_)
-    if (c == kInfinity) c = forbidding;
-  problem_ = Problem::from_matrix(View<const double>(costs_.data(), {n, m}));
+  costs_ = Memory();  // the old one goes first
+  costs_ = Memory(Device::cpu, static_cast<std::size_t>(n * m) * sizeof(double), "costs in place of forbidden pairs'");
+  auto* const costs = reinterpret_cast<double*>(costs_.data());
+  with_element(from.dtype, [&](auto element) {
+    using T = decltype(element);
+    read_rows(n, m, &limits, [&](std::int64_t first, std::int64_t count) {
+      for (std::int64_t i = first; i < first + count; ++i) {
+        const T* row = static_cast<const T*>(from.data) + i * from.row_stride;
+        double* to = costs + i * m;
+        for (std::int64_t j = 0; j < m; ++j) {
+          const double c = widen(row[j]);
+          to[j] = c == kInfinity ? forbidding : c;
+        }
+      }
+    });
+  });
+  problem_ = Problem::from_matrix(View<const double>(costs, {n, m}));
 }
 
 SolveLimits limits_of_solver(const PreparedProblem& prepared, const ProofOptions& options, const SolveLimits& whole) {

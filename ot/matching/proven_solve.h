@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "kernels/host_vector.h"
+#include "kernels/memory.h"
 #include "ot/assignment.h"
 #include "ot/cost.h"
 #include "ot/costs/scaled_problem.h"
@@ -21,8 +22,9 @@ namespace otnfm {
 class PreparedProblem {
  public:
   /// With `check`, throws InputError for NaN and infinite entries but forbidden pairs; without it there must be none of
-  /// either. The problem's memory must stay valid.
-  void reset(const Problem& problem, bool check);
+  /// either. The problem's memory must stay valid. Throws SolveStopped where the limits are overdue: then it is the
+  /// problem as given, of whose entries nothing is known.
+  void reset(const Problem& problem, bool check, const SolveLimits& limits);
 
   const Problem& problem() const { return problem_; }
   /// Whether costs are beyond what float32 holds; points' are not.
@@ -35,13 +37,13 @@ class PreparedProblem {
   const ScaledProblem& scaled() const { return scaled_; }
 
  private:
-  void replace_forbidden();
+  void replace_forbidden(const SolveLimits& limits);
 
   ScaledProblem scaled_;
   Problem problem_;
   bool forbids_ = false;
   double dearest_ = 0;
-  HostVector<double> costs_;
+  Memory costs_;
 };
 
 struct ProofOptions {
@@ -105,15 +107,19 @@ template <class Solve>
 void solve_and_prove(PreparedProblem& prepared, const Problem& problem, bool check, const ProofOptions& options,
                      const SolveLimits& whole, Assignment& result, const Solve& solve) {
   const double began = whole.seconds();
-  prepared.reset(problem, check);
   result.certificate = {};
   result.iterations = 0;
   result.status = SolveStatus::converged;
+  try {
+    prepared.reset(problem, check, whole);
+  } catch (const SolveStopped&) {
+    result.status = whole.status();
+  }
   assign_result(result.sigma, problem.n(), std::int64_t{-1});
   const bool empty = problem.n() == 0 || problem.m() == 0;
   assign_result(result.f, problem.n(), empty ? 0.0 : -std::numeric_limits<double>::infinity());
   assign_result(result.g, problem.m(), 0.0);
-  if (!empty) {
+  if (!empty && result.status == SolveStatus::converged) {
     const SolveLimits limits = limits_of_solver(prepared, options, whole);
     try {
       solve(prepared, limits);

@@ -121,8 +121,17 @@ TEST(DeviceAuction, WarmStartsAndHardInput) {
 TEST(DeviceAuction, TheWatchIsAskedEverywhere) {
   Random random(std::random_device{}());
   Stream stream(Device::cpu);
-  const std::int64_t n = 2000;
-  const Matrix<float> x = gaussian<float>(random, n, 40), y = gaussian<float>(random, n, 40);
+  // As many points as take longer than it takes to be asked.
+  std::int64_t n = 1000;
+  Matrix<float> x(0, 40), y(0, 40);
+  for (std::atomic<int> asked = 0; asked == 0 && n < 16000;) {
+    n *= 2;
+    x = gaussian<float>(random, n, 40);
+    y = gaussian<float>(random, n, 40);
+    DeviceAuctionOptions options;
+    options.watch = [&](const SolveProgress&) { return asked++ == -1; };
+    solve_auction(stream, Problem::from_points(x.view(), y.view()), options);
+  }
   for (const bool left_to_host : {false, true}) {
     // No gap of float32 costs is as small as this, so the host ends it.
     const double max_gap = left_to_host ? 1e-9 : 1e-3;

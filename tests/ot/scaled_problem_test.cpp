@@ -3,8 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "ot/costs/integer_range.h"
 #include "ot/costs/pair_cost.h"
+#include "ot/entropic/sinkhorn_setup.h"
+#include "ot/matching/proven_solve.h"
 #include "tests/ot/instances.h"
 
 namespace otnfm::test {
@@ -117,6 +121,56 @@ TEST(ScaledProblem, CostsFarApartAreAllKept) {
     }
 }
 
+// A copy by two factors is what one exact scaling gives.
+TEST(ScaledProblem, ScalingRoundsNothing) {
+  Random random(std::random_device{}());
+  std::uniform_real_distribution<double> mantissa(-2, 2);
+  for (const int exponent : {-700, -201, -105, 105, 202, 701}) {
+    Matrix<double> c(7, 13);
+    for (double& value : c.values) value = std::ldexp(mantissa(random), exponent - static_cast<int>(random() % 60));
+    c(6, 12) = std::ldexp(-1.5, exponent);
+    ScaledProblem problem;
+    problem.reset(Problem::from_matrix(c.view()));
+    EXPECT_TRUE(problem.scaled());
+    for (std::int64_t i = 0; i < c.rows; ++i)
+      for (std::int64_t j = 0; j < c.columns; ++j)
+        EXPECT_EQ(problem.back(pair_cost(problem.problem(), i, j)), c(i, j)) << exponent;
+  }
+}
+
+// What looks at every entry before a solve begins does not outlast the solve's limits.
+TEST(ScaledProblem, PreparationsHeedLimits) {
+  const std::int64_t n = 2500;  // more entries than are looked at without a look at the clock, by each of two threads
+  Matrix<double> c(n, n);
+  for (double& value : c.values) value = 1e40;
+  c(3, 5) = std::numeric_limits<double>::infinity();
+  const Problem problem = Problem::from_matrix(c.view());
+  const SolveLimits late(SolveLimits::kNoIterations, -1);
+  const cpu::ThreadLimit one_thread(1);
+  EXPECT_THROW(check_entries(problem, &late), SolveStopped);
+  EXPECT_THROW(cost_size(problem, &late), SolveStopped);
+  ScaledProblem scaled;
+  EXPECT_THROW(scaled.reset(problem, &late), SolveStopped);
+  EXPECT_FALSE(scaled.scaled());
+  EXPECT_EQ(scaled.problem().costs.data, c.values.data());
+  const HostVector<double> masses(static_cast<std::size_t>(n), 1.0 / static_cast<double>(n));
+  EXPECT_THROW(check_allowed(problem, masses, masses, late), SolveStopped);
+  const std::vector<std::int32_t> whole(static_cast<std::size_t>(n * n), 7);
+  EXPECT_THROW(range_of_integers(View<const std::int32_t>(whole.data(), {n, n}), late), SolveStopped);
+
+  // A solve that never saw its costs: paired all the same, but for the forbidden pair, and nothing is said to be known.
+  c(0, 0) = std::numeric_limits<double>::infinity();
+  PreparedProblem prepared;
+  Assignment result;
+  solve_and_prove(prepared, problem, true, {}, late, result,
+                  [](const PreparedProblem&, const SolveLimits&) { FAIL() << "there was no time for it"; });
+  EXPECT_EQ(result.status, SolveStatus::time_limit);
+  EXPECT_EQ(std::ranges::count(result.sigma, -1), result.sigma[0] == -1 ? 1 : 0);
+  EXPECT_FALSE(result.sigma[0] == 0 || result.sigma[3] == 5);
+  EXPECT_EQ(result.certificate.proven_rows, 0);
+  EXPECT_FALSE(result.certificate.gap < 1);
+}
+
 TEST(Problem, OnlyAMatrixForbidsAndOnlyByPlusInfinity) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   Matrix<double> c(2, 2);
@@ -125,6 +179,18 @@ TEST(Problem, OnlyAMatrixForbidsAndOnlyByPlusInfinity) {
   EXPECT_TRUE(check_entries(Problem::from_matrix(c.view())));
   EXPECT_THROW(check_finite(Problem::from_matrix(c.view())), InputError);
   EXPECT_THROW(check_entries(Problem::from_points(c.view(), c.view())), InputError);
+  // The first bad entry is named, whichever of the threads finds one.
+  Matrix<float> many(400, 300);
+  for (const std::int64_t row : {399, 250, 77, 0}) {
+    many(row, 299) = std::nanf("");
+    try {
+      check_finite(Problem::from_matrix(many.view()));
+      ADD_FAILURE();
+    } catch (const InputError& error) {
+      const std::string place = "[" + std::to_string(row) + ", 299]";
+      EXPECT_NE(std::string(error.what()).find(place), std::string::npos) << error.what();
+    }
+  }
   for (const double bad : {-kInfinity, std::nan("")}) {
     c(1, 0) = bad;
     try {
