@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the rules that let kernels/cuda be compiled for the host as well (tests/simt), and that every op is whole.
+"""Checks the rules that let kernels/cuda be compiled for the host as well (tests/simt), that every op is whole, and the texts.
 
     tools/check_rules.py [--root FOLDER]    exit 1, and one line `file:line: what` for each violation
     tools/check_rules.py --self-test        plants one violation of each rule and sees that it is reported
@@ -10,14 +10,22 @@ shared memory by SHARED_ARRAY and SHARED_DYNAMIC; no allocation and no waiting o
 no variable outlives a call in kernels/cuda; NVIDIA's libraries in kernels/cuda/library alone.
 Ops: a header kernels/X.h with an argument struct (one that has a kName) has kernels/X.cpp, kernels/cpu/X.cpp and
 kernels/cuda/X.cu, and each kName is the `.op` of a case in tests/cases.
+Texts: nothing but TOP_LEVEL at the top, README of at most 8 KB that names each folder of it, lines of at most 120
+columns outside of tables, and links, and paths in backticks, that lead to something.
 """
 import argparse
 import pathlib
 import re
+import subprocess
 import sys
 import tempfile
 
 SOURCES = {".h", ".cpp", ".cu", ".cuh"}
+
+FOLDERS = {"kernels", "engine", "layers", "ot", "tools", "tests", "bench"}
+TOP_LEVEL = FOLDERS | {"CMakeLists.txt", "CMakePresets.json", "CONTRIBUTING.md", "LICENSE", "README.md"}  # and dot files
+README_BYTES = 8192
+COLUMNS = 120
 
 # (what, pattern in code without comments and strings, where it is allowed)
 PATTERNS = [
@@ -171,8 +179,58 @@ def check_ops(root):
             yield f"{place}: the op {op} has no case in tests/cases"
 
 
+def committed_files(root):
+    """Paths below root that git knows; all of them where there is no repository."""
+    if (root / ".git").exists():
+        listed = subprocess.run(["git", "-C", str(root), "ls-files", "-z"], capture_output=True, text=True)
+        if listed.returncode == 0:
+            return [name for name in listed.stdout.split("\0") if name]
+    return [path.relative_to(root).as_posix() for path in sorted(root.rglob("*")) if path.is_file()]
+
+
+def is_placeholder(path):
+    """Of `kernels/x.h` and `layers/x_flow.h` in a guide: the x stands for a name."""
+    return any(re.match(r"x(?:[._]|$)", part) for part in path.split("/")) or "<" in path
+
+
+def check_text(root, name, known):
+    lines, fenced = (root / name).read_text().split("\n"), False
+    for number, line in enumerate(lines, 1):
+        if len(line) > COLUMNS and not line.startswith("|"):
+            yield f"{name}:{number}: {len(line)} columns, at most {COLUMNS} are allowed outside of tables"
+        if line.startswith("```"):
+            fenced = not fenced
+        if fenced or line.startswith("    "):
+            continue
+        for link in re.findall(r"\]\(([^)\s]+)\)", line):
+            target = link.split("#")[0]
+            if target and "://" not in target and not ((root / name).parent / target).exists():
+                yield f"{name}:{number}: the link {link} leads to nothing"
+        for path in re.findall(r"`([\w.*/-]+)`", line):
+            if path.split("/")[0] in FOLDERS and "/" in path and not is_placeholder(path) and not list(root.glob(path)):
+                yield f"{name}:{number}: there is no {path}"
+    if name == "README.md":
+        size = (root / name).stat().st_size
+        if size > README_BYTES:
+            yield f"README.md:1: {size} bytes, at most {README_BYTES} are allowed"
+        for folder in sorted(FOLDERS & known):
+            if not re.search(rf"`{folder}/", "\n".join(lines)):
+                yield f"README.md:1: the tree does not name {folder}/"
+
+
+def check_texts(root):
+    files = committed_files(root)
+    known = {name.split("/")[0] for name in files}
+    for name in sorted(known - TOP_LEVEL):
+        if not name.startswith("."):
+            yield f"{name}:1: it does not belong at the top level"
+    for name in files:
+        if name.endswith(".md") and (root / name).is_file():
+            yield from check_text(root, name, known)
+
+
 def check(root):
-    return list(check_sources(root)) + list(check_ops(root))
+    return list(check_sources(root)) + list(check_ops(root)) + list(check_texts(root))
 
 
 RIGHT = {
@@ -202,6 +260,8 @@ void norm(Stream& stream, const Norm& a) {
     "kernels/cuda/library/cublas.cu": "#include <cublasLt.h>\n",
     "kernels/device/mma.h": '__device__ void mma() { asm volatile("mma.sync"); }\n',
     "tests/cases/norm.cpp": 'Case c{.op = "norm"};\n',
+    "README.md": "# Norm\n\n[How](CONTRIBUTING.md#op), [else](https://a.b/c)\n\n| `kernels/`, `tests/` | " + "x" * 120 + " |\n",
+    "CONTRIBUTING.md": "`kernels/x.h`, `kernels/cuda/x_norm.*`, `kernels/norm.*`, `otnfm info`\n\n    [no](link)\n",
 }
 
 # (file, text put at its end, or None to take the file away; a word of the report, or where it must be)
@@ -237,6 +297,12 @@ PLANTED = [
     ("kernels/norm.h", 'struct Other { static constexpr const char* kName = "other"; };',
      "kernels/norm.h:5: the op other has no case"),
     ("kernels/norm.h", 'struct Other { static constexpr const char* kName = "norm"; };', "declared already"),
+    ("CONTRIBUTING.md", None, "README.md:3: the link CONTRIBUTING.md#op leads to nothing"),
+    ("CONTRIBUTING.md", "`kernels/norms.h`", "CONTRIBUTING.md:4: there is no kernels/norms.h"),
+    ("CONTRIBUTING.md", "word " * 25, "CONTRIBUTING.md:4: 125 columns"),
+    ("README.md", "| " + "x" * 8000 + " |", "bytes, at most 8192"),
+    ("tools/run.sh", "", "the tree does not name tools/"),
+    ("notes.txt", "", "notes.txt:1: it does not belong at the top level"),
 ]
 
 
@@ -245,7 +311,7 @@ def self_test():
     for file, text, expected in [(None, "", None)] + PLANTED:
         with tempfile.TemporaryDirectory() as folder:
             root = pathlib.Path(folder)
-            for name, content in RIGHT.items():
+            for name, content in {file or "README.md": "", **RIGHT}.items():
                 if name == file:
                     if text is None:
                         continue
