@@ -11,7 +11,7 @@ no variable outlives a call in kernels/cuda; NVIDIA's libraries in kernels/cuda/
 Ops: a header kernels/X.h with an argument struct (one that has a kName) has kernels/X.cpp, kernels/cpu/X.cpp and
 kernels/cuda/X.cu, and each kName is the `.op` of a case in tests/cases.
 Texts: nothing but TOP_LEVEL at the top, README of at most 8 KB that names each folder of it, lines of at most 120
-columns outside of tables, and links, and paths in backticks, that lead to something.
+columns outside of tables, in comments too, and links, and paths in backticks, that lead to something.
 """
 import argparse
 import pathlib
@@ -225,8 +225,14 @@ def check_texts(root):
         if not name.startswith("."):
             yield f"{name}:1: it does not belong at the top level"
     for name in files:
-        if name.endswith(".md") and (root / name).is_file():
+        path = root / name
+        if path.suffix == ".md" and path.is_file():
             yield from check_text(root, name, known)
+        elif path.suffix in SOURCES and path.is_file():
+            # clang-format leaves comments as they are.
+            for number, line in enumerate(path.read_text().split("\n"), 1):
+                if len(line) > COLUMNS and line.lstrip().startswith(("//", "*", "/*")):
+                    yield f"{name}:{number}: {len(line)} columns of comment, at most {COLUMNS} are allowed"
 
 
 def check(root):
@@ -301,6 +307,7 @@ PLANTED = [
     ("CONTRIBUTING.md", "`kernels/norms.h`", "CONTRIBUTING.md:4: there is no kernels/norms.h"),
     ("CONTRIBUTING.md", "word " * 25, "CONTRIBUTING.md:4: 125 columns"),
     ("README.md", "| " + "x" * 8000 + " |", "bytes, at most 8192"),
+    ("kernels/cuda/norm.cu", "  // " + "word " * 25, "kernels/cuda/norm.cu:19: 130 columns of comment"),
     ("tools/run.sh", "", "the tree does not name tools/"),
     ("notes.txt", "", "notes.txt:1: it does not belong at the top level"),
 ]
