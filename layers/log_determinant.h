@@ -4,10 +4,11 @@
 //   - d <= max_exact_dimension: the block's Jacobian (layers/jacobian.h) and its LU in double, any family;
 //   - above, where the block is x + r(x) with a contraction r of Jacobian R, the power series with random probes
 //     (Chen et al., "Residual Flows", NeurIPS 2019):
-//         log det(1 + R) = E sum_{k=1..N} (-1)^{k+1} / k  v^T R^k v / P(N >= k),   v random signs, N random (Russian
-//     roulette): unbiased. The first `exact_terms` are always taken; from there on each further one is with the
-//     probability by which ||v^T R^k|| has just shrunk (0.5 to 0.98), so the terms, divided by the odds that they were
-//     reached, do not grow. One vector-Jacobian product a term for the whole batch.
+//         log det(1 + R) = E sum_{k=1..N} (-1)^{k+1} / k  v^T R^k v / P(N >= k)
+//     where v has random signs and N is random ("Russian roulette"): the estimate is unbiased. The first `exact_terms`
+//     are always taken; each further one with the probability by which ||v^T R^k|| has just shrunk (0.5 to 0.98), so
+//     that the terms, divided by the probability that they were reached, do not grow. A term takes one vector-Jacobian
+//     product for the whole batch.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // The auction on a stream's device: all free rows bid at once (Jacobi), with whole-number prices (kernels/auction.h),
 // in phases of falling epsilon. Launches follow one another without waiting; how many rows are free is read every few
-// rounds. The last few rows of a phase, whose rounds cost as much as they are few, may be left to shortest augmenting
-// paths on the host.
+// rounds. A round costs about the same however few rows are free, so the last few of a phase may be left to shortest
+// augmenting paths on the host.
 //
 //   matrices, and points in more than 16 dimensions while n m float32 fit   costs stored: 4 n m bytes a full round
 //   else                                                                    costs computed in each scan
@@ -33,11 +33,10 @@ struct DeviceAuctionOptions {
 bool device_auction_takes(const Problem& problem);
 
 /// Solves a problem whose views are in host memory: n = m, float32 points of squared Euclidean cost or a float32
-/// matrix. Feasible potentials up to the rounding of float32 costs; sigma within max_gap where status is converged, and
-/// with `certify` proved so.
-/// Where float32 or whole numbers cannot tell a gap that small, the host's auction (ot/auction.h) ends it from the
-/// device's potentials. Throws InputError for another problem, NaN or infinite entries, or bad options;
-/// RunError where memory does not suffice.
+/// matrix. The potentials are feasible up to the rounding of float32 costs; sigma is within max_gap where the status is
+/// converged, and with `certify` that is proved. Where float32 or whole numbers cannot resolve a gap that small, the
+/// host's auction (ot/auction.h) goes on from the device's potentials. Throws InputError for another problem, NaN or
+/// infinite entries, or bad options; RunError where memory does not suffice.
 Assignment solve_auction(Stream& stream, const Problem& problem, const DeviceAuctionOptions& options = {});
 
 }  // namespace otnfm

@@ -1,17 +1,17 @@
 // Sinkhorn's algorithm on the device of a Stream: the problem and method of ot/sinkhorn.h, with the sums over the plan
 // by kernels/soft_transform.h and the next potentials by kernels/fixed_point_step.h. Potentials and marginal errors
 // stay on the device within a stage of epsilon; the host looks at the error every few iterations and in between only
-// launches (on CUDA a graph of them). Where the costs are is a choice, the regime:
-//     streaming    from points, n m (2 d + 6) FLOPs an update and nothing of size n m in memory
-//     stored       exponents K_ij in float32, 4 n m bytes, read once an update
-//     stored_16    in 16-bit fixed point, 2 n m bytes; all errors alike, half of range(K) / 65535
-//     resident     small problems of uniform marginals and squared Euclidean costs: the whole solve in one launch, one
-//     block
-//                  with the costs in its shared memory, without mixing; kernels/sinkhorn_resident.h takes a batch of
-//                  them
-// Exponents of stored and streaming costs round to about 2^-24 of the largest potential over epsilon: there is no
-// taking of the costs relative to the potentials as on the CPU, so it ends a decade or two of epsilon before that, and
-// says so.
+// launches (on CUDA a graph of them). Where the costs are kept is a choice, the regime:
+//
+//   streaming   computed from points: n m (2 d + 6) FLOPs an update, nothing of size n m in memory
+//   stored      exponents K_ij in float32: 4 n m bytes, read once an update
+//   stored_16   exponents in 16-bit fixed point: 2 n m bytes; every error is at most half of range(K) / 65535
+//   resident    small problems of uniform marginals and squared Euclidean costs: the whole solve is one launch of one
+//               block, which has the costs in its shared memory; no mixing. kernels/sinkhorn_resident.h solves a batch
+//
+// Exponents of stored and streaming costs are rounded to about 2^-24 of the largest potential over epsilon. The CPU
+// takes costs relative to the potentials and so loses less: the device has to stop at an epsilon that is ten to a
+// hundred times larger, and says so.
 #pragma once
 
 #include <memory>

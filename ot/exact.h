@@ -39,8 +39,8 @@ struct ExactOptions {
 ExactAlgorithm plan_exact(const Problem& problem);
 
 /// Memory that solves reuse, above all that of the costs, n m of them: a second solve of a size already seen takes no
-/// more of it, only some lists of n and m. One call at a time may use it (a
-/// batch keeps one part a thread inside). Without one, a call makes its own.
+/// more of it, only some lists of n and m. One call at a time may use it (a batch keeps one part a thread inside).
+/// Without one, a call makes its own.
 class ExactWorkspace {
  public:
   ExactWorkspace();

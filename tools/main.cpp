@@ -1,6 +1,9 @@
-// otnfm: one-step generative models by OT-NFM, from the command line. Exit codes: 0 success, 1 failure while running, 2
-// bad usage or bad input, 130 interrupted by Ctrl-C. A time limit that was asked for is a success, but
-// where it leaves nothing: a run without a step, a plan that was to be written.
+// otnfm: one-step generative models by OT-NFM, from the command line. Exit codes:
+//
+//   0     success; also a time limit that was asked for and reached
+//   1     failure while running; also a time limit that left nothing: a run without a step, no plan to write
+//   2     bad usage or bad input
+//   130   interrupted by Ctrl-C
 #include <cstdio>
 #include <exception>
 #include <new>

@@ -28,8 +28,7 @@ void require_same_shape(const char* op, const Tensor& a, const Tensor& b) {
   throw InputError(std::string(op) + " of tensors of different shapes " + text(a) + " and " + text(b));
 }
 
-// --- Matrix products
-// -----------------------------------------------------------------------------------------------------------
+// --- Matrix products -------------------------------------------------------------------------------------------------
 
 struct Product {
   bool transpose_a = false;

@@ -46,8 +46,8 @@ Tensor squared_error(Tape& tape, Tensor prediction, Tensor target, Tensor weight
 Tensor uniform(Tape& tape, const Shape& shape, const RandomKey& key, float low = 0, float high = 1);
 Tensor normal(Tape& tape, const Shape& shape, const RandomKey& key, float mean = 0, float standard_deviation = 1);
 
-/// Rows of x picked at random, with replacement, the same for every x that is drawn with the same key. x [n, d] -> [B,
-/// d]
+/// Rows of x picked at random, with replacement, the same for every x that is drawn with the same key.
+/// x [n, d] -> [B, d]
 Tensor random_rows(Tape& tape, Tensor x, std::int64_t B, const RandomKey& key);
 
 }  // namespace otnfm

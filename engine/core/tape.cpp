@@ -74,8 +74,7 @@ Tape::Tape(Device device, Options options) : device_(device), options_(options) 
   serial_ = ++tapes;
 }
 
-// --- Recording
-// ---------------------------------------------------------------------------------------------------------------
+// --- Recording -------------------------------------------------------------------------------------------------------
 
 Tensor Tape::make_tensor(const Shape& shape, DType dtype, void* address) {
   if (planned_) throw InputError("the tape is already planned: nothing can be recorded any more");
@@ -155,8 +154,7 @@ void Tape::differentiate(std::initializer_list<Tensor> inputs, const Tensor& out
   if (second_output.defined()) values_[second_output.id_].wants_gradient = true;
 }
 
-// --- Gradients
-// -----------------------------------------------------------------------------------------------------------------
+// --- Gradients -------------------------------------------------------------------------------------------------------
 
 void Tape::want_gradient(const Tensor& tensor) {
   values_.at(tensor.id_).wants_gradient = true;
@@ -223,8 +221,7 @@ void Tape::backward_from(const Tensor& output, const Tensor& cotangent) {
   }
 }
 
-// --- Planning
-// ------------------------------------------------------------------------------------------------------------------
+// --- Planning --------------------------------------------------------------------------------------------------------
 
 void Tape::touch(const void* address, int node) {
   if (!is_plan_address(address)) return;
@@ -289,8 +286,7 @@ void Tape::plan() {
   planned_ = true;
 }
 
-// --- Running
-// -------------------------------------------------------------------------------------------------------------------
+// --- Running ---------------------------------------------------------------------------------------------------------
 
 void Tape::run(Stream& stream) {
   if (!planned_) throw InputError("the tape was run before it was planned");

@@ -64,12 +64,11 @@ class Tape {
   bool training() const { return options_.training; }
   /// Whether the weights learn by what is recorded here: a training step, and not the derivative of a finished map.
   bool learns() const { return options_.training && !options_.frozen; }
-  /// A number that no other tape of this process has: what a layer has put on this tape once is known by it.
+  /// A number that no other tape of this process has: by it a layer knows what it has recorded on this tape already.
   std::uint64_t serial() const { return serial_; }
   cpu::PackedWeights* packed_weights() const { return options_.packed_weights; }
 
-  // --- Recording
-  // -------------------------------------------------------------------------------------------------------------
+  // --- Recording -----------------------------------------------------------------------------------------------------
 
   /// A value of the program, in memory that the plan shares among tensors that are not in use at the same time.
   /// Contents are undefined before an op writes them.
@@ -106,8 +105,7 @@ class Tape {
   /// Names what is recorded from here on ("forward", "backward", "update"), for the split of a step's time.
   void begin_phase(const std::string& name);
 
-  // --- Gradients
-  // ---------------------------------------------------------------------------------------------------------------
+  // --- Gradients -----------------------------------------------------------------------------------------------------
 
   /// Records the backward pass: d loss / d parameter for every parameter on the tape, and for tensors marked by
   /// `want_gradient`. `loss` is [1].
@@ -131,8 +129,7 @@ class Tape {
   Tensor new_gradient(const Tensor& tensor);
   void add_gradient(const Tensor& tensor, const Tensor& gradient);
 
-  // --- Running
-  // -----------------------------------------------------------------------------------------------------------------
+  // --- Running -------------------------------------------------------------------------------------------------------
 
   /// Ends the recording: gives every tensor its memory.
   void plan();

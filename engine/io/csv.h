@@ -2,8 +2,8 @@
 // spreadsheets write:
 //
 //   - columns separated by commas, or where the first line has none by semicolons, tabs, or blanks;
-//   - a first line without any number is the names of the columns; lines that begin with # and empty lines are left
-//   out;
+//   - a first line without any number is the names of the columns;
+//   - lines that begin with # and empty lines are left out;
 //   - "quoted" fields; nan and inf; a byte-order mark; line ends \n and \r\n.
 //
 // Numbers are int64 where all are whole and fit, else float64, each rounded to the nearest.

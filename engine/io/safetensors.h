@@ -1,7 +1,9 @@
-// safetensors: named tensors and a map of strings in one file. Format: https://github.com/huggingface/safetensors
-// (README, "Format"): 8 bytes of header length, little endian; a JSON header {"name": {"dtype", "shape",
-// "data_offsets"}, ...,
-// "__metadata__": {string: string}}; then the tensors' bytes without gaps.
+// safetensors: named tensors and a map of strings in one file. The format is described by the README of
+// https://github.com/huggingface/safetensors, under "Format":
+//
+//   8 bytes       length of the header, little endian
+//   the header    JSON: {"name": {"dtype", "shape", "data_offsets"}, ..., "__metadata__": {string: string}}
+//   the data      the tensors' bytes, without gaps
 //
 // dtypes F32, F64, BF16, I32, I64, U8, U64; rank 0 to 4. The reader trusts nothing: header length against the file,
 // offsets against each other and the file (no gap, no overlap), shape against bytes, no name twice.
