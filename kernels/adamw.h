@@ -1,6 +1,6 @@
 // AdamW (Loshchilov and Hutter, ICLR 2019) and an exponential moving average of the weights, for all parameters in one
 // pass over flat vectors: 36 bytes and about 20 FLOPs a weight, bound by memory. The step counter and the clipping
-// factor are read on the device, so that a captured graph goes on by itself.
+// factor are read on the device, so that a captured graph can be replayed step after step as it is.
 #pragma once
 
 #include "kernels/device/schedule.h"

@@ -2,9 +2,9 @@
 // column goes to its highest bid. A round is scan, bid, assign, list. Costs count as whole numbers and prices are int64
 // (kernels/device/auction.h), so every step is exact and the same on every backend.
 //
-// Rows without a column are listed on the device, and how many they are is read there: `count` [1] says how many of
-// `rows` [k] count; what belongs to the others is left as it is. In a phase of an auction they never become more, so
-// the host may read the count now and then and give shorter views.
+// Rows without a column are listed on the device, and their number is kept there: `count` [1] says how many entries of
+// `rows` [k] are valid; nothing is done for the others. Within a phase of an auction the count never rises, so the host
+// may read it now and then and pass shorter views.
 #pragma once
 
 #include "kernels/op.h"

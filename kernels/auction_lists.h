@@ -20,7 +20,7 @@ struct AuctionLists {
   View<std::int64_t> beyond;   // [n]: no other column's value has ever been below
 };
 
-/// The listed rows are different ones.
+/// No row is listed twice.
 struct AuctionRescanPoints {
   static constexpr const char* kName = "auction_rescan_points";
   View<const float> x;             // [n, d]

@@ -1,4 +1,4 @@
-// Seconds since some moment: for what took how long.
+// Seconds since some fixed moment, to measure how long something takes.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// Which backend runs an op. Only the .cpp files of kernels/ include this: whatever includes no more than the other
-// headers compiles to the same code with CUDA as without.
+// Which backend runs an op. Only the .cpp files of kernels/ include this, so that no other header, and no code outside
+// of kernels/, depends on whether CUDA is built in.
 #pragma once
 
 #include "kernels/op.h"

@@ -1,5 +1,5 @@
-// What a solver takes of the host's memory while it solves: std::vector, but where memory does not suffice the solver's
-// caller is told how much was wanted and what for, in the words of Memory (kernels/memory.h).
+// The working memory of a solver on the host: std::vector, except that where memory does not suffice the solver's
+// caller is told how much was wanted and what for, in the same words as by Memory (kernels/memory.h).
 #pragma once
 
 #include <cstddef>
@@ -36,7 +36,7 @@ struct HostAllocator {
 template <class T>
 using HostVector = std::vector<T, HostAllocator<T>>;
 
-/// values.assign(count, value) of a vector that goes to the caller: OutOfMemory here too.
+/// values.assign(count, value) of a vector that goes to the caller, hence a std::vector: throws OutOfMemory too.
 template <class T>
 void assign_result(std::vector<T>& values, std::int64_t count, T value) {
   const auto size = static_cast<std::size_t>(count);
@@ -57,8 +57,8 @@ void assign_result(std::vector<T>& values, const Values& found) {
   }
 }
 
-/// work(), and where memory does not suffice for it RunError "out of memory on cpu: N bytes for " and purpose();
-/// without the bytes where it is a library that misses some.
+/// Returns work(). Where memory does not suffice for it, throws the RunError "out of memory on cpu: N bytes for " and
+/// purpose(); without the number where it was a library that ran out of memory.
 template <class Purpose, class Work>
 decltype(auto) naming_memory(const Purpose& purpose, const Work& work) {
   try {

@@ -1,5 +1,4 @@
-// One step towards the x with f(x) = y, for every row by itself, where f(x) - x is a contraction: r = y - f(x), and
-// then
+// One step towards the x with f(x) = y, for every row by itself, where f(x) - x is a contraction. With r = y - f(x):
 //     x <- x + r                                       the fixed point of x = y - (f(x) - x), or
 //     x <- x + r - sum_k gamma_k (dx_k + dr_k)         Anderson's mixing (1965) of the last kDepth steps,
 // dx_k and dr_k the differences between evaluations in a row, gamma the least squares of r - sum_k gamma_k dr_k. The

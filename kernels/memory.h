@@ -9,7 +9,8 @@
 
 namespace otnfm {
 
-/// Host memory that was not there, where what it was for is not known yet: at a public boundary it becomes a RunError.
+/// Thrown where the host has not enough memory, by code that does not know what the memory is for. The functions that
+/// a caller sees turn it into a RunError that says so (naming_memory() of kernels/host_vector.h).
 struct OutOfMemory : std::bad_alloc {
   explicit OutOfMemory(std::size_t wanted) : bytes(wanted) {}
   const char* what() const noexcept override { return "out of memory"; }
@@ -40,7 +41,8 @@ void zero_bytes(Stream& stream, void* to, std::size_t bytes);
 
 }  // namespace cuda
 
-/// What is free on a device at this moment; of the host, which lends more than it has, the largest number there is.
+/// The bytes that are free on a device at this moment. Of the host the largest number there is: it promises more memory
+/// than it has, so that no figure would mean much.
 std::size_t free_bytes(Device device);
 
 /// The most bytes of a device that Memory has held at any moment so far, in the whole process.

@@ -10,7 +10,7 @@ namespace otnfm {
 struct SpectralScale {
   static constexpr const char* kName = "spectral_scale";
   View<const float> w;       // [r, c]
-  View<const float> u = {};  // [r], not read: the backward's, which the tape finds here
+  View<const float> u = {};  // [r], not read here: for the backward, which the tape makes from this struct
   View<const float> v = {};  // [c], likewise
   View<const float> sigma;   // [1]
   View<float> y;             // [r, c]

@@ -1,6 +1,6 @@
 // weight = 1 / t^2: the weighting of time under which, with phi(t) = t, the loss is plain displacement regression,
-// whatever t was drawn (method.md, "Training"). Below `lowest` the weight is that of `lowest`: at t = 0 error and
-// weight are 0 and infinity.
+// whatever t was drawn. Below `lowest` the weight is that of `lowest`: at t = 0 the error would be 0 and the weight
+// infinite.
 #pragma once
 
 #include "kernels/op.h"

@@ -25,7 +25,7 @@ constexpr NamedTransform kTransforms[] = {{"affine", CouplingFlow::Transform::af
 
 constexpr std::uint32_t kMaskStream = 0x3a5c;
 
-/// Fisher and Yates. The same permutation on every device and in every build, since a model is nothing without it.
+/// By Fisher and Yates. The same permutation on every device and in every build: a model's weights are made for it.
 std::vector<std::int64_t> shuffled(std::int64_t d, std::uint64_t seed, std::uint64_t number) {
   std::vector<std::int64_t> order(d);
   for (std::int64_t j = 0; j < d; ++j) order[j] = j;

@@ -17,7 +17,7 @@ std::unique_ptr<Flow> preset(const nlohmann::json& configuration, nlohmann::json
   return make(defaults);
 }
 
-// A bound on every layer's norm asks for activations of slope 1, so that the layers do not lose what it leaves: with
+// Where every layer's norm is bounded, the activations should have slope 1, so that a layer can reach its bound: with
 // SiLU the same flow on 8 Gaussians stays at twice the distance.
 std::unique_ptr<Flow> make_invertible_resnet_flow(const nlohmann::json& configuration) {
   return preset<make_resnet_flow>(configuration,

@@ -67,9 +67,9 @@ class Flow {
   /// What matrix products are computed in. Set before `forward`.
   Precision precision = Precision::float32;
 
-  /// What F's coordinates are to those of the source and the data. `forward` and the blocks know nothing of it;
-  /// FlowMap, FlowInverse, the Jacobian and the log-determinant of a whole flow take and give raw numbers. Set before
-  /// they are made.
+  /// How F's coordinates are related to the raw ones of the source and of the data. `forward` and the blocks work in
+  /// F's own; FlowMap, FlowInverse, the Jacobian and the log-determinant of a whole flow take and return raw numbers.
+  /// Set before they are made.
   FlowCoordinates coordinates = {};
 
  protected:

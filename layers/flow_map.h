@@ -33,7 +33,7 @@ class FlowBatch {
 void require_flow_rows(const char* what, std::int64_t dimension, View<const float> t, View<const float> x,
                        View<const float> out);
 
-/// Rows in the coordinates of a flow's source, where they are not the raw ones; `memory` is theirs.
+/// Rows x in the standardised coordinates of a flow's source. They are kept in `memory`, unless they are x itself.
 View<const float> entered(const FlowCoordinates& coordinates, View<const float> x, std::vector<float>& memory);
 
 /// The rows of a contiguous matrix in host memory, copied from or to a device that the stream belongs to.

@@ -53,7 +53,7 @@ Jacobian::Jacobian(Flow& flow, Device device, std::optional<std::int64_t> block,
   tape_.record(gather_rows, GatherRows{.x = batch_.t, .index = index_view, .y = t.view()});
   tape_.record(gather_rows, GatherRows{.x = batch_.x, .index = index_view, .y = x.view()});
   tape_.want_gradient(x);
-  // Block by block: a family's faster way through all of them may know gradients of the weights alone.
+  // Block by block: a family's faster way through all of them may have gradients for the weights only.
   y_ = x;
   for (std::int64_t k = block.value_or(0); k < (block ? *block + 1 : flow.block_count()); ++k)
     y_ = flow.forward_block(tape_, k, t, y_);

@@ -22,8 +22,8 @@ class Jacobian {
   std::int64_t dimension() const { return dimension_; }
 
   /// y = F(t, x) and jacobian(p, i, j) = dy_i / dx_j at every point p; of a whole flow in raw coordinates
-  /// (Flow::coordinates), of a block in its own. t [n, 1], x [n, d] -> y [n, d], jacobian
-  /// [n, d, d], all in host memory; y may be x. Any n. InputError for other shapes.
+  /// (Flow::coordinates), of a block in its own. t [n, 1], x [n, d] -> y [n, d], jacobian [n, d, d], all in host
+  /// memory; y may be x. Any n. InputError for other shapes.
   void operator()(View<const float> t, View<const float> x, View<float> y, View<float> jacobian);
 
  private:

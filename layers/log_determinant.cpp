@@ -141,7 +141,7 @@ class LogDeterminant::Estimator {
         estimates[row][probe] += (k % 2 == 1 ? 1.0 : -1.0) / k * weight * static_cast<double>(products_[row]);
         now += static_cast<double>(squares_[row]);
       }
-      // Also where the numbers are not finite: the caller sees that.
+      // The series also ends where the numbers are not finite, which the caller notices.
       const double least = 1e-20 * static_cast<double>(count * d);
       if (!(now > least) || !std::isfinite(now)) return;
       if (k >= options_.exact_terms) {

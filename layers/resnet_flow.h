@@ -53,7 +53,7 @@ class ResNetFlow : public Flow {
   Options options_;
   std::vector<Block> blocks_;
   SpectralNorm norm_;  // of an invertible flow
-  // Of all weights in one piece, where they are fixed: whose memory they lie in.
+  // Once the weights are fixed: all of them in one piece, and the tape that owns their memory.
   std::unique_ptr<Tape> fixed_;
   View<float> fixed_weights_;
 };

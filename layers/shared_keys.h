@@ -10,7 +10,7 @@
 
 namespace otnfm {
 
-/// Reads them; the reader's errors, and InputError for a name that there is not.
+/// Reads them. Throws what the reader throws, and InputError for an unknown activation or time function.
 template <class Options>
 void read_shared_keys(ConfigurationReader& reader, Options& options) {
   std::string activation = name_of(options.activation), phi = name_of(options.time_function);

@@ -43,12 +43,12 @@ class SpectralNorm {
   void iterate(Tape& tape, const Parameters& parameters);
 
   std::vector<Entry> entries_;
-  std::int64_t left_ = 0, right_ = 0;  // numbers in all u, in all v
+  std::int64_t left_ = 0, right_ = 0;  // how many numbers all u have, and all v
   Parameter vectors_;                  // v of every matrix, one behind the other
-  // On the tape that asked last.
+  // The serial number of the tape that asked last, and what is recorded on it.
   std::uint64_t tape_ = 0;
   std::vector<SpectralVectors> iterated_;  // one a launch of kMost matrices
-  std::unique_ptr<Tape> fixed_;            // whose memory the fixed weights lie in
+  std::unique_ptr<Tape> fixed_;            // owns the memory of the fixed weights
 };
 
 }  // namespace otnfm

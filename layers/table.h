@@ -1,5 +1,5 @@
-// A table of names: what the command line, the configuration and --help are made from. A new flow, coupling, objective
-// or solver is one file plus its line in a table.
+// A table of names: what the command line, the configuration and --help are made from. CONTRIBUTING.md says what a new
+// flow, coupling, objective or solver needs beside its line in a table.
 #pragma once
 
 #include <span>

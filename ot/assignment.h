@@ -10,9 +10,9 @@ namespace otnfm {
 
 enum class SolveStatus : std::uint8_t {
   converged,
-  iteration_limit,    ///< a cap on the iterations ended the solve; what it had is the answer, and the bound holds
-  time_limit,         ///< so did a cap on the seconds, or it left no time to prove the answer
-  interrupted,        ///< so did the caller's watch
+  iteration_limit,    ///< the limit of iterations ended the solve; the answer is what there was, and the bound holds
+  time_limit,         ///< the same by the limit of seconds, or that limit left no time to prove the answer
+  interrupted,        ///< the same by the caller's watch
   infeasible,         ///< forbidden pairs leave no assignment
   numerical_failure,  ///< the arithmetic could not reach the answer asked for
 };
@@ -26,8 +26,8 @@ struct Certificate {
   double dual_bound = 0;        ///< no assignment has a lower mean cost
   double gap = 0;               ///< (primal_cost - dual_bound) / |primal_cost|, see certify() for a cost near 0
   bool is_permutation = false;  ///< every row, or every column where there are fewer, is matched exactly once
-  /// Whose part of the bound was computed: n, or fewer where a limit cut the proof off. Then the others' part is a
-  /// bound that costs nothing, and where there is none dual_bound is -infinity.
+  /// How many rows' parts of the bound were computed: n, or fewer where a limit ended the proof. The other rows then
+  /// have a bound that takes no computing; where there is none dual_bound is -infinity.
   std::int64_t proven_rows = 0;
   double seconds = 0;  ///< wall time of the proof
 };
@@ -36,8 +36,8 @@ struct Assignment {
   std::vector<std::int64_t> sigma;  ///< [n]: the column of row i, or -1 where it is unmatched (n > m, or forbidden)
   std::vector<double> f;            ///< [n] and
   std::vector<double> g;            ///< [m]: f_i + g_j <= C_ij, with equality where sigma(i) = j
-  /// Where a limit ended the solve, the rows that it left over are matched to what is free, by reduced cost as far as
-  /// that is quick, without equality; f_i is -infinity where it was not known.
+  /// Where a limit ended the solve, the rows left over are matched to columns that are free, by reduced cost as far as
+  /// that is quick; for these rows there is no equality, and f_i is -infinity where it was not known.
   Certificate certificate;
   std::int64_t iterations = 0;  ///< what the algorithm counts: augmenting paths, bids, sweeps
   double seconds = 0;           ///< wall time with cost evaluation, without the certificate

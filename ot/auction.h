@@ -8,8 +8,8 @@
 //   else                              short lists from rows that are computed anew (ot/costs/cost_columns.h)
 //
 // Where n != m there is one phase from potentials 0, since a column that stays free must keep 0. For whole costs and
-// max_gap = 0 epsilon falls below 1 / (n + 1), in steps that double holds exactly; then the potentials are made whole:
-// optimal, and proved so with gap 0.
+// max_gap = 0 epsilon falls below 1 / (n + 1), in steps that double holds exactly; then the potentials are rounded to
+// whole numbers, which makes them optimal and proves it with gap 0.
 #pragma once
 
 #include <cstdint>

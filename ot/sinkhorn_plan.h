@@ -9,7 +9,7 @@
 
 namespace otnfm {
 
-/// Of the time for a plan, its pairs and their proof together, what the plan may take.
+/// The share that a plan may take of the time for the plan, its pairs and their proof.
 constexpr double kPlanShare = 0.75;
 
 class SinkhornPlan {

@@ -38,7 +38,7 @@ std::string wanted(const Option::Limits& limits) {
   return text;
 }
 
-// Found now, and not after the work.
+// An output that could not be written is refused before the work, and not after it.
 void check_output(const std::string& name, const std::string& typed, const Option::Limits& limits,
                   Command::Outputs& outputs) {
   if (typed == "-") throw InputError(name + " '-': standard output is not written to, name a file");
@@ -89,7 +89,7 @@ T read(const std::string& name, const std::string& typed, const Option::Limits& 
 
 Option& Option::required() {
   option_->required();
-  option_->default_str("");  // what it holds now stands for nothing
+  option_->default_str("");  // --help shows no default
   return *this;
 }
 

@@ -34,9 +34,9 @@ class Option {
   Option& at_least(double least);
   Option& between(double least, double most);
   Option& one_of(std::vector<std::string> choices);
-  /// A file that the command writes, whose name ends in one of these (".npy", ".png"): refused at once where it could
-  /// not be written, or where another option writes it. Standard output, "-", is none; what is there and no file,
-  /// /dev/null say, may have any name.
+  /// A file that the command writes, whose name ends in one of these (".npy", ".png"). It is refused at once where it
+  /// could not be written, or where another option writes it. "-" (standard output) is refused too; a device or a pipe
+  /// that exists, /dev/null say, may have any name.
   Option& file(std::vector<std::string> endings);
   /// A folder that the command writes to: not "-" either.
   Option& folder();

@@ -62,7 +62,7 @@ class StandardisationOps {
   /// scale u + shift
   Tensor undo(Tape& tape, Tensor u) const;
 
-  /// What the ops read, for who keeps it in place of this.
+  /// Hands over the memory that the recorded ops read, to an owner that outlives this object.
   Memory memory() && { return std::move(memory_); }
 
  private:

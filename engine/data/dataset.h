@@ -60,7 +60,7 @@ class Dataset {
   /// InputError for an endless set, one that has a test split, and where either part would be empty.
   Dataset hold_out(double share, std::uint64_t seed) const;
 
-  /// Of the rows, by which they are known again; 0 for an endless set.
+  /// A checksum of the rows, to recognise them by; 0 for an endless set.
   std::uint64_t checksum() const;
 
   /// The same set in standardised coordinates: its rows, test rows and draws are moved.

@@ -1,4 +1,4 @@
-// The normal distribution with the data's mean and covariance, as a source of noise (method.md: `gaussian-fit`).
+// The normal distribution with the data's mean and covariance, as a source of noise (`--source gaussian-fit`).
 //     x = mean + sum_k z_k factor_k + diagonal * z',   z and z' standard normal
 // d <= 1024: factor_k = sqrt(lambda_k) v_k over the eigenvectors of the covariance, no diagonal. Above: the 256 largest
 // by subspace iteration (Halko, Martinsson, Tropp, "Finding structure with randomness", SIAM Review 53, 2011,

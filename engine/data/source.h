@@ -27,7 +27,7 @@ class Source {
   /// The parameters of a gaussian-fit, to be kept with the model; null for the others, which their name alone gives
   /// back.
   const GaussianParameters* parameters() const;
-  /// null where it is none.
+  /// The fit; null where the source is not a gaussian-fit.
   const GaussianFit* fit() const { return std::get_if<GaussianFit>(&kind_); }
   /// The data set behind it, which is an endless one for `gaussian`; null for a gaussian-fit.
   const Dataset* data() const { return std::get_if<Dataset>(&kind_); }

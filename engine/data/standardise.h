@@ -19,18 +19,23 @@ void check_standardise_name(const std::string& method);
 struct StandardisedData {
   std::string method = "none";  ///< none, scalar or columns
   Standardisation standardisation;
-  std::vector<std::string> notes;  ///< lines for people: constant columns, outliers, offsets that float32 drowns in
+  std::vector<std::string> notes;  ///< lines for people: constant columns, outliers, offsets that leave float32 little
 };
 
-/// none: as they are. scalar: less each column's mean, over one number, the root mean square of the columns' deviations
-/// (the optimal pairing stays what it was). columns: less the mean, over the deviation, each column by itself (columns
-/// of any units then count alike). automatic: none for images and endless distributions; else columns, or scalar where
-/// there are more than 64 and none varies 10 times as much as their median, so that flattened pictures keep their own
-/// proportions. N(0, I) stays as it is in any case.
+/// Methods:
 ///
-/// A column of 8 rows or more that a few of them dominate (without the largest and smallest hundredth of it the
-/// deviation is less than a tenth) is standardised by what the others say. InputError where one of its entries then
-/// lies more than 10^4 deviations away, naming its row and column, and for an unknown method.
+///   none        the data as they are
+///   scalar      each column less its mean, all divided by one number, the root mean square of the columns' deviations:
+///               the optimal pairing stays what it was
+///   columns     each column less its mean and divided by its own deviation: columns of any units count alike
+///   automatic   none for images and endless distributions; else columns, or scalar where there are more than 64
+///               columns of which none varies 10 times as much as their median, so that flattened pictures keep their
+///               proportions
+///
+/// N(0, I) stays as it is in any case. Where a few rows dominate a column of 8 rows or more (its deviation without the
+/// largest and smallest hundredth is less than a tenth of the whole), mean and deviation are those of the other rows.
+/// InputError where one of its entries then lies more than 10^4 deviations away, naming its row and column, and for an
+/// unknown method.
 StandardisedData standardise(const Dataset& data, const std::string& method);
 
 /// How the source `spec` is standardised beside a target in `target`'s coordinates: N(0, I) not, a gaussian-fit as the

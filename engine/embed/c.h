@@ -15,7 +15,7 @@
 
 #include "engine/embed/version.h"
 
-/* For C++, what an enum is in C: an int, whatever its value. */
+/* So that an enum is an int in C++ too, as it is in C. */
 #ifdef __cplusplus
 #define OTNFM_INT : int
 extern "C" {
@@ -51,7 +51,7 @@ typedef struct otnfm_generator otnfm_generator;
 typedef struct otnfm_context otnfm_context;
 typedef struct otnfm_coupler otnfm_coupler;
 
-/* That of the library: OTNFM_VERSION is that of the header. */
+/* The version of the library; OTNFM_VERSION is that of the header. */
 const char* otnfm_version(void);
 
 /* What went wrong in this thread's last call that failed (at most 1023 characters); "" before the first. Valid until
@@ -165,7 +165,7 @@ typedef enum OTNFM_INT {
   OTNFM_SINKHORN = 2 /* an entropic plan, and pairs from it */
 } otnfm_solver;
 
-/* Ways of the exact solver. */
+/* Algorithms of the exact solver. */
 typedef enum OTNFM_INT {
   OTNFM_AUTOMATIC = 0, /* its planner chooses; with weights there is no other */
   OTNFM_DENSE = 1,
@@ -175,7 +175,7 @@ typedef enum OTNFM_INT {
 
 typedef enum OTNFM_INT { OTNFM_ABSOLUTE = 0, OTNFM_MEAN_COST = 1, OTNFM_STANDARD_DEVIATION = 2 } otnfm_epsilon_unit;
 
-/* What sigma is, of Sinkhorn's plan. */
+/* How sigma is made from Sinkhorn's plan. */
 typedef enum OTNFM_INT {
   OTNFM_PAIRS_AUTOMATIC = 0,   /* a permutation where n = m without weights and penalty, else argmax */
   OTNFM_PAIRS_PERMUTATION = 1, /* one-to-one, at most max_gap above the least cost */
@@ -281,7 +281,7 @@ int64_t otnfm_solution_entries(const otnfm_solution* solution, const int64_t** r
  * must still be there; where the solve ended before it had one this is OTNFM_RUN_ERROR. */
 otnfm_status otnfm_solution_plan_row(const otnfm_solution* solution, int64_t i, double* row, otnfm_error* error);
 
-/* Proves an assignment of the caller's: sigma [n], g [m] column potentials, any. `threads` as in the options. */
+/* Certifies an assignment of the caller's: sigma [n], and g [m], any column potentials. `threads` as in the options. */
 otnfm_status otnfm_certify(const otnfm_problem* problem, const int64_t* sigma, const double* g, int threads,
                            otnfm_certificate* certificate, otnfm_error* error);
 

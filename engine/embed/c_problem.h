@@ -14,7 +14,7 @@
 
 namespace otnfm::embed {
 
-/// `usual`, and over it what the caller has set, as far as it knows the struct.
+/// `usual`, overwritten by what the caller has set: as many bytes as the struct has in the caller's version.
 template <class Struct>
 Struct read(const Struct& given, const Struct& usual, const char* name) {
   const std::size_t size = given.size;
@@ -29,7 +29,7 @@ Struct read(const Struct& given, const Struct& usual, const char* name) {
   return known;
 }
 
-/// The first `size` bytes, `size` among them; what this version does not know is 0.
+/// Writes the first `size` bytes, the field `size` included; fields that this version does not know become 0.
 template <class Struct>
 void write(Struct value, Struct* to, std::size_t size) {
   if (to == nullptr || size < sizeof(std::size_t)) return;

@@ -91,7 +91,7 @@ void summarise(otnfm_solution& solution, bool certified) {
   s.status = status_of(a.status);
   s.matched = matched;
   s.is_permutation = a.certificate.is_permutation ? 1 : 0;
-  const bool paired = matched > 0 || most == 0;  // else nothing is, at no cost
+  const bool paired = matched > 0 || most == 0;  // else there is no pair, and so no cost
   s.primal_cost = paired ? a.certificate.primal_cost : kNaN;
   s.dual_bound = certified ? a.certificate.dual_bound : kNaN;
   s.gap = certified && paired ? a.certificate.gap : kNaN;
@@ -146,7 +146,7 @@ void solve_entropic(const Given& given, const otnfm_solve_options& c, otnfm_solu
   } else {
     assignment = pairs == OTNFM_PAIRS_ARGMAX ? solver.argmax_pairs(false, &limits)
                                              : solver.sample_pairs(c.seed, 0, false, &limits);
-    // That of the plan, but for what is the pairs' own.
+    // The certificate is the plan's; only is_permutation says something of the pairs.
     const bool one_to_one_pairs = otnfm::cost_of_pairs(problem, assignment.sigma).is_permutation;
     assignment.certificate = {.primal_cost = result.transport_cost};
     if (certify) assignment.certificate = solver.certify_plan(&limits);

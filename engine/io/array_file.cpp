@@ -132,7 +132,7 @@ std::vector<double> read_vector(const std::string& spec, std::int64_t max_bytes)
 
 FloatMatrix read_matrix_float(const std::string& spec, std::int64_t max_bytes) {
   const NpyArray array = read_array(spec, max_bytes);
-  // [n, 0] takes no bytes whatever n is, so that n could be any lie.
+  // [n, 0] takes no bytes whatever n is, so that the file's size says nothing about n.
   if (array.shape.size() != 2 || array.shape[1] == 0)
     fail_input(spec, fmt::format("its shape is {}, wanted [n, d]", shape_text(array.shape)));
   FloatMatrix matrix;

@@ -17,7 +17,7 @@ namespace otnfm {
 
 namespace {
 
-// What another path would mend is the caller's error.
+// An error that another path would avoid is the caller's.
 bool is_callers(int error) {
   switch (error) {
     case ENOENT:
@@ -57,7 +57,7 @@ std::string end_of_links(std::filesystem::path path) {
 // be; a mode that cannot be set is one of a file system without modes.
 void keep_owner_and_mode(int descriptor, const struct stat& old) {
   const bool kept = ::fchown(descriptor, old.st_uid, old.st_gid) == 0 || ::fchown(descriptor, -1, old.st_gid) == 0;
-  // Another group: what the old one was allowed is not for this one.
+  // Where the group could not be kept, the file has another one, which does not get the old group's rights.
   const mode_t mode = kept ? old.st_mode & 0777 : old.st_mode & 0707;
   if (::fchmod(descriptor, mode) != 0) return;
 }

@@ -10,7 +10,7 @@
 
 namespace otnfm {
 
-/// Deflate cannot shrink data by more than 1032 to 1, so a declared size beyond this many bytes is a lie.
+/// Deflate cannot shrink data by more than 1032 to 1, so a declared size beyond this many bytes cannot be true.
 constexpr std::int64_t most_inflated(std::int64_t compressed_bytes) {
   return compressed_bytes * 1032 + 1032;
 }

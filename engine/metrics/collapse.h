@@ -1,5 +1,5 @@
-// The collapse meter (method.md): rho = tr Cov(generated) / tr Cov(data), 0 where every output is the mean, 1 where the
-// spread is the data's. Blind to everything else: an untrained map from `gaussian-fit` has 1.
+// The collapse meter: rho = tr Cov(generated) / tr Cov(data), 0 where every output is the mean, 1 where the spread is
+// the data's. Blind to everything else: an untrained map from `gaussian-fit` has 1.
 #pragma once
 
 #include "kernels/view.h"

@@ -5,8 +5,8 @@
 //     |x - y|^2 - g = |x + s - y|^2 - (g - 2 <s, y>) - 2 <s, x> - |s|^2
 //                  >= dist(x + s, box)^2 - max over the block of (g - 2 <s, y>) - 2 <s, x> - |s|^2,
 // and with 2 s the slope of g over the block (a regression) what is left is of second order in the block's size. The
-// bound gives way by more than all roundings of it and of a value can add up to, so the answer is the same as without
-// it. A query costs N / 64 bounds and a few blocks. For points in no order every block is computed, and the bounds cost
+// bound is lowered by more than its own roundings and a value's can add up to, so the answer is the same as without it.
+// A query costs N / 64 bounds and a few blocks. For points in no order every block is computed, and the bounds cost
 // 2% more. Boxes, slopes and transposed coordinates are made anew at every call.
 //
 // Many dimensions: 2 B N d FLOPs of GEMM in blocks of 256 x 2048, whose rows are searched while they are in the cache:

@@ -1,12 +1,12 @@
 // The pool of threads behind parallel.h.
 //
-// A loop is an entry of a board: its parts, of which each thread takes the next until none is left. Threads of the pool
-// look at the board when its count of loops has changed; one that finds nothing spins for a while, gives its processor
-// to others if they want it, and sleeps. Nobody must come: the caller takes parts too, and waits in the end for those
-// alone that somebody has taken. So a loop on a busy machine, in a child of fork() (which has none of these threads),
-// or where no thread can be made takes as long as on one thread.
+// A loop is an entry on a board: a number of parts, of which each thread takes the next until none is left. Threads of
+// the pool look at the board when its count of loops has changed. One that finds nothing spins for a while, then yields
+// its processor to others, then sleeps. No thread of the pool has to come: the caller takes parts too, and in the end
+// waits only for parts that another thread has taken. So a loop on a busy machine, in a child of fork() (which has none
+// of these threads), or where no thread can be made takes as long as on one thread.
 //
-// The threads are never ended: the system does it with the program. They block all signals, which are the program's.
+// The threads run until the program ends. They block all signals, so that those reach the program's own threads.
 #include "kernels/cpu/parallel.h"
 
 #include <linux/futex.h>
@@ -80,9 +80,9 @@ struct Loop {
   }
 };
 
-/// One loop on the board. `state` is what a thread must change before it touches `loop`, which lies on the caller's
-/// stack: kOpen while there may be parts to take, how many may help, and how many are at it. The caller leaves when
-/// it is closed and nobody is at it.
+/// One loop on the board. `loop` lies on the caller's stack, so a thread must enter itself in `state` before it touches
+/// it. `state` holds kOpen while there may be parts to take, how many threads may still help, and how many are at work.
+/// The caller leaves when the entry is closed and no thread is at work on it.
 struct alignas(64) Entry {
   static constexpr std::uint32_t kOpen = 1u << 31, kCallerSleeps = 1u << 30, kOne = 1u, kCount = 0xfff;
   static constexpr int kMostShift = 12;
@@ -160,7 +160,7 @@ void forget_threads() {
 
 /// Makes threads until there are `wanted`, or no more can be made.
 void grow(int wanted) {
-  if (pool.growing.exchange(true, std::memory_order_acquire)) return;  // somebody is at it
+  if (pool.growing.exchange(true, std::memory_order_acquire)) return;  // another thread makes them
   static const int registered = pthread_atfork(nullptr, nullptr, forget_threads);
   static_cast<void>(registered);
   sigset_t all, before;

@@ -1,10 +1,9 @@
 // The one way that CPU kernels use threads. Work below the grain stays on the calling thread: waking the others costs
 // about a microsecond, in which one core moves some 30 KB or computes some 10,000 activations.
 //
-// The threads are a pool of our own (parallel.cpp), not OpenMP's, whose threads wait for each other by spinning and so
-// stand still where other programs have the processors: here a thread takes the next part of a loop that nobody has
-// taken, so that the caller does alone what the others have no processor for, and it waits for parts alone that are
-// under way.
+// The threads are a pool of our own (parallel.cpp). OpenMP's wait for each other by spinning, and so stand still where
+// other programs have the processors. Here a thread takes the next part of a loop that is not taken yet: where the
+// others get no processor the caller does all parts alone, and it waits only for parts that are under way.
 #pragma once
 
 #include <algorithm>

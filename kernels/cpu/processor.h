@@ -3,8 +3,8 @@
 // portable.cpp of its folder (tools/cmake/OtnfmProcessors.cmake says for what), each in a namespace of its own, and
 // reached by a table of functions that is chosen here.
 //
-// OTNFM_PROCESSOR = portable, avx2, avx512 or avx512_bf16 in the environment is the most that is used, of the products
-// of oneDNN too (whose least is SSE 4.1): to measure another machine's path on this one.
+// OTNFM_PROCESSOR = portable, avx2, avx512 or avx512_bf16 in the environment is an upper limit, for the products of
+// oneDNN too (which always use SSE 4.1 at least): to run here, and measure, what a lesser processor would run.
 #pragma once
 
 #include <array>
@@ -31,7 +31,7 @@ Processor processor();
 template <class Table>
 using PerProcessor = std::array<const Table*, 4>;
 
-/// The best of the tables that `most` and this machine allow.
+/// The table of the best processor that is at most `most` and that this machine has.
 template <class Table>
 const Table& choose(const PerProcessor<Table>& tables, Processor most) {
   for (int i = static_cast<int>(most); i > 0; --i)

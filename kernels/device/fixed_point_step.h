@@ -13,8 +13,9 @@ struct FixedPoint {
   static constexpr double kMostGrowth = 3;  // of the error over its least, before mixing starts anew
   static constexpr double kRidge = 1e-10;   // relative: differences of residuals become parallel towards the end
 
-  static constexpr double kMostStalled = 12;  // mixed steps without a new least error, before plain ones from there
-  // Plain steps may go far at the same error, one unit of an exponent a step: the last of them is then the best.
+  static constexpr double kMostStalled = 12;  // mixed steps without a new least error, after which plain ones follow
+  // An error within this factor of the least counts as a new least: plain steps may move v far at nearly the same error
+  // (by one unit of an exponent a step), and then the last v is the best.
   static constexpr double kAboutTheLeast = 1.01;
   static constexpr double kFirstPlain = 4, kMostPlain = 4096;
 
@@ -95,7 +96,7 @@ struct FixedPoint {
   }
 
   /// gamma, of the normal equations by elimination: they are symmetric and positive definite with the ridge, so no
-  /// pivoting. Where rounding has the better of them, all of gamma is 0 and the history is left.
+  /// pivoting. Where they are mostly rounding, all of gamma is 0, and the step is a plain one.
   OTNFM_HD void solve(const FixedPointStep& a, const double (&change_with)[kDepth],
                       const double (&residual_with)[kDepth], double (&gamma)[kDepth]) {
     double* const products = a.state.data + 8;

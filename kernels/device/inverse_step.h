@@ -37,12 +37,13 @@ struct InverseRow {
     const bool falls = row.last == none || rr < 0.81 * row.mark;
     row.mark = falls ? rr : row.mark;
     row.stalled = falls ? 0 : row.stalled + 1;
-    // Behind a step that was taken back comes a plain one, whose outcome stands: else the same would come again.
+    // After a step that was taken back comes a plain one, which is kept in any case: else the two would alternate for
+    // ever.
     row.reverts = a.mixing && row.last == moved && !(rr < row.least);
     const double tolerance = static_cast<double>(a.tolerance);
     row.arrives =
         row.stays || row.error <= tolerance || (row.stalled >= kStalled && row.error <= kMostRounding * tolerance);
-    // The last step is plain: nobody would take it back.
+    // The last step is plain, since no step after it could take a mixed one back.
     if (row.arrives || row.reverts || !a.mixing) return row;
     row.least = rr;
     if (row.last != none) {
@@ -100,8 +101,8 @@ struct InverseRow {
   }
 
   /// gamma by elimination in the normal equations, scaled to a diagonal of 1 (the differences shrink by orders of
-  /// magnitude from step to step); symmetric and positive definite with the ridge, so no pivoting. Where rounding has
-  /// the better of them, all of gamma is 0 and the history is left. `writes`: for one of the threads that share a row.
+  /// magnitude from step to step); symmetric and positive definite with the ridge, so no pivoting. Where the system is
+  /// mostly rounding, all of gamma is 0 and the step is a plain one. `writes`: for one of the threads that share a row.
   OTNFM_HD void solve(const InverseStep& a, std::int64_t i, const double (&change_with)[kDepth],
                       const double (&residual_with)[kDepth], double (&gamma)[kDepth], bool writes) {
     double* const products = a.state.row(i) + kProducts;

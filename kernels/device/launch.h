@@ -21,7 +21,7 @@
 
 namespace otnfm {
 
-/// What a kernel gets without asking; launch() asks for more by itself (an H100 allows 227 KiB a block).
+/// Shared memory that every kernel may have; above it launch() asks for more (an H100 allows 227 KiB a block).
 inline constexpr std::size_t kDefaultDynamicSharedBytes = 48 << 10;
 
 /// Two waves of 256-thread blocks on the 132 multiprocessors of an H100. A constant and not a query of the device, so

@@ -7,7 +7,7 @@
 namespace otnfm {
 
 struct LogSum {
-  // Below every exponent, and finite: the difference to minus infinity, which a column without weight has, is no NaN.
+  // Below every exponent, but finite, so that its difference from a column's kNoWeight is not NaN.
   static constexpr float kNone = -3e38f;
   static constexpr float kNoWeight = -std::numeric_limits<float>::infinity();
 
@@ -41,12 +41,13 @@ struct LogSum {
   }
 };
 
-/// What a source's column counts as: none without weight, so that it has no say in the largest exponent.
+/// The exponent of a source's column; kNoWeight for a column without weight, which so is never the largest.
 OTNFM_HD float exponent_of(const SoftSource& source, std::int64_t j) {
   return source.weight.data[j] > 0 ? source.rounded.data[j] : LogSum::kNoWeight;
 }
 
-/// Of an exponent, in a residual: far from the answer a sum of residuals stays finite.
+/// A change of an exponent counts for at most this in a residual, so that a sum of residuals stays finite, however far
+/// from the answer.
 inline constexpr double kMostChange = 60;
 
 /// The update of target i, given its sum.

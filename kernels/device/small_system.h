@@ -5,8 +5,8 @@
 
 namespace otnfm {
 
-/// Solves for the leading n x n part; both sides are used up. False, with the solution undefined, where a pivot is not
-/// above `least` times its diagonal: rounding has the better of the system.
+/// Solves the leading n x n part; matrix and right side are overwritten. False, with the solution undefined, where a
+/// pivot is not above `least` times its diagonal: then it is mostly rounding.
 template <int kMost>
 OTNFM_HD bool solve_small_system(double (&matrix)[kMost][kMost], double (&right)[kMost], int n, double least,
                                  double (&solution)[kMost]) {

@@ -54,7 +54,7 @@ class Passes {
   }
 
  private:
-  // exp(h + log s) would be the row's mass over a_i: what is above 1 goes, and h never has to be in reach of exp().
+  // exp(h + log s) is the row's mass over a_i, and what is above 1 is scaled away. h alone may be beyond exp()'s range.
   void share(std::size_t row, const double* costs, double* shares) const {
     const auto m = static_cast<std::size_t>(m_);
     double highest = -kInfinity, sum = 0;

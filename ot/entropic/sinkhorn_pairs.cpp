@@ -47,7 +47,7 @@ std::string pairs_of_plan(const SinkhornSolver::State& state) {
   return "the pairs of the Sinkhorn plan of " + describe(state.problem);
 }
 
-// With every row unmatched, and the scaled problem's g. The plan's f is not feasible, and which is has to be found.
+// With every row unmatched and the g of the scaled problem. The plan's f is not feasible; one that is has to be found.
 Assignment no_pairs(const SinkhornSolver::State& state, const char* algorithm) {
   Assignment result;
   assign_result(result.sigma, state.problem.n(), std::int64_t{-1});
@@ -295,12 +295,12 @@ double mean_cost(const SinkhornSolver::State& state) {
   return sum / static_cast<double>(column_of.size());
 }
 
-// An auction from the plan's potentials until it is within the gap, or shortest augmenting paths. True where the
-// auction was: then the lists' f is feasible to its epsilon alone.
+// An auction from the plan's potentials until it is within the gap, or else shortest augmenting paths. True where the
+// auction came within the gap: then the lists' f is feasible only up to its epsilon.
 bool round_lists(SinkhornSolver::State& state, double max_gap, const SolveLimits& limits, Assignment& result) {
   ShortListAssignment& assignment = state.lists;
-  // An auction that matches every row within e is within e of the optimal mean. Half of what is wanted is aimed at,
-  // since the cost that the gap is relative to changes from phase to phase; the plan's stands in for it at first.
+  // An auction that matches every row within e is within e of the optimal mean. It aims at half of the gap, since the
+  // cost that the gap is relative to changes from phase to phase; before the first phase that is the plan's cost.
   const double first = kFirstPhase * std::min(state.epsilon, state.spread > 0 ? state.spread : state.epsilon);
   double epsilon = std::max(0.5 * max_gap * std::fabs(state.transport_cost), first);
   for (int phase = 0; max_gap > 0 && phase < kPhases; ++phase) {
@@ -337,8 +337,8 @@ Assignment round(SinkhornSolver::State& state, double max_gap, const SolveLimits
     from_all_costs();
   }
   bool within = round_lists(state, max_gap, limits, result);
-  // Potentials of the size of costs that forbid, or of a plan that is far from its end, leave differences of small
-  // costs to their rounding. Those that grow from 0 do not.
+  // Where potentials are very large (beside costs that forbid a pair, or from a plan far from convergence), differences
+  // of small costs are lost in their rounding. Then the solve starts again from potentials of 0, which stay small.
   const auto lost = [&] {
     const double size = largest_size(result.g) + largest_size(assignment.f());
     return !(std::ldexp(size, -52) <= 0.1 * std::max(max_gap, kRoundingGap) * std::fabs(mean_cost(state)));

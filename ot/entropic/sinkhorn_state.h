@@ -13,7 +13,7 @@
 namespace otnfm {
 
 struct SinkhornSolver::State {
-  ScaledProblem scaled;  // of which the numbers below are, and
+  ScaledProblem scaled;  // all numbers below are those of the scaled problem
   Problem problem;       // scaled.problem()
   GibbsExponents exponents;
   SinkhornPass pass;
@@ -22,14 +22,14 @@ struct SinkhornSolver::State {
   HostVector<double> f, g;                 // in the units of the cost
   HostVector<double> u, v;                 // the same as exponents, relative to alpha and beta
   double ratio = 1;                        // of the last epsilon to that of u and v
-  double epsilon = 0, transport_cost = 0;  // of the last solve, and
-  double spread = 0;                       // of the bulk of its costs
+  double epsilon = 0, transport_cost = 0;  // of the last solve
+  double spread = 0;                       // of the bulk of the last solve's costs
   HostVector<std::int64_t> argmax;
   int threads = 0;                              // of the last solve
   SolveStatus status = SolveStatus::converged;  // of the last solve
   bool solved = false;                          // there is a plan
   bool stopped = false;                         // there is none because of a limit
-  bool free = false;                            // the marginals are, at a price
+  bool free = false;                            // the marginals are free, at a price
   bool uniform = true;                          // balanced, without weights
   bool forbids = false;                         // some costs are infinite
 };

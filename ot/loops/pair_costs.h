@@ -86,7 +86,7 @@ OTNFM_INLINE void row_minima_of(const double* x, const double* block, std::int64
   for (int column = 0; column < kPairColumns; column += kStep) {
     Doubles sum[rows][kVectors] = {};
     add_terms<kind, rows>(x, d, block + column, d, sum);
-    // Vectors whose columns share lanes are folded before the memory is asked.
+    // Vectors whose columns share lanes are folded together, between one load of the minima and one store.
 #pragma GCC unroll 4
     for (int first = 0; first < kApart; ++first) {
       const int lane = (column + first * kDoubles) % kMinimaLanes;

@@ -31,7 +31,7 @@ class DenseAssignment {
   /// Makes room, so that solves of at most this size allocate nothing.
   void reserve(std::int64_t n, std::int64_t m);
 
-  /// For matched rows that have the least cost of theirs each: potentials of 0 for the columns, which prove it.
+  /// Where every matched row has its own least cost: sets the columns' potentials to 0, which prove that optimal.
   void rest_on_rows();
 
   struct Solution {
@@ -39,7 +39,7 @@ class DenseAssignment {
     HostVector<T> u, v;
   };
   Solution solution() const { return {column_of_, u_, v_}; }
-  /// Puts one back in the place of what a limit has cut off; complete() stays false.
+  /// Puts a kept solution in the place of a solve that a limit cut off; complete() stays false.
   void restore(Solution&& solution);
 
   bool complete() const { return complete_; }

@@ -14,7 +14,7 @@ namespace otnfm {
 
 inline constexpr double kEpsilonRatio = 0.2;  // of a phase to that before
 
-/// Sums over the rows: what the matches cost, and what no assignment can be below.
+/// Sums over the rows: the cost of the matches, and a lower bound of every assignment's.
 struct AuctionBounds {
   double primal = 0, dual = 0;
   double rounding = 0;   ///< what the arithmetic may have changed in their difference

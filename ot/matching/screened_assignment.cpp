@@ -91,7 +91,7 @@ bool ScreenedAssignment::solve_many(const Problem& problem, const SolveLimits& l
   result.f = std::move(rounded.f);
   result.g = std::move(rounded.g);
   result.iterations = rounded.iterations;
-  // To the start, an end of time is a word of its watch.
+  // Sinkhorn's status does not tell a limit of time from a watch that ended it, for `watch` above looks at all limits.
   result.status = rounded.status == SolveStatus::converged ? rounded.status : limits.status();
   return true;
 }

@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kMostRounds = 6;
 constexpr double kWorthwhile = 16;  // how far the largest cost above a row's least must come down
-constexpr double kFelt = 1e-9;      // of a number, that is not rounded away beside it
+constexpr double kFelt = 1e-9;      // part of a number that is not rounded away beside it
 
 }  // namespace
 

@@ -25,8 +25,8 @@ std::size_t at(std::int64_t index) {
   return static_cast<std::size_t>(index);
 }
 
-// What is left of a node's mass, and of the grain that each row and column but the root sends to the root: it decides
-// ties, so that no two are ever exhausted at once, and the tree is strongly feasible.
+// What is left of a node's mass, and of the grain, an infinitesimal mass that each row and column but the root sends to
+// the root. The grains decide ties: no two nodes are ever exhausted at once, and the tree is strongly feasible.
 struct Left {
   double mass = 0;
   std::int64_t grains = 0;
@@ -382,7 +382,7 @@ bool TransportSimplex::price(bool near, const SolveLimits& limits, bool& stopped
 bool TransportSimplex::solve(const SolveLimits& limits) {
   bool stopped = false, any = true;
   price(true, limits, stopped);
-  // Potentials that pivots have moved carry their rounding; the last word is for those of the tree itself.
+  // Potentials gather the rounding of the pivots, so the optimum is judged by potentials made anew from the tree.
   constexpr int kMostRounds = 8;
   for (int round = 0; round < kMostRounds && any && !stopped; ++round) {
     any = price(false, limits, stopped);

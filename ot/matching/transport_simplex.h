@@ -35,8 +35,8 @@ class TransportSimplex {
   /// A plan from column potentials g [m], any numbers.
   void start(std::span<const double> g, const SolveLimits& limits);
 
-  /// To the optimum. False where a limit ended it, or rounding leaves no end of pivots: the plan is one, of a higher
-  /// cost.
+  /// Pivots until the plan is optimal. False where a limit ended it, or where rounding keeps the pivots from ending:
+  /// the plan is feasible then too, of a higher cost.
   bool solve(const SolveLimits& limits);
 
   /// The mass of forbidden pairs: above the rounding of the masses after solve() no plan avoids them.

@@ -1,6 +1,6 @@
 // Up to 6 rows of a packed product: every sum is a chain of fused multiply-adds in the order of k, whatever is summed
 // beside it. In registers stand 6 rows by 64 outputs with AVX-512, 6 rows by 16 with AVX2; a single row by 64 with
-// both, since one by 16 would wait for itself.
+// both, since with 16 each multiply-add would wait for the one before.
 #pragma once
 
 #include "kernels/cpu/loops/loops.h"
