@@ -38,15 +38,15 @@ void write_rows(const std::string& path, const std::vector<T>& values, std::size
   write_array(path, View<const T>(values.data(), {problems, n}));
 }
 
-void write_answers(const CoupleFlags& flags, const OpenedProblems& opened, const std::vector<Pairing>& pairings) {
+void write_answers(const CoupleFlags& flags, const OpenedProblems& opened, const std::vector<Solution>& solutions) {
   std::vector<std::int64_t> sigma;
   std::vector<double> g;
-  for (const Pairing& pairing : pairings) {
-    sigma.insert(sigma.end(), pairing.assignment.sigma.begin(), pairing.assignment.sigma.end());
-    g.insert(g.end(), pairing.assignment.g.begin(), pairing.assignment.g.end());
+  for (const Solution& solution : solutions) {
+    sigma.insert(sigma.end(), solution.assignment.sigma.begin(), solution.assignment.sigma.end());
+    g.insert(g.end(), solution.assignment.g.begin(), solution.assignment.g.end());
   }
-  write_rows(flags.out, sigma, pairings.size(), opened.n(), flags.problem.batch);
-  write_rows(flags.potentials_out, g, pairings.size(), opened.m(), flags.problem.batch);
+  write_rows(flags.out, sigma, solutions.size(), opened.n(), flags.problem.batch);
+  write_rows(flags.potentials_out, g, solutions.size(), opened.m(), flags.problem.batch);
 }
 
 /// A stack without a problem has an answer: none.
@@ -68,43 +68,41 @@ void answer_nothing(const CoupleFlags& flags, const OpenedProblems& opened) {
     fmt::print("0 problems of {} x {}: nothing to pair\n", opened.n(), opened.m());
 }
 
-void write_plan(const std::string& path, const Problem& problem, const Pairing& pairing) {
-  std::vector<float> plan(static_cast<std::size_t>(problem.n() * problem.m()));
-  for (std::int64_t i = 0; i < problem.n(); ++i)
-    for (std::int64_t j = 0; j < problem.m(); ++j)
-      plan[static_cast<std::size_t>(i * problem.m() + j)] = static_cast<float>(pairing.plan(i, j));
+void write_plan(const std::string& path, const Problem& problem, const Solution& solution) {
+  const std::vector<float> plan = dense_plan_of(problem, solution);
   write_array(path, View<const float>(plan.data(), {problem.n(), problem.m()}));
 }
 
-void write_sparse_plan(const std::string& path, const Pairing& pairing) {
-  const auto count = static_cast<std::int64_t>(pairing.entries.size());
-  const double* first = pairing.entries.empty() ? nullptr : pairing.entries.front().data();
-  write_array(path, View<const double>(first, {count, 3}));
+void write_sparse_plan(const std::string& path, const Problem& problem, const Solution& solution) {
+  const std::vector<std::array<double, 3>> entries = entries_of(problem, solution);
+  const double* first = entries.empty() ? nullptr : entries.front().data();
+  write_array(path, View<const double>(first, {static_cast<std::int64_t>(entries.size()), 3}));
 }
 
-nlohmann::json report_of(const Problem& problem, const Pairing& pairing, const CoupleFlags& flags, bool is_lap) {
-  const Assignment& assignment = pairing.assignment;
+nlohmann::json report_of(const Problem& problem, const Solution& solution, const CoupleFlags& flags, bool is_lap) {
+  const Assignment& assignment = solution.assignment;
+  const Certificate& proof = assignment.certificate;
   nlohmann::json json = {{"n", problem.n()},
                          {"m", problem.m()},
                          {"d", problem.has_matrix ? nlohmann::json(nullptr) : nlohmann::json(problem.dimension())},
                          {"solver", flags.solve.solver},
-                         {"regime", pairing.regime},
-                         {"primal_cost", pairing.primal_cost},
-                         {"dual_bound", pairing.dual_bound},
-                         {"gap", pairing.gap},
-                         {"is_permutation", assignment.certificate.is_permutation},
-                         {"marginal_error", pairing.marginal_error},
+                         {"regime", assignment.algorithm},
+                         {"primal_cost", proof.primal_cost},
+                         {"dual_bound", proof.dual_bound},
+                         {"gap", proof.gap},
+                         {"is_permutation", proof.is_permutation},
+                         {"marginal_error", solution.marginal_error},
                          {"iterations", assignment.iterations},
                          {"seconds", assignment.seconds},
-                         {"device", name_of(pairing.device)},
+                         {"device", name_of(solution.device)},
                          {"status", name_of(assignment.status)}};
   if (is_lap) {
     // OR-Library's costs are whole, and so is their sum, which the mean in double may miss by a rounding.
-    const double total = pairing.primal_cost * static_cast<double>(std::min(problem.n(), problem.m()));
+    const double total = proof.primal_cost * static_cast<double>(std::min(problem.n(), problem.m()));
     json["total_cost"] = std::abs(total) < 0x1p53 ? std::round(total) : total;
   }
-  if (!pairing.message.empty()) json["message"] = pairing.message;
-  json.update(pairing.more);
+  if (!solution.message.empty()) json["message"] = solution.message;
+  json.update(more_of(problem, solution));
   return json;
 }
 
@@ -188,13 +186,13 @@ void couple(const CoupleFlags& flags) {
     interrupted = 1;
     std::signal(signal, SIG_DFL);  // a second one ends the program at once
   });
-  std::vector<Pairing> pairings;
+  std::vector<Solution> solutions;
   const auto start = std::chrono::steady_clock::now();
   const auto elapsed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
   {
     Progress progress("couple");
     memory_is_for(fmt::format("pairing {}, by {}", describe(first), asked.solver));
-    pairings = solve(opened, asked, [&](const SolveProgress& at) {
+    solutions = solve(opened, asked, [&](const SolveProgress& at) {
       progress.running(at.unproven_rows >= 0 ? fmt::format("{}, proof: {} rows left", describe(first), at.unproven_rows)
                        : at.iterations > 0   ? fmt::format("{}, {} iterations", describe(first), at.iterations)
                                              : describe(first));
@@ -203,37 +201,38 @@ void couple(const CoupleFlags& flags) {
   }
   const double seconds = elapsed();
 
-  const auto failed = std::ranges::find_if(pairings, [](const Pairing& pairing) {
-    const Assignment& assignment = pairing.assignment;
+  const auto failed = std::ranges::find_if(solutions, [](const Solution& solution) {
+    const Assignment& assignment = solution.assignment;
     return assignment.status == SolveStatus::infeasible ||
            (assignment.status == SolveStatus::numerical_failure && !assignment.certificate.is_permutation);
   });
   // Potentials that nobody computed would be read as a plan.
-  const bool no_plan = !flags.plan_out.empty() && !pairings.front().plan;
-  const bool answered = failed == pairings.end() && !no_plan;
-  if (answered) write_answers(flags, opened, pairings);
-  if (answered && !flags.sparse_plan_out.empty()) write_sparse_plan(flags.sparse_plan_out, pairings.front());
-  if (answered && !flags.plan_out.empty()) write_plan(flags.plan_out, first, pairings.front());
+  const std::optional<Solution::Entropic>& entropic = solutions.front().entropic;
+  const bool no_plan = !flags.plan_out.empty() && entropic && !entropic->has_plan;
+  const bool answered = failed == solutions.end() && !no_plan;
+  if (answered) write_answers(flags, opened, solutions);
+  if (answered && !flags.sparse_plan_out.empty()) write_sparse_plan(flags.sparse_plan_out, first, solutions.front());
+  if (answered && !flags.plan_out.empty()) write_plan(flags.plan_out, first, solutions.front());
 
   std::vector<nlohmann::json> reports;
-  for (std::size_t b = 0; b < pairings.size(); ++b)
-    reports.push_back(report_of(opened.problems()[b], pairings[b], flags, opened.is_lap()));
+  for (std::size_t b = 0; b < solutions.size(); ++b)
+    reports.push_back(report_of(opened.problems()[b], solutions[b], flags, opened.is_lap()));
   const nlohmann::json json = flags.problem.batch ? summary_of(reports, seconds) : reports.front();
   if (flags.common.json)
     print_json(json);
   else if (answered)
     print(json, first, flags);
-  if (failed != pairings.end()) throw RunError(failed->message + "; nothing was written");
+  if (failed != solutions.end()) throw RunError(failed->message + "; nothing was written");
   if (no_plan && interrupted == 0)
     throw RunError(fmt::format("--plan-out {}: {} before there was a plan; nothing was written", flags.plan_out,
-                               name_of(pairings.front().assignment.status)));
+                               name_of(solutions.front().assignment.status)));
   if (interrupted != 0) {
     fmt::print(stderr, "otnfm: interrupted: {}\n",
                answered ? "what was written is the state at that moment" : "nothing was written");
     throw Interrupted();
   }
-  for (const Pairing& pairing : pairings)
-    if (pairing.assignment.status == SolveStatus::numerical_failure) throw RunError(pairing.message);
+  for (const Solution& solution : solutions)
+    if (solution.assignment.status == SolveStatus::numerical_failure) throw RunError(solution.message);
 }
 
 }  // namespace
@@ -282,7 +281,7 @@ void add_couple(CommandLine& program) {
   command
       .option("--pairs", solve.pairs,
               "from sinkhorn's plan: permutation, argmax (a row's largest) or sampled (by --seed)")
-      .one_of({"permutation", "argmax", "sampled"});
+      .one_of(pairs_names());
   command.option("--warm-start", solve.warm_start, "G.npy [m]: column potentials of an earlier --potentials-out");
 
   command

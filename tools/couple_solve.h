@@ -1,19 +1,16 @@
-// The solvers that `otnfm couple` offers, behind one call.
+// From the flags of `otnfm couple` to the planner's options (ot/solve.h), and from its answer to a report.
 #pragma once
 
 #include <array>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "tools/couple_problem.h"
 
 #include "kernels/stream.h"
-#include "ot/assignment.h"
-#include "ot/solve_limits.h"
+#include "ot/solve.h"
 
 namespace otnfm {
 
@@ -29,24 +26,20 @@ struct SolveFlags {
   std::uint64_t seed = 0;
 };
 
-/// A problem's answer, with what its solver adds to the common fields.
-struct Pairing {
-  Assignment assignment;
-  std::string regime;
-  Device device = Device::cpu;                      ///< that solved it
-  double primal_cost = 0, dual_bound = 0, gap = 0;  ///< of the plan where it is no permutation
-  double marginal_error = 0;
-  std::string message;  ///< one line where the status is not converged
-  nlohmann::json more = nlohmann::json::object();
-  /// P_ij; null where the solve ended before there was a plan.
-  std::function<double(std::int64_t, std::int64_t)> plan;
-  std::vector<std::array<double, 3>> entries;  ///< row, column and mass of what is not 0, where that is few
-};
-
-/// The names of the solvers, for --help and errors.
+/// The names of the solvers and of the pairs of a plan, for --help and errors.
 std::vector<std::string> solver_names();
+std::vector<std::string> pairs_names();
 
 /// Throws InputError where a flag does not go with the solver or the problems.
-std::vector<Pairing> solve(const OpenedProblems& opened, const SolveFlags& flags, const SolveWatch& watch);
+std::vector<Solution> solve(const OpenedProblems& opened, const SolveFlags& flags, const SolveWatch& watch);
+
+/// What of a solution is its solver's own: epsilon, mass, pairs_cost and so on.
+nlohmann::json more_of(const Problem& problem, const Solution& solution);
+
+/// Row, column and mass of what is not 0 in the plan; not of sinkhorn's, which is dense.
+std::vector<std::array<double, 3>> entries_of(const Problem& problem, const Solution& solution);
+
+/// P [n, m] row by row; empty where the solve ended before there was a plan.
+std::vector<float> dense_plan_of(const Problem& problem, const Solution& solution);
 
 }  // namespace otnfm

@@ -235,8 +235,8 @@ otnfm_status otnfm_solve(const otnfm_problem* problem, const otnfm_solve_options
                          otnfm_error* error);
 
 /* `count` problems, a thread a problem, but for OTNFM_SINKHORN and weights, whose threads share each one. initial_g and
- * max_iterations are for each, and so is max_seconds with OTNFM_SINKHORN or weights; with OTNFM_EXACT and OTNFM_AUCTION
- * it is one limit for the whole stack. On an error in any of them no solution is made. */
+ * max_iterations are for each, max_seconds for the whole stack; of sampled pairs each has draws of its own. On an error
+ * in any of them no solution is made. */
 otnfm_status otnfm_solve_batch(const otnfm_problem* problems, int64_t count, const otnfm_solve_options* options,
                                otnfm_solution** solutions /* [count] */, otnfm_error* error);
 void otnfm_solution_free(otnfm_solution* solution);
