@@ -13,11 +13,11 @@
 
 #include "engine/core/json_text.h"
 #include "engine/generate/model_file.h"
-#include "engine/train/batch_solver.h"
 #include "engine/train/objective.h"
 #include "engine/train/training_run.h"
 #include "layers/flow.h"
 #include "layers/table.h"
+#include "ot/solve.h"
 #include "tools/command.h"
 #include "tools/out_of_memory.h"
 #include "tools/progress.h"
@@ -37,8 +37,8 @@ void on_signal(int signal) {
 /// What was given on the command line; the rest comes from the configuration file, then from the data's defaults.
 struct TrainFlags {
   CommonFlags common;
-  std::optional<std::string> data, source, coupling, solver, flow, objective, standardise, time_weighting, precision,
-      config, from;
+  std::optional<std::string> data, source, coupling, solver, pairs, flow, objective, standardise, time_weighting,
+      precision, config, from;
   std::optional<std::int64_t> steps, batch, bank, caches, axes;
   std::optional<double> lr, hold_out;
   std::optional<std::uint64_t> seed;
@@ -77,6 +77,7 @@ nlohmann::json given(const TrainFlags& flags) {
   put("source", flags.source);
   put("coupling", flags.coupling);
   put("solver", flags.solver);
+  put("pairs", flags.pairs);
   put("standardise", flags.standardise);
   put("objective", flags.objective);
   put("time_weighting", flags.time_weighting);
@@ -289,7 +290,10 @@ void add_train(CommandLine& program) {
                  "and above 16 "
                  "dimensions) or a data set");
   command.option("--coupling", flags->coupling, about("how noise and data are paired (global):", couplings()));
-  command.option("--solver", flags->solver, about("of a minibatch coupling (exact):", batch_solvers()));
+  command.option("--solver", flags->solver,
+                 about("of a global, minibatch or online coupling (exact):", transport_solvers()));
+  command.option("--pairs", flags->pairs,
+                 about("what a minibatch coupling takes from sinkhorn's plan (automatic):", plan_pairs()));
   command.option("--flow", flags->flow,
                  about("the family of the map (resnet), and its keys: NAME[,key=value...], as resnet,blocks=6 (blocks, "
                        "width, depth, "

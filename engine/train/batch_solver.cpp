@@ -2,137 +2,74 @@
 
 #include <algorithm>
 #include <atomic>
-#include <vector>
+#include <span>
 
 #include "engine/train/coupling.h"
-#include "kernels/cpu/parallel.h"
-#include "ot/sinkhorn.h"
-#include "ot/solve_limits.h"
+#include "kernels/check.h"
+#include "kernels/error.h"
+#include "layers/table.h"
 
 namespace otnfm {
-namespace {
 
-View<const float> problem_of(const View<const float>& stack, std::int64_t s) {
-  const std::int64_t rows = stack.shape[1], d = stack.shape[2];
-  return {stack.data + s * rows * d, {rows, d}};
+SolveOptions pairing_options(const std::string& solver, const std::string& pairs, bool one_to_one, const char* who) {
+  SolveOptions options;
+  options.solver = find_by_name(transport_solvers(), solver, "solver").value;
+  options.pairs = find_by_name(plan_pairs(), pairs, "pairs").value;
+  options.certify = false;
+  if (options.pairs != PlanPairs::automatic && options.solver != TransportSolver::sinkhorn)
+    throw InputError("pairs " + pairs + " are of solver sinkhorn, not of " + solver);
+  const bool permutation = options.pairs == PlanPairs::automatic || options.pairs == PlanPairs::permutation;
+  if (one_to_one && !permutation) throw InputError(std::string(who) + " is one to one: pairs " + pairs + " are not");
+  return options;
 }
 
-void require_wanted(const std::function<bool()>& wanted) {
-  if (wanted && !wanted()) throw PairingStopped();
-}
+BatchSolver::BatchSolver(const std::string& solver, const std::string& pairs, Device device)
+    : options_(pairing_options(solver, pairs, false, "")), stream_(device) {}
 
-/// `wanted` as a solver's watch, and what it has said: a solve that it ended has pairs that nobody may train on.
-class WantedWatch {
- public:
-  explicit WantedWatch(const std::function<bool()>& wanted) {
-    if (wanted)
-      watch_ = [this, &wanted](const SolveProgress&) {
-        if (!wanted()) stopped_.store(true);
-        return !stopped_.load();
-      };
-  }
-  WantedWatch(const WantedWatch&) = delete;
-  WantedWatch& operator=(const WantedWatch&) = delete;
-
-  const SolveWatch& watch() const { return watch_; }
-  void require() const {
-    if (stopped_.load()) throw PairingStopped();
-  }
-
- private:
-  SolveWatch watch_;
-  std::atomic<bool> stopped_ = false;
-};
-
-class Exact : public BatchSolver {
- public:
-  void solve(View<const float> source, View<const float> target, std::uint64_t, std::uint64_t,
-             View<std::int64_t> sigma) override {
-    solve_exact_while_wanted(source, target, sigma, workspace_, wanted);
-  }
-
- private:
-  ExactWorkspace workspace_;
-};
-
-/// Pairs from the entropic plan at epsilon = 0.05 standard deviations of the cost.
-template <bool kSampled>
-class Sinkhorn : public BatchSolver {
- public:
-  void solve(View<const float> source, View<const float> target, std::uint64_t seed, std::uint64_t first,
-             View<std::int64_t> sigma) override {
-    for (std::int64_t s = 0; s < sigma.rows(); ++s) {
-      require_wanted(wanted);
-      const WantedWatch wanted_watch(wanted);
-      const SolveLimits limits(SolveLimits::kNoIterations, SolveLimits::kNoSeconds, &wanted_watch.watch());
-      solver_.solve(Problem::from_points(problem_of(source, s), problem_of(target, s)), {.limits = &limits}, result_);
-      wanted_watch.require();
-      const Assignment pairs = kSampled
-                                   ? solver_.sample_pairs(seed, first + static_cast<std::uint64_t>(s), false, &limits)
-                                   : solver_.argmax_pairs(false, &limits);
-      wanted_watch.require();
-      std::ranges::copy(pairs.sigma, sigma.row(s));
-    }
-  }
-
- private:
-  SinkhornSolver solver_;
-  SinkhornResult result_;
-};
-
-template <class Solver>
-std::unique_ptr<BatchSolver> make() {
-  return std::make_unique<Solver>();
-}
-
-constexpr BatchSolverEntry kSolvers[] = {
-    {"exact", "the optimal assignment", make<Exact>},
-    {"sinkhorn-argmax", "each noise's likeliest datum in the entropic plan", make<Sinkhorn<false>>},
-    {"sinkhorn-sampled", "a datum drawn from the entropic plan for each noise", make<Sinkhorn<true>>},
-};
-
-}  // namespace
-
-void solve_exact_while_wanted(View<const float> source, View<const float> target, View<std::int64_t> sigma,
-                              ExactWorkspace& workspace, const std::function<bool()>& wanted) {
-  // Some hundred points take milliseconds each, some thousand a good part of a second, more take seconds.
-  constexpr std::int64_t kQuick = 512, kLong = 4096;
-  require_wanted(wanted);
-  const bool fits =
-      source.rank == 3 && same_shape(source, target) && same_shape(sigma, {source.shape[0], source.shape[1]});
-  if (!fits || sigma.columns() <= kQuick) return solve_exact_batch(source, target, sigma, workspace);
-  const std::int64_t S = sigma.rows(), B = sigma.columns();
-  if (B > kLong) {
-    Assignment result;
-    for (std::int64_t s = 0; s < S; ++s) {
-      require_wanted(wanted);
-      const WantedWatch wanted_watch(wanted);
-      solve_exact(Problem::from_points(problem_of(source, s), problem_of(target, s)),
-                  {.certify = false, .watch = wanted_watch.watch()}, workspace, result);
-      wanted_watch.require();
-      std::ranges::copy(result.sigma, sigma.row(s));
-    }
-    return;
-  }
-  const std::int64_t together = cpu::thread_count();
-  std::vector<Problem> problems;
-  std::vector<Assignment> results;
-  for (std::int64_t first = 0; first < S; first += together) {
-    require_wanted(wanted);
-    problems.clear();
-    for (std::int64_t s = first; s < std::min(S, first + together); ++s)
-      problems.push_back(Problem::from_points(problem_of(source, s), problem_of(target, s)));
-    results.resize(problems.size());
-    const WantedWatch wanted_watch(wanted);
-    solve_exact_batch(problems, {.certify = false, .watch = wanted_watch.watch()}, workspace, results);
-    wanted_watch.require();
-    for (std::size_t k = 0; k < results.size(); ++k)
-      std::ranges::copy(results[k].sigma, sigma.row(first + static_cast<std::int64_t>(k)));
+void BatchSolver::solve(View<const float> source, View<const float> target, std::uint64_t seed, std::uint64_t first,
+                        View<std::int64_t> sigma) {
+  if (source.rank != 3 || !same_shape(source, target) || !same_shape(sigma, {source.shape[0], source.shape[1]}))
+    throw InputError("BatchSolver::solve: source and target are [S, B, d] and sigma [S, B], not " + describe(source) +
+                     ", " + describe(target) + " and " + describe(sigma));
+  const std::int64_t S = source.shape[0], B = source.shape[1], d = source.shape[2];
+  const auto of_stack = [&](const View<const float>& stack, std::int64_t s) {
+    return View<const float>(stack.data + s * B * d, {B, d});
+  };
+  problems_.clear();
+  for (std::int64_t s = 0; s < S; ++s)
+    problems_.push_back(Problem::from_points(of_stack(source, s), of_stack(target, s)));
+  options_.seed = seed;
+  // Some thousand points take all threads for each; fewer are solved side by side.
+  constexpr std::int64_t kLong = 4096;
+  const std::int64_t part = B > kLong ? 1 : std::max<std::int64_t>(1, S);
+  for (std::int64_t s = 0; s < S; s += part) {
+    options_.first_step = first + static_cast<std::uint64_t>(s);
+    solve_part(s, std::min(part, S - s), sigma);
   }
 }
 
-std::span<const BatchSolverEntry> batch_solvers() {
-  return kSolvers;
+void BatchSolver::solve_part(std::int64_t begin, std::int64_t count, View<std::int64_t> sigma) {
+  std::atomic<bool> stopped = false;
+  options_.watch = nullptr;
+  if (wanted) {
+    if (!wanted()) throw PairingStopped();
+    options_.watch = [&](const SolveProgress&) {
+      if (!wanted()) stopped.store(true);
+      return !stopped.load();
+    };
+  }
+  solutions_.resize(static_cast<std::size_t>(count));
+  otnfm::solve(stream_, std::span(problems_).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)),
+               options_, workspace_, solutions_);
+  options_.watch = nullptr;                    // which refers to this call
+  if (stopped.load()) throw PairingStopped();  // a solve that it ended has pairs that nobody may train on
+  for (std::int64_t s = 0; s < count; ++s) {
+    const Assignment& pairs = solutions_[static_cast<std::size_t>(s)].assignment;
+    if (std::ranges::find(pairs.sigma, -1) != pairs.sigma.end())
+      throw RunError(std::string("a batch was not paired: ") + name_of(pairs.status));
+    std::ranges::copy(pairs.sigma, sigma.row(begin + s));
+    used_ = solutions_[static_cast<std::size_t>(s)].device;
+  }
 }
 
 }  // namespace otnfm

@@ -36,9 +36,10 @@ struct CouplingOptions {
   std::int64_t batch = 256;
   std::int64_t bank =
       16384;  ///< pairs of a global coupling; data of an online or semidiscrete one where the target is endless
-  std::int64_t caches = 1;  ///< noises that an online coupling keeps for each datum
-  std::int64_t axes = 0;    ///< principal axes of the data that a semidiscrete coupling's cost is taken on; 0: all
-  std::string solver = "exact";
+  std::int64_t caches = 1;       ///< noises that an online coupling keeps for each datum
+  std::int64_t axes = 0;         ///< principal axes of the data that a semidiscrete coupling's cost is taken on; 0: all
+  std::string solver = "exact";  ///< of the planner, ot/solve.h, and
+  std::string pairs = "automatic";  ///< what its sinkhorn makes pairs from
   std::uint64_t seed = 0;
   Device device = Device::cpu;  ///< that the training runs on
   PreparationWatch watch = {};
@@ -51,6 +52,7 @@ struct CouplingStatistics {
   double seconds = 0;       ///< spent on pairing since the start of this run, by whichever thread
   double wait_seconds = 0;  ///< that steps waited for their pairs
   double mean_cost = std::numeric_limits<double>::quiet_NaN();  ///< mean ||x0 - x1||^2 of the pairs; NaN: not known
+  Device device = Device::cpu;                                  ///< where pairs are made
   /// E tr Var[x1 | x0], the collapse that the loss cannot undercut; NaN: not known.
   double conditional_variance = std::numeric_limits<double>::quiet_NaN();
 };

@@ -4,11 +4,12 @@
 #include <algorithm>
 #include <chrono>
 
+#include "engine/train/batch_solver.h"
 #include "engine/train/conditional_variance.h"
 #include "engine/train/couplings.h"
 #include "engine/train/random_streams.h"
 #include "engine/train/record_draw.h"
-#include "ot/exact.h"
+#include "ot/solve.h"
 
 namespace otnfm {
 namespace {
@@ -22,6 +23,7 @@ class GlobalCoupling : public Coupling {
         d_(target.dimension()) {
     if (n_ < 1)
       throw InputError("the bank of a global coupling needs at least one pair, not " + std::to_string(options.bank));
+    pairing_options(options.solver, options.pairs, true, "the global coupling");
     x0_.resize(n_ * d_);
     x1_.resize(n_ * d_);
     source.draw({.seed = options.seed, .stream = kSourceBankStream}, x0());
@@ -33,16 +35,19 @@ class GlobalCoupling : public Coupling {
       sigma_ = state.integers_of("sigma");
       check_permutation("global coupling", sigma_, n_);
     } else {
-      ExactOptions exact{.certify = false};
+      SolveOptions solving = pairing_options(options_.solver, options_.pairs, true, "the global coupling");
       bool stopped = false;
       if (options_.watch)
-        exact.watch = [&](const SolveProgress& at) {
+        solving.watch = [&](const SolveProgress& at) {
           stopped = !options_.watch("assigning " + std::to_string(n_) + " pairs: " + std::to_string(at.iterations) +
-                                    " paths, " + std::to_string(static_cast<std::int64_t>(at.seconds)) + " s");
+                                    " iterations, " + std::to_string(static_cast<std::int64_t>(at.seconds)) + " s");
           return !stopped;
         };
-      const Assignment assignment =
-          solve_exact(Problem::from_points(View<const float>(x0()), View<const float>(x1())), exact);
+      Stream stream(options_.device);
+      const Solution solution =
+          solve(stream, Problem::from_points(View<const float>(x0()), View<const float>(x1())), solving);
+      const Assignment& assignment = solution.assignment;
+      statistics_.device = solution.device;
       if (stopped) throw PairingStopped();
       statistics_.seconds = assignment.seconds;
       if (assignment.status != SolveStatus::converged)

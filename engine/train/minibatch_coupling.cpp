@@ -11,7 +11,6 @@
 #include "engine/train/couplings.h"
 #include "engine/train/pairs_ahead.h"
 #include "engine/train/random_streams.h"
-#include "layers/table.h"
 
 namespace otnfm {
 namespace {
@@ -26,22 +25,24 @@ class MinibatchCoupling : public Coupling {
         // Some 16 MB of points at a time.
         block_(std::clamp<std::int64_t>((4 << 20) / (2 * B_ * d_), 2, 32)),
         seed_(options.seed),
-        solver_(find_by_name(batch_solvers(), options.solver, "solver").make()),
+        solver_(options.solver, options.pairs, options.device),
         drawn_(block_ * B_ * d_),
         sigma_(block_ * B_),
         ahead_(
             options.device, B_, d_, block_, [this](PairBlock& block, bool) { make(block); }, options.wanted) {
-    solver_->wanted = [this] { return ahead_.wanted(); };
+    solver_.wanted = [this] { return ahead_.wanted(); };
   }
 
   void prepare(const CouplingState&) override {
-    statistics_.conditional_variance = minibatch_conditional_variance(source_, target_, B_, seed_, *solver_);
+    statistics_.conditional_variance = minibatch_conditional_variance(source_, target_, B_, seed_, solver_);
   }
 
   Pairs record(Tape& tape, View<const std::uint64_t>) override { return ahead_.record(tape); }
 
   void feed(Stream& stream, std::uint64_t step) override {
-    statistics_.mean_cost = ahead_.feed(stream, step).mean_cost;
+    const PairBlock& block = ahead_.feed(stream, step);
+    statistics_.mean_cost = block.mean_cost;
+    statistics_.device = block.device;
     statistics_.seconds = ahead_.seconds();
     statistics_.wait_seconds = ahead_.wait_seconds();
   }
@@ -56,8 +57,9 @@ class MinibatchCoupling : public Coupling {
       source_.draw({.seed = seed_, .stream = kSourceStream, .step = step}, block.x0.row_slice(k * B_, B_));
       target_.draw({.seed = seed_, .stream = kTargetStream, .step = step}, {&drawn_[k * B_ * d_], {B_, d_}});
     }
-    solver_->solve({block.x0.data, {block_, B_, d_}}, {drawn_.data(), {block_, B_, d_}}, seed_, block.first,
-                   {sigma_.data(), {block_, B_}});
+    solver_.solve({block.x0.data, {block_, B_, d_}}, {drawn_.data(), {block_, B_, d_}}, seed_, block.first,
+                  {sigma_.data(), {block_, B_}});
+    block.device = solver_.device();
     double cost = 0;
     for (std::int64_t row = 0; row < block_ * B_; ++row) {
       const float *x0 = block.x0.row(row), *x1 = &drawn_[(row / B_ * B_ + sigma_[row]) * d_];
@@ -73,7 +75,7 @@ class MinibatchCoupling : public Coupling {
   std::uint64_t seed_;
   CouplingStatistics statistics_;
   // The thread's, from the first feed() on.
-  std::unique_ptr<BatchSolver> solver_;
+  BatchSolver solver_;
   std::vector<float> drawn_;         // [block, B, d]
   std::vector<std::int64_t> sigma_;  // [block, B]
   PairsAhead ahead_;                 // last: its thread ends before what it uses

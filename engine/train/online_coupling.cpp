@@ -21,7 +21,6 @@
 #include "engine/train/couplings.h"
 #include "engine/train/pairs_ahead.h"
 #include "engine/train/random_streams.h"
-#include "ot/exact.h"
 
 namespace otnfm {
 namespace {
@@ -44,7 +43,9 @@ class OnlineCoupling : public Coupling {
         data_(target.endless() ? options.bank : target.count()),
         places_(data_ * options.caches),
         B_(options.batch),
-        d_(target.dimension()) {
+        d_(target.dimension()),
+        solver_(options.solver, options.pairs, options.device) {
+    pairing_options(options.solver, options.pairs, true, "the online coupling");
     if (options.caches < 1)
       throw InputError("the online coupling keeps at least 1 noise a datum, not " + std::to_string(options.caches));
     if (data_ < 1)
@@ -65,6 +66,7 @@ class OnlineCoupling : public Coupling {
     sigma_.resize(block_ * B_);
     ahead_.emplace(
         options.device, B_, d_, block_, [this](PairBlock& block, bool anew) { make(block, anew); }, options.wanted);
+    solver_.wanted = [this] { return ahead_->wanted(); };
   }
 
   void prepare(const CouplingState& state) override {
@@ -81,6 +83,7 @@ class OnlineCoupling : public Coupling {
     const std::int64_t at = static_cast<std::int64_t>(step - block.first) * B_;
     for (std::int64_t i = at; i < at + B_; ++i) tau_[block.place[i]] = block.noise[i];
     statistics_.mean_cost = block.mean_cost;
+    statistics_.device = block.device;
     if (!std::isnan(block.conditional_variance)) statistics_.conditional_variance = block.conditional_variance;
     statistics_.seconds = ahead_->seconds();
     statistics_.wait_seconds = ahead_->wait_seconds();
@@ -110,8 +113,9 @@ class OnlineCoupling : public Coupling {
     }
     source_.draw_rows({.seed = seed_, .stream = kSourceBankStream}, {block.noise.data(), {pairs}},
                       block.x0.row_slice(0, pairs));
-    solve_exact_while_wanted({block.x0.data, {steps, B_, d_}}, {x1_.data(), {steps, B_, d_}},
-                             {sigma_.data(), {steps, B_}}, workspace_, [this] { return ahead_->wanted(); });
+    solver_.solve({block.x0.data, {steps, B_, d_}}, {x1_.data(), {steps, B_, d_}}, seed_, block.first,
+                  {sigma_.data(), {steps, B_}});
+    block.device = solver_.device();
 
     double cost = 0, moved = 0;
     for (std::int64_t at = 0; at < pairs; at += B_) {
@@ -149,7 +153,7 @@ class OnlineCoupling : public Coupling {
   std::vector<std::int64_t> ahead_tau_;      // tau after the last block made
   std::vector<float> x1_;                    // [block, B, d] as tau had them
   std::vector<std::int64_t> place_, sigma_;  // [block, B]
-  ExactWorkspace workspace_;
+  BatchSolver solver_;
   std::optional<PairsAhead> ahead_;  // last: its thread ends before what it uses
 };
 

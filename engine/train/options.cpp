@@ -53,8 +53,14 @@ Precision TrainingOptions::matmul_precision() const {
 }
 
 CouplingOptions TrainingOptions::coupling_options(Device device) const {
-  return {
-      .batch = batch, .bank = bank, .caches = caches, .axes = axes, .solver = solver, .seed = seed, .device = device};
+  return {.batch = batch,
+          .bank = bank,
+          .caches = caches,
+          .axes = axes,
+          .solver = solver,
+          .pairs = pairs,
+          .seed = seed,
+          .device = device};
 }
 
 nlohmann::json TrainingOptions::to_json() const {
@@ -64,6 +70,7 @@ nlohmann::json TrainingOptions::to_json() const {
           {"source", source},
           {"coupling", coupling},
           {"solver", solver},
+          {"pairs", pairs},
           {"standardise", standardise},
           {"objective", objective},
           {"time_weighting", time_weighting},
@@ -91,7 +98,7 @@ void TrainingOptions::read(const nlohmann::json& configuration) {
   find_by_name(couplings(), changed.coupling, "coupling");
   find_by_name(objectives(), changed.objective, "objective");
   find_by_name(time_weightings(), changed.time_weighting, "time weighting");
-  find_by_name(batch_solvers(), changed.solver, "solver");
+  pairing_options(changed.solver, changed.pairs, false, "");
   check_standardise_name(changed.standardise);
   (void)changed.learning_rate_schedule();
   (void)changed.matmul_precision();
@@ -114,6 +121,13 @@ void TrainingOptions::read_unchecked(const nlohmann::json& configuration) {
   reader.text("source", source);
   reader.text("coupling", coupling);
   reader.text("solver", solver);
+  reader.text("pairs", pairs);
+  // How models of versions before 0.2 name sinkhorn and its pairs.
+  for (const PlanPairsEntry& entry : plan_pairs())
+    if (solver == std::string("sinkhorn-") + entry.name) {
+      solver = name_of(TransportSolver::sinkhorn);
+      pairs = entry.name;
+    }
   reader.text("standardise", standardise);
   reader.text("objective", objective);
   reader.text("time_weighting", time_weighting);

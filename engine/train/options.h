@@ -19,7 +19,8 @@ struct TrainingOptions {
   std::string from;     ///< a model whose weights, and standardised coordinates, the run begins with; empty: none
   std::string source = "gaussian";
   std::string coupling = "global";
-  std::string solver = "exact";
+  std::string solver = "exact";           ///< of a minibatch, online or global coupling: ot/solve.h
+  std::string pairs = "automatic";        ///< of its sinkhorn
   std::string standardise = "automatic";  ///< engine/data/standardise.h
   std::string objective = "flow-matching";
   std::string time_weighting = "uniform";

@@ -29,7 +29,8 @@ struct PairBlock {
   std::vector<std::int64_t> place, noise;  // [most steps * B] what an online coupling writes back at each step
   double mean_cost = std::numeric_limits<double>::quiet_NaN();
   double conditional_variance = std::numeric_limits<double>::quiet_NaN();
-  double seconds = 0;  ///< that making it took
+  double seconds = 0;           ///< that making it took
+  Device device = Device::cpu;  ///< where it was paired
 };
 
 class PairsAhead {
