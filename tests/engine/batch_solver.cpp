@@ -1,4 +1,4 @@
-// The solvers of a minibatch coupling: what each promises of its pairs, and that they depend on their step alone.
+// The solvers of the couplings: what each promises of its pairs, that they depend on their step alone, and where they run.
 #include "engine/train/batch_solver.h"
 
 #include <gtest/gtest.h>
@@ -11,6 +11,8 @@
 
 #include "engine/train/coupling.h"
 #include "kernels/error.h"
+#include "layers/table.h"
+#include "tests/cuda_at_hand.h"
 
 namespace otnfm {
 namespace {
@@ -118,6 +120,43 @@ TEST(BatchSolver, ChoicesAreAFunctionOfSeedAndStep) {
   rest.target.erase(rest.target.begin(), rest.target.begin() + stack.B * stack.d);
   const std::vector<std::int64_t> later = rest.solve(*make("sinkhorn", "sampled"), 3, 11);
   EXPECT_EQ(later, std::vector<std::int64_t>(sigma.begin() + stack.B, sigma.end()));
+}
+
+// Feeds two steps; what the coupling says of them then.
+CouplingStatistics statistics_after_two_steps(const char* coupling_name, const CouplingOptions& options) {
+  const Dataset data = open_dataset("moons");
+  const std::unique_ptr<Coupling> coupling =
+      find_by_name(couplings(), coupling_name, "coupling").make(Source::gaussian(2), data, options);
+  coupling->prepare({});
+  Stream stream(options.device);
+  Memory counter(options.device, sizeof(std::uint64_t), "a step");
+  Tape tape(options.device, {.training = false});
+  const Pairs pairs = coupling->record(tape, {reinterpret_cast<std::uint64_t*>(counter.data()), {1}});
+  tape.keep(pairs.x0);
+  tape.plan();
+  for (std::uint64_t step = 0; step < 2; ++step) {
+    copy_bytes(stream, counter.data(), &step, sizeof(step));
+    coupling->feed(stream, step);
+    tape.run(stream);
+    stream.synchronize();
+  }
+  return coupling->statistics();
+}
+
+// A training on a GPU pairs on the GPU, by the solvers that there are for it.
+TEST(BatchSolver, IsOnTheDeviceThatTrainsWhereThatHasTheSolver) {
+  OTNFM_NEEDS_CUDA();
+  for (const char* coupling : {"minibatch", "online", "global"})
+    for (const char* solver : {"exact", "auction", "sinkhorn"}) {
+      SCOPED_TRACE(std::string(coupling) + ", " + solver);
+      CouplingOptions options{.batch = 24, .bank = 48, .solver = solver, .seed = 3};
+      const CouplingStatistics on_cpu = statistics_after_two_steps(coupling, options);
+      options.device = Device::cuda;
+      const CouplingStatistics on_gpu = statistics_after_two_steps(coupling, options);
+      EXPECT_EQ(on_cpu.device, Device::cpu);
+      EXPECT_EQ(on_gpu.device, solver == std::string("exact") ? Device::cpu : Device::cuda);
+      EXPECT_NEAR(on_gpu.mean_cost, on_cpu.mean_cost, 2e-3 * on_cpu.mean_cost);
+    }
 }
 
 }  // namespace
