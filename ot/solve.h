@@ -1,6 +1,6 @@
-// The one way into the transport solvers for whoever does not want one of them by name of its own: the command `couple`,
-// the couplings of training and the C interface all go through it. It picks regime and device, solves one problem or a
-// stack, and returns pairs with their certificate, and of a plan what it costs.
+// The planner of the transport solvers: the command `couple`, the couplings of training and the C interface all go
+// through it. It picks regime and device, solves one problem or a stack, and returns pairs with their certificate, and
+// of a plan what it costs.
 //
 //     solver     pairs                                 host, one / a stack            the stream's GPU
 //     exact      optimal; with weights an optimal plan ot/exact.h, ot/transport.h     -
@@ -8,7 +8,8 @@
 //     sinkhorn   from the plan of least regularised    ot/sinkhorn.h                  ot/device_sinkhorn.h, for
 //                cost: permutation, argmax or sampled                                 permutations
 //
-// A stack's problems are solved side by side: on the host a thread a problem, on a GPU a stream a problem, some at once.
+// A stack's problems are solved side by side: on the host a thread a problem, on a GPU a stream a problem, some at
+// once.
 #pragma once
 
 #include <cstdint>

@@ -15,4 +15,5 @@
 #include "ot/exact.h"
 #include "ot/semidiscrete.h"
 #include "ot/sinkhorn.h"
+#include "ot/solve.h"
 #include "ot/transport.h"

@@ -1,5 +1,5 @@
-// Pairs the rows inside each batch of a stack, by the transport planner (ot/solve.h) on the device that trains: what the
-// minibatch and the online coupling make their pairs with.
+// Pairs the rows inside each batch of a stack, by the transport planner (ot/solve.h) on the device that trains: what
+// the minibatch and the online coupling make their pairs with.
 #pragma once
 
 #include <cstdint>

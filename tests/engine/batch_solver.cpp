@@ -1,4 +1,5 @@
-// The solvers of the couplings: what each promises of its pairs, that they depend on their step alone, and where they run.
+// The solvers of the couplings: what each promises of its pairs, that they depend on their step alone, and where they
+// run.
 #include "engine/train/batch_solver.h"
 
 #include <gtest/gtest.h>
