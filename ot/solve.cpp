@@ -21,13 +21,22 @@
 
 namespace otnfm {
 
+namespace {
+
+// What one of those has that solve a stack's problems side by side.
+struct Lane {
+  explicit Lane(Device device) : stream(device) {}
+  Stream stream;
+  SinkhornSolver sinkhorn;
+  std::optional<DeviceSinkhorn> device_sinkhorn;
+};
+
+}  // namespace
+
 struct SolveWorkspace::State {
   ExactWorkspace exact;
   AuctionWorkspace auction;
-  SinkhornSolver sinkhorn;
-  std::optional<DeviceSinkhorn> device_sinkhorn;
-  const Stream* device_sinkhorn_stream = nullptr;
-  std::vector<Stream> side_by_side;  // of a stack on a device
+  std::vector<std::unique_ptr<Lane>> lanes;
   std::vector<Assignment> assignments;
 };
 
@@ -40,7 +49,9 @@ namespace {
 
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 constexpr double kAuctionGap = 1e-6, kPermutationGap = 1e-3;
-constexpr std::size_t kStreams = 4;  // of a stack on a device: enough to hide one's waits behind another's work
+constexpr int kStreams = 4;  // of a stack on a device: enough to hide one's waits behind another's work
+// Pairs of a problem of Sinkhorn that is quicker by one thread than by all: 4 MB of exponents.
+constexpr std::int64_t kPairsOfOneThread = std::int64_t{1} << 20;
 
 constexpr TransportSolverEntry kTransportSolvers[] = {
     {"exact", "the optimal assignment", TransportSolver::exact},
@@ -191,6 +202,45 @@ void solve_exactly(std::span<const Problem> problems, const SolveOptions& option
   take_assignments(problems, options.certify, state.assignments, solutions);
 }
 
+// A watch for problems that are solved side by side: asked for one of them at a time, and ending all.
+class WatchOfAll {
+ public:
+  explicit WatchOfAll(const SolveWatch& watch) {
+    if (watch)
+      shared_ = [this, &watch](const SolveProgress& at) {
+        const std::unique_lock one_at_a_time(asking_, std::try_to_lock);
+        if (one_at_a_time && !stopped_.load() && !watch(at)) stopped_.store(true);
+        return !stopped_.load();
+      };
+  }
+  const SolveWatch& watch() const { return shared_; }
+
+ private:
+  SolveWatch shared_;
+  std::mutex asking_;
+  std::atomic<bool> stopped_ = false;
+};
+
+// solve(b, lane) for each of `count` problems, by `side_by_side` lanes on `device`.
+template <class Solve>
+void solve_in_lanes(SolveWorkspace::State& state, Device device, std::size_t count, int side_by_side,
+                    const Solve& solve) {
+  auto& lanes = state.lanes;
+  if (!lanes.empty() && lanes.front()->stream.device() != device) lanes.clear();
+  while (lanes.size() < static_cast<std::size_t>(side_by_side)) lanes.push_back(std::make_unique<Lane>(device));
+  if (side_by_side == 1) {
+    for (std::size_t b = 0; b < count; ++b) solve(b, *lanes.front());
+    return;
+  }
+  cpu::parallel_items(0, static_cast<std::int64_t>(count), 1, side_by_side, [&](std::int64_t b, int part) {
+    solve(static_cast<std::size_t>(b), *lanes[static_cast<std::size_t>(part)]);
+  });
+}
+
+int lanes_for(std::size_t problems, int most) {
+  return static_cast<int>(std::min<std::size_t>(problems, static_cast<std::size_t>(std::max(1, most))));
+}
+
 // The device's auction knows no forbidden pairs.
 bool device_auction_serves(const Problem& problem) {
   if (!device_auction_takes(problem)) return false;
@@ -201,7 +251,6 @@ bool device_auction_serves(const Problem& problem) {
   return true;
 }
 
-// Some problems at once, each on a stream of its own, so that one's waits are behind another's work.
 void auction_on_device(Stream& stream, std::span<const Problem> problems, const SolveOptions& options,
                        SolveWorkspace::State& state) {
   auto own = options_of<DeviceAuctionOptions>(options);
@@ -212,24 +261,14 @@ void auction_on_device(Stream& stream, std::span<const Problem> problems, const 
     return;
   }
   const SolveLimits time(SolveLimits::kNoIterations, options.max_seconds);
-  std::mutex watching;
-  std::atomic<bool> stopped = false;
-  if (options.watch)
-    own.watch = [&](const SolveProgress& at) {
-      const std::unique_lock one_at_a_time(watching, std::try_to_lock);
-      if (one_at_a_time && !options.watch(at)) stopped = true;
-      return !stopped.load();
-    };
-  const std::size_t streams = std::min(kStreams, problems.size());
-  while (state.side_by_side.size() < streams) state.side_by_side.emplace_back(stream.device());
-  std::atomic<std::size_t> next = 0;
-  cpu::parallel_parts(static_cast<int>(streams), [&](int part) {
-    for (std::size_t b; (b = next++) < problems.size();) {
-      DeviceAuctionOptions of_this = own;
-      of_this.max_seconds = std::max(0.0, time.seconds_left());
-      state.assignments[b] = solve_auction(state.side_by_side[static_cast<std::size_t>(part)], problems[b], of_this);
-    }
-  });
+  const WatchOfAll watch(options.watch);
+  own.watch = watch.watch();
+  solve_in_lanes(state, stream.device(), problems.size(), lanes_for(problems.size(), kStreams),
+                 [&](std::size_t b, Lane& lane) {
+                   DeviceAuctionOptions of_this = own;
+                   of_this.max_seconds = std::max(0.0, time.seconds_left());
+                   state.assignments[b] = solve_auction(lane.stream, problems[b], of_this);
+                 });
 }
 
 void solve_by_auction(Stream& stream, std::span<const Problem> problems, const SolveOptions& options,
@@ -273,8 +312,8 @@ void take_pairs(const Problem& problem, SinkhornSolver& solver, const SolveOptio
   solution.certified = options.certify;
 }
 
-void solve_entropically(Stream& stream, const Problem& problem, const SolveOptions& options, SinkhornRegime regime,
-                        std::uint64_t step, double max_seconds, SolveWorkspace::State& state, Solution& solution) {
+void solve_entropically(const Problem& problem, const SolveOptions& options, SinkhornRegime regime, std::uint64_t step,
+                        double max_seconds, Lane& lane, Solution& solution) {
   const bool free = !std::isinf(options.marginal_penalty);
   const bool one_to_one = problem.n() == problem.m() && !has_weights(options) && !free;
   Solution::Entropic& entropic = solution.entropic.emplace();
@@ -287,8 +326,9 @@ void solve_entropically(Stream& stream, const Problem& problem, const SolveOptio
                      describe(problem));
   // The host's own solver is the best of the CPU's, and reads every kind of pairs from its plan; the device's regimes
   // run on the host only when they are asked for.
-  const bool by_regime = regime != SinkhornRegime::automatic ||
-                         (stream.on_cuda() && (options.require_device || entropic.pairs == PlanPairs::permutation));
+  const bool by_regime =
+      regime != SinkhornRegime::automatic ||
+      (lane.stream.on_cuda() && (options.require_device || entropic.pairs == PlanPairs::permutation));
   if (by_regime && entropic.pairs != PlanPairs::permutation)
     throw InputError(fmt::format("pairs {} is read from the host's plan: leave out the regime and the device",
                                  name_of(entropic.pairs)));
@@ -306,11 +346,10 @@ void solve_entropically(Stream& stream, const Problem& problem, const SolveOptio
   own.limits = &of_plan;
   SinkhornResult result;
   if (by_regime) {
-    if (!state.device_sinkhorn || state.device_sinkhorn_stream != &stream) state.device_sinkhorn.emplace(stream);
-    state.device_sinkhorn_stream = &stream;
-    state.device_sinkhorn->solve(problem, own, result, regime);
+    if (!lane.device_sinkhorn) lane.device_sinkhorn.emplace(lane.stream);
+    lane.device_sinkhorn->solve(problem, own, result, regime);
   } else {
-    state.sinkhorn.solve(problem, own, result);
+    lane.sinkhorn.solve(problem, own, result);
   }
   const bool failed = result.status == SolveStatus::numerical_failure;
   entropic.has_plan = !failed && !std::isnan(result.transport_cost);
@@ -331,12 +370,12 @@ void solve_entropically(Stream& stream, const Problem& problem, const SolveOptio
                                          .warm_start = result.g});
     take_assignment(problem, options.certify, solution);
   } else {
-    take_pairs(problem, state.sinkhorn, options, step, limits, result, solution);
+    take_pairs(problem, lane.sinkhorn, options, step, limits, result, solution);
   }
   if (free && entropic.has_plan) assignment.certificate.primal_cost = result.transport_cost;
-  const SinkhornRegime of_host = state.sinkhorn.stored() ? SinkhornRegime::stored : SinkhornRegime::streaming;
-  assignment.algorithm = name_of(by_regime ? state.device_sinkhorn->regime() : of_host);
-  solution.device = by_regime ? stream.device() : Device::cpu;
+  const SinkhornRegime of_host = lane.sinkhorn.stored() ? SinkhornRegime::stored : SinkhornRegime::streaming;
+  assignment.algorithm = name_of(by_regime ? lane.device_sinkhorn->regime() : of_host);
+  solution.device = by_regime ? lane.stream.device() : Device::cpu;
   solution.marginal_error = entropic.has_plan ? result.row_error + result.column_error : kUnknown;
   if (!result.message.empty()) solution.message = result.message;
   assignment.iterations = result.iterations;
@@ -355,9 +394,16 @@ void solve_all_entropically(Stream& stream, std::span<const Problem> problems, c
                             SolveWorkspace::State& state, std::span<Solution> solutions) {
   const auto regime = regime_of<SinkhornRegime>(options, kSinkhornRegimes);
   const SolveLimits time(SolveLimits::kNoIterations, options.max_seconds);
-  for (std::size_t b = 0; b < problems.size(); ++b)
-    solve_entropically(stream, problems[b], options, regime, options.first_step + b, time.seconds_left(), state,
-                       solutions[b]);
+  const bool few = std::ranges::all_of(
+      problems, [](const Problem& p) { return p.n() <= kPairsOfOneThread / std::max<std::int64_t>(1, p.m()); });
+  const int most = stream.on_cuda() ? kStreams : !few ? 1 : options.threads > 0 ? options.threads : cpu::thread_count();
+  const int side_by_side = lanes_for(problems.size(), most);
+  const WatchOfAll watch(options.watch);
+  SolveOptions each = options;
+  if (side_by_side > 1) each.watch = watch.watch();
+  solve_in_lanes(state, stream.device(), problems.size(), side_by_side, [&](std::size_t b, Lane& lane) {
+    solve_entropically(problems[b], each, regime, options.first_step + b, time.seconds_left(), lane, solutions[b]);
+  });
 }
 
 }  // namespace
