@@ -23,8 +23,12 @@ const char* name_of(Processor processor) {
 
 bool runs_here(Processor processor) {
 #if defined(__x86_64__)
+#if defined(OTNFM_NO_AVX512)
+  const bool avx512 = false;  // nothing is compiled for it
+#else
   const bool avx512 = __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
                       __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0;
+#endif
   switch (processor) {
     case Processor::portable:
       return true;

@@ -14,7 +14,10 @@ namespace resnet {
 
 extern const Variant kPortable;
 #if defined(__x86_64__)
-extern const Variant kAvx2, kAvx512, kAvx512Bf16;
+extern const Variant kAvx2;
+#if !defined(OTNFM_NO_AVX512)
+extern const Variant kAvx512, kAvx512Bf16;
+#endif
 #endif
 
 namespace {
@@ -23,8 +26,10 @@ struct Variants {
   std::array<const Variant*, 4> list = {};
   int count = 0;
   Variants() {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(OTNFM_NO_AVX512)
     const PerProcessor<Variant> tables = {&kPortable, &kAvx2, &kAvx512, &kAvx512Bf16};
+#elif defined(__x86_64__)
+    const PerProcessor<Variant> tables = {&kPortable, &kAvx2};
 #else
     const PerProcessor<Variant> tables = {&kPortable};
 #endif

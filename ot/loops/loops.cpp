@@ -8,14 +8,18 @@ extern const Loops kLoops;
 namespace avx2 {
 extern const Loops kLoops;
 }
+#if !defined(OTNFM_NO_AVX512)
 namespace avx512 {
 extern const Loops kLoops;
 }
 #endif
+#endif
 
 const cpu::PerProcessor<Loops>& all_loops() {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(OTNFM_NO_AVX512)
   static const cpu::PerProcessor<Loops> all = {&portable::kLoops, &avx2::kLoops, &avx512::kLoops, nullptr};
+#elif defined(__x86_64__)
+  static const cpu::PerProcessor<Loops> all = {&portable::kLoops, &avx2::kLoops, nullptr, nullptr};
 #else
   static const cpu::PerProcessor<Loops> all = {&portable::kLoops, nullptr, nullptr, nullptr};
 #endif

@@ -67,6 +67,9 @@ target_compile_options(otnfm_options INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${host
 string(REPLACE ";" "," host_flags_for_nvcc "-Wall;-Wextra;-ffp-contract=off;-fno-math-errno;-fno-trapping-math")
 target_compile_options(otnfm_options INTERFACE
   "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;-Xcompiler=${host_flags_for_nvcc};-lineinfo>")
+if(NOT OTNFM_AVX512_LOOPS)
+  target_compile_definitions(otnfm_options INTERFACE OTNFM_NO_AVX512)
+endif()
 if(OTNFM_SANITIZE)
   target_compile_options(otnfm_options INTERFACE -fsanitize=${OTNFM_SANITIZE} -fno-omit-frame-pointer)
   if(NOT OTNFM_SANITIZE MATCHES thread)

@@ -8,7 +8,7 @@
 //
 // The gradient of an input pairs outputs up, that of a weight the rows of the batch: the forward keeps its outputs as
 // rows of bfloat16 numbers, of which each two are such a pair.
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(OTNFM_NO_AVX512)
 #define OTNFM_RESNET_LANES 16
 #define OTNFM_RESNET_VARIANT avx512_bf16
 #include "kernels/cpu/resnet_flow/tile.h"
