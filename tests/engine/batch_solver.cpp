@@ -128,7 +128,8 @@ CouplingStatistics statistics_after_two_steps(const char* coupling_name, const C
   const Dataset data = open_dataset("moons");
   const std::unique_ptr<Coupling> coupling =
       find_by_name(couplings(), coupling_name, "coupling").make(Source::gaussian(2), data, options);
-  coupling->prepare({});
+  // A minibatch coupling needs none, and would solve some hundred batches to know its variance.
+  if (coupling_name != std::string("minibatch")) coupling->prepare({});
   Stream stream(options.device);
   Memory counter(options.device, sizeof(std::uint64_t), "a step");
   Tape tape(options.device, {.training = false});
@@ -150,7 +151,7 @@ TEST(BatchSolver, IsOnTheDeviceThatTrainsWhereThatHasTheSolver) {
   for (const char* coupling : {"minibatch", "online", "global"})
     for (const char* solver : {"exact", "auction", "sinkhorn"}) {
       SCOPED_TRACE(std::string(coupling) + ", " + solver);
-      CouplingOptions options{.batch = 24, .bank = 48, .solver = solver, .seed = 3};
+      CouplingOptions options{.batch = 9, .bank = 18, .solver = solver, .seed = 3};
       const CouplingStatistics on_cpu = statistics_after_two_steps(coupling, options);
       options.device = Device::cuda;
       const CouplingStatistics on_gpu = statistics_after_two_steps(coupling, options);

@@ -160,7 +160,7 @@ TEST_P(SolveOn, AStackIsItsProblems) {
   if (GetParam() == Device::cuda && !cuda_available()) GTEST_SKIP() << "needs CUDA or the simt build";
   Random random(std::random_device{}());
   Stream stream(GetParam());
-  const Stack stack(random, 5, 33, 2);
+  const Stack stack(random, 5, 12, 2);
   for (const TransportSolver solver : {TransportSolver::auction, TransportSolver::sinkhorn}) {
     SCOPED_TRACE(name_of(solver));
     const std::vector<Solution> together = solve_stack(stream, stack, {.solver = solver, .max_gap = 1e-3});
