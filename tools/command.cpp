@@ -46,4 +46,8 @@ void print_json(const nlohmann::json& object) {
   fmt::print("{}\n", shown_json(object));
 }
 
+std::string evaluations_text(std::int64_t count) {
+  return count == 1 ? std::string("one network evaluation") : fmt::format("{} network evaluations", count);
+}
+
 }  // namespace otnfm

@@ -32,6 +32,9 @@ struct CommonFlags {
 /// One line on stdout. Bytes of a path that are not UTF-8, which JSON cannot hold, become U+FFFD.
 void print_json(const nlohmann::json& object);
 
+/// "one network evaluation", "20 network evaluations"
+std::string evaluations_text(std::int64_t count);
+
 /// Thrown where a signal has ended a command that has said so itself: exit code 130.
 struct Interrupted {};
 

@@ -30,8 +30,8 @@ evaluate() {
   build/otnfm eval "$out/model.safetensors" --data 8gaussians --json | tee "$out/eval.json" | python3 -c '
 import json, sys
 e = json.load(sys.stdin)
-print("W2 %.3f between samples and data, %.3f between data and data (ratio %.2f); collapse_rho %.2f; one network evaluation a sample"
-      % (e["w2"], e["w2_floor"], e["w2_ratio"], e["collapse_rho"]))'
+print("W2 %.3f between samples and data, %.3f between data and data (ratio %.2f); collapse_rho %.2f; network evaluations a sample: %d"
+      % (e["w2"], e["w2_floor"], e["w2_ratio"], e["collapse_rho"], e["nfe"]))'
 }
 
 run_stage "install what is missing" tools/setup.sh "${setup_flags[@]}"

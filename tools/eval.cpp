@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "engine/generate/log_likelihood.h"
+#include "engine/generate/model.h"
 #include "engine/generate/model_data.h"
-#include "engine/generate/model_file.h"
 #include "engine/train/evaluation.h"
 #include "engine/train/preview.h"
 #include "tools/command.h"
@@ -106,7 +106,8 @@ void eval(const EvalFlags& flags) {
                data.has_test_split() ? "test rows" : "rows");
   if (result.contains("bits_per_dimension"))
     fmt::print("bits          {:.4f} a dimension, with uniform dequantisation\n", number("bits_per_dimension"));
-  fmt::print("speed         {:.4g} samples/s, one network evaluation each\n", number("samples_per_second"));
+  fmt::print("speed         {:.4g} samples/s, {} each\n", number("samples_per_second"),
+             evaluations_text(result["nfe"].get<std::int64_t>()));
   if (!flags.neighbours.empty()) fmt::print("neighbours    {}\n", flags.neighbours);
 }
 

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "engine/generate/generator.h"
-#include "engine/generate/model_file.h"
+#include "engine/generate/model.h"
 #include "engine/io/map_plot.h"
 #include "engine/io/png.h"
 #include "layers/flow_map.h"

@@ -1,4 +1,4 @@
-// otnfm sample: draws from a trained model, one network evaluation a sample.
+// otnfm sample: draws from a trained model.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 #include <new>
 
 #include "engine/generate/generator.h"
-#include "engine/generate/model_file.h"
+#include "engine/generate/model.h"
 #include "engine/io/array_file.h"
 #include "engine/io/image_grid.h"
 #include "engine/io/png.h"
@@ -68,8 +68,12 @@ void sample(const SampleFlags& flags) {
     const Trajectory files =
         write_trajectory(generator, flags.common.chosen_device(), flags.trajectory, flags.n, flags.common.seed, stem);
     if (flags.common.json)
-      print_json(
-          {{"n", flags.n}, {"d", d}, {"times", flags.trajectory}, {"out", files.points}, {"picture", files.picture}});
+      print_json({{"n", flags.n},
+                  {"d", d},
+                  {"times", flags.trajectory},
+                  {"nfe", files.nfe},
+                  {"out", files.points},
+                  {"picture", files.picture}});
     else
       fmt::print("{} samples at {} times from 0 to 1: {}, the paths: {}\n", flags.n, flags.trajectory, files.points,
                  files.picture);
@@ -106,12 +110,12 @@ void sample(const SampleFlags& flags) {
                 {"d", d},
                 {"out", flags.out},
                 {"not_finite", wrong},
-                {"nfe", 1},
+                {"nfe", context.nfe()},
                 {"seconds", seconds},
                 {"samples_per_second", rate}});
   else
-    fmt::print("{} samples of {} numbers in {:.3g} s ({:.3g}/s, one network evaluation each): {}\n", flags.n, d,
-               seconds, rate, flags.out);
+    fmt::print("{} samples of {} numbers in {:.3g} s ({:.3g}/s, {} each): {}\n", flags.n, d, seconds, rate,
+               evaluations_text(context.nfe()), flags.out);
 }
 
 }  // namespace

@@ -3,16 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 
-#include "engine/generate/model_file.h"
+#include "engine/generate/model.h"
+#include "engine/generate/sampled_states.h"
 #include "engine/io/image_grid.h"
 #include "engine/io/map_plot.h"
 #include "engine/io/npy.h"
 #include "engine/io/png.h"
-#include "layers/flow_map.h"
 
 namespace otnfm {
+namespace {
+
+constexpr std::int64_t kNumbersAtOnce = std::int64_t{1} << 22;  // of the states of a batch
+
+}  // namespace
 
 Trajectory write_trajectory(const Generator& generator, Device device, std::int64_t K, std::int64_t n,
                             std::uint64_t seed, const std::string& stem) {
@@ -21,15 +25,13 @@ Trajectory write_trajectory(const Generator& generator, Device device, std::int6
   if (n < 1) throw InputError(fmt::format("-n {}: a trajectory needs a sample", n));
   if (n > (std::int64_t{1} << 31) / d || K > (std::int64_t{1} << 31) / (n * d))
     throw InputError(fmt::format("--trajectory {} of {} samples: too many numbers for memory", K, n));
-  std::vector<float> values(static_cast<std::size_t>(K * n * d)), times(static_cast<std::size_t>(n), 0.0f);
+  std::vector<float> values(static_cast<std::size_t>(K * n * d));
   const View<float> all(values.data(), {K, n, d}), x0(values.data(), {n, d});  // F(0, x0) = x0
   generator.noise(seed, 0, x0);
-  FlowMap map(*generator.model().flow, device, std::min<std::int64_t>(n, 4096));
-  for (std::int64_t k = 1; k < K; ++k) {
-    std::fill(times.begin(), times.end(), static_cast<float>(k) / static_cast<float>(K - 1));
-    map({times.data(), {n, 1}}, x0, {values.data() + k * n * d, {n, d}});
-  }
-  const Trajectory files{stem + ".npy", stem + ".png"};
+  SampledStates states(*generator.model().flow, FlowPath(K), device,
+                       std::clamp<std::int64_t>(kNumbersAtOnce / (K * d), 1, n));
+  states(x0, {values.data() + n * d, {K - 1, n, d}});
+  const Trajectory files{stem + ".npy", stem + ".png", states.nfe()};
   write_npy(files.points, View<const float>(all));
 
   const ImageShape image = generator.model().image();

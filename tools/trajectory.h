@@ -10,6 +10,7 @@ namespace otnfm {
 
 struct Trajectory {
   std::string points, picture;  ///< the two files
+  std::int64_t nfe = 0;         ///< network evaluations a sample
 };
 
 /// F(t_k, x0) at K times from 0 to 1, of samples 0 .. n - 1 of the seed: `stem`.npy [K, n, d] and `stem`.png, the paths

@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/generate/generator.h"
-#include "engine/generate/model_file.h"
+#include "engine/generate/model.h"
 
 namespace otnfm {
 namespace {

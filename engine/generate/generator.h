@@ -1,5 +1,5 @@
-// Generator: samples F(1, x0) of a trained flow, one network evaluation a sample, for programs that must not wait; and
-// the way back, noise and likelihood of data, where the family has it.
+// Generator: samples of a trained flow, F(1, x0) by one network evaluation each unless another sampler is asked for,
+// for programs that must not wait; and the way back, noise and likelihood of data, where the family has it.
 //
 //     const Generator generator = Generator::load("model.safetensors", Device::cpu);   // once; any thread may use it
 //     GeneratorContext context = generator.prepare(64);                                // one a thread
@@ -23,11 +23,14 @@
 
 namespace otnfm {
 
-struct Model;  // engine/generate/model_file.h
+struct Model;        // engine/generate/model.h
+class Sampler;       // engine/generate/sampler.h
+class PassRecorder;  // engine/generate/pass.h
 class GeneratorContext;
 
 struct GeneratorOptions {
-  Precision precision = Precision::float32;  ///< of the matrix products
+  Precision precision = Precision::float32;     ///< of the matrix products
+  std::shared_ptr<const Sampler> sampler = {};  ///< null: OneStep, F(1, x0)
 };
 
 /// What a context is for, beside samples. InputError where the family has no inverse (it says which have), the products
@@ -62,10 +65,8 @@ class Generator {
   /// x0 of samples first_row .. first_row + n - 1 of this seed, into host memory [n, d]. Allocates.
   void noise(std::uint64_t seed, std::int64_t first_row, View<float> out) const;
 
-  struct State;
-
  private:
-  std::shared_ptr<const State> state_;
+  std::shared_ptr<const PassRecorder> recorder_;
 };
 
 /// One call at a time. It keeps the weights alive, so the Generator may go before it.
@@ -84,8 +85,11 @@ class GeneratorContext {
   /// host: then draw them by Generator::noise.
   void sample(CUstream_st* stream, std::uint64_t seed, std::int64_t first_row, View<float> out);
 
-  /// out = F(1, x0), both [n, d]. They may be the same memory.
+  /// out = F(1, x0), or what the sampler makes of x0, both [n, d]. They may be the same memory.
   void sample(CUstream_st* stream, View<const float> x0, View<float> out);
+
+  /// Network evaluations that a sample takes, as they were recorded.
+  std::int64_t nfe() const;
 
   // The way back. In closed form (families `coupling`, `coupling-spline`) all that is said above holds: no allocation,
   // no waiting, the same numbers for any split; y is not looked through for NaN. By a fixed point (`gru`,

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/data/gaussian_density.h"
-#include "engine/generate/model_file.h"
+#include "engine/generate/model.h"
 #include "layers/inverse.h"
 #include "layers/log_determinant.h"
 

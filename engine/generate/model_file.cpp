@@ -1,8 +1,9 @@
 #include "engine/generate/model_file.h"
-#include "engine/core/json_text.h"
 
 #include <cmath>
 #include <span>
+
+#include "engine/core/json_text.h"
 
 namespace otnfm {
 namespace {
@@ -70,15 +71,6 @@ void append_coordinates(const FlowCoordinates& coordinates, std::vector<NamedTen
   append(coordinates.target, kTargetCoordinates, tensors);
 }
 
-ImageShape Model::image() const {
-  const nlohmann::json& shape = configuration.at("image");
-  return shape.is_null() ? ImageShape{} : ImageShape{shape[0], shape[1], shape[2]};
-}
-
-std::string Model::title() const {
-  return configuration["source"].get<std::string>() + " \u2192 " + configuration["data"].get<std::string>();
-}
-
 nlohmann::json read_model_configuration(const SafetensorsFile& file) {
   const auto found = file.metadata().find(kKey);
   if (found == file.metadata().end()) fail(file.path(), "is not a model of otnfm: its metadata has no \"otnfm\"");
@@ -107,7 +99,10 @@ nlohmann::json read_model_configuration(const SafetensorsFile& file) {
 }
 
 Model load_model(const std::filesystem::path& path, Device device, Weights weights) {
-  const SafetensorsFile file = SafetensorsFile::load(path);
+  return load_model(SafetensorsFile::load(path), device, weights);
+}
+
+Model load_model(const SafetensorsFile& file, Device device, Weights weights) {
   nlohmann::json configuration = read_model_configuration(file);
   std::unique_ptr<Flow> flow = make_flow(configuration["flow"]);
   if (configuration["dimension"] != flow->dimension())
@@ -145,16 +140,19 @@ Model load_model(const std::filesystem::path& path, Device device, Weights weigh
   return Model{std::move(flow), std::move(source), std::move(configuration)};
 }
 
-void save_model(const std::filesystem::path& path, const Flow& flow, const Source& source, const Dataset& data,
-                Stream& stream, nlohmann::json configuration, std::span<const NamedTensor> more) {
-  configuration["version"] = flow.coordinates.identity() ? kVersion : kStandardisedVersion;
-  configuration["source"] = source.name();
-  configuration["dimension"] = flow.dimension();
-  configuration["flow"] = flow.configuration();
-  configuration["image"] = nullptr;
+nlohmann::json model_configuration(const Flow& flow, const Source& source, const Dataset& data, nlohmann::json run) {
+  run["version"] = flow.coordinates.identity() ? kVersion : kStandardisedVersion;
+  run["source"] = source.name();
+  run["dimension"] = flow.dimension();
+  run["flow"] = flow.configuration();
+  run["image"] = nullptr;
   if (data.is_images())
-    configuration["image"] = {data.image_shape().channels, data.image_shape().height, data.image_shape().width};
+    run["image"] = {data.image_shape().channels, data.image_shape().height, data.image_shape().width};
+  return run;
+}
 
+void save_model(const std::filesystem::path& path, const Flow& flow, const Source& source, Stream& stream,
+                const nlohmann::json& configuration, std::span<const NamedTensor> more) {
   const Parameters& parameters = flow.parameters();
   const std::vector<float> values = download(stream, parameters.values()),
                            averages = download(stream, parameters.averages());

@@ -9,32 +9,17 @@
 #pragma once
 
 #include <filesystem>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
 
-#include "engine/data/source.h"
+#include "engine/generate/model.h"
 #include "engine/io/safetensors.h"
-#include "layers/flow.h"
 
 namespace otnfm {
 
-struct Model {
-  std::unique_ptr<Flow> flow;  ///< parameters().values() hold what was asked for, and are final (Flow::fix_weights)
-  Source source;
-  nlohmann::json configuration;  ///< the metadata's "otnfm"
-
-  std::int64_t dimension() const { return flow->dimension(); }
-  /// channels = 0 where the data are not images.
-  ImageShape image() const;
-  /// "gaussian → moons", for the titles of pictures.
-  std::string title() const;
-};
-
-enum class Weights { averaged, trained };
-
 /// Reads a model onto a device. The file is not trusted: every tensor's presence and shape is checked before anything
 /// of a declared size is allocated. InputError names the file and what is wrong.
+Model load_model(const SafetensorsFile& file, Device device, Weights weights = Weights::averaged);
 Model load_model(const std::filesystem::path& path, Device device, Weights weights = Weights::averaged);
 
 /// The coordinates that a file keeps for a flow of d dimensions, and how they are put beside other tensors, which refer
@@ -45,9 +30,12 @@ void append_coordinates(const FlowCoordinates& coordinates, std::vector<NamedTen
 /// Only the configuration, for `otnfm info`.
 nlohmann::json read_model_configuration(const SafetensorsFile& file);
 
-/// Writes atomically. `configuration` needs "data", "training" and "steps_done"; the rest is filled in
-/// here. `more` are tensors to be kept beside it ("coupling/NAME"), which load_model() passes over.
-void save_model(const std::filesystem::path& path, const Flow& flow, const Source& source, const Dataset& data,
-                Stream& stream, nlohmann::json configuration, std::span<const NamedTensor> more = {});
+/// What a model's metadata say: `run` has "data", "training" and "steps_done", the rest is filled in here.
+nlohmann::json model_configuration(const Flow& flow, const Source& source, const Dataset& data, nlohmann::json run);
+
+/// Writes atomically; the configuration is what model_configuration() gave. `more` are tensors to be kept beside the
+/// model ("coupling/NAME"), which load_model() passes over.
+void save_model(const std::filesystem::path& path, const Flow& flow, const Source& source, Stream& stream,
+                const nlohmann::json& configuration, std::span<const NamedTensor> more = {});
 
 }  // namespace otnfm

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/generate/model_file.h"
+#include "engine/generate/model.h"
 #include "engine/metrics/collapse.h"
 #include "engine/metrics/mmd.h"
 #include "engine/metrics/nearest.h"
@@ -165,7 +165,7 @@ nlohmann::json evaluate(const Generator& generator, const Dataset& data, const E
                            {"sliced_w2", summarize(sliced).mean},
                            {"mmd", std::sqrt(std::max(0.0, mmd_squared))},
                            {"mmd_squared", mmd_squared},
-                           {"nfe", 1}};
+                           {"nfe", context.nfe()}};
   if (!standardised_distance.empty()) {
     const Summary w2_columns = summarize(standardised_distance), floor_columns = summarize(standardised_floor);
     result["w2_standardised"] = w2_columns.mean;

@@ -16,7 +16,7 @@ struct EvaluationOptions {
   bool on_test_split = false;  ///< fresh data are those of the data's test split, not its (training) rows
 };
 
-/// {"w2", "w2_std", "w2_floor", "w2_floor_std", "w2_ratio", "collapse_rho", "sliced_w2", "mmd", "nfe": 1,
+/// {"w2", "w2_std", "w2_floor", "w2_floor_std", "w2_ratio", "collapse_rho", "sliced_w2", "mmd", "nfe",
 /// "samples_per_second", ...}. w2 is the root of the exact mean squared-Euclidean assignment cost between fresh samples
 /// and fresh data, w2_floor the same between two fresh draws of the data, of a finite set without a common row, so that
 /// "n" is at most half of its rows; both are means over the repeats, w2_ratio is the ratio of the means. All of it in

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/generate/model_file.h"
+#include "engine/generate/model.h"
 #include "engine/io/image_grid.h"
 #include "engine/io/png.h"
 #include "engine/io/scatter.h"
@@ -13,6 +13,9 @@
 
 namespace otnfm {
 namespace {
+
+constexpr std::int64_t kPoints = 4096, kImages = 100;
+constexpr int kImageColumns = 10;
 
 ImageGrid grid_of(const Dataset& data, int columns, const std::string& caption) {
   const ImageShape shape = data.image_shape();
@@ -27,7 +30,7 @@ ImageGrid grid_of(const Dataset& data, int columns, const std::string& caption) 
 
 double write_preview(const std::filesystem::path& path, const Generator& generator, const Dataset& data,
                      std::uint64_t seed, const std::string& title) {
-  const std::int64_t n = 4096, d = generator.dimension();
+  const std::int64_t n = data.is_images() ? kImages : kPoints, d = generator.dimension();
   std::vector<float> noise(n * d), samples(n * d);
   const View<float> x0(noise.data(), {n, d}), x1(samples.data(), {n, d});
   generator.noise(seed, 0, x0);
@@ -35,7 +38,7 @@ double write_preview(const std::filesystem::path& path, const Generator& generat
   context.sample(nullptr, x0, x1);
   context.synchronize();
   if (data.is_images()) {
-    write_png(path, draw_image_grid(x1.row_slice(0, 100), grid_of(data, 10, title)));
+    write_png(path, draw_image_grid(x1, grid_of(data, kImageColumns, title)));
   } else {
     std::vector<float> target(n * d);
     const View<float> fresh(target.data(), {n, d});

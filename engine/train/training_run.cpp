@@ -306,13 +306,13 @@ class Run {
     const CouplingState map = coupling_->map();
     std::vector<NamedTensor> tensors;
     append(map, tensors);
-    save_model(file("model.safetensors"), *flow_, pair_.raw_source, data_, stream,
-               {{"data", options_.data},
-                {"training", options_.to_json()},
-                {"steps_done", trainer_->step()},
-                {"data_checksum", file_data_.checksum()}},
-               tensors);
-    const Generator generator = Generator::load(file("model.safetensors"), run_.device);
+    const nlohmann::json configuration = model_configuration(*flow_, pair_.raw_source, data_,
+                                                             {{"data", options_.data},
+                                                              {"training", options_.to_json()},
+                                                              {"steps_done", trainer_->step()},
+                                                              {"data_checksum", file_data_.checksum()}});
+    save_model(file("model.safetensors"), *flow_, pair_.raw_source, stream, configuration, tensors);
+    const Generator generator(model_of(*flow_, pair_.raw_source, configuration, stream), run_.device);
     const std::string title = fmt::format("{}, {} coupling, {} steps", options_.data.substr(0, options_.data.find(':')),
                                           options_.coupling, trainer_->step());
     summary_.picture = file("samples.png").string();

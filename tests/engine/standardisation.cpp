@@ -295,8 +295,10 @@ TEST(Standardisation, IsKeptInTheModelFile) {
     Model model{make_flow(small_flow(3, 8)), Source::gaussian(3), {}};
     model.flow->parameters().allocate(Device::cpu, 5);
     model.flow->coordinates = coordinates;
-    save_model(path, *model.flow, model.source, data, stream,
-               {{"data", "gaussian:3"}, {"training", nlohmann::json::object()}, {"steps_done", 1}});
+    save_model(
+        path, *model.flow, model.source, stream,
+        model_configuration(*model.flow, model.source, data,
+                            {{"data", "gaussian:3"}, {"training", nlohmann::json::object()}, {"steps_done", 1}}));
     return load_model(path, Device::cpu);
   };
   std::mt19937_64 random(9);

@@ -12,6 +12,7 @@
 #include "engine/train/evaluation.h"
 #include "engine/train/objective.h"
 #include "engine/train/training_run.h"
+#include "kernels/random.h"
 #include "layers/table.h"
 #include "tests/cuda_at_hand.h"
 
@@ -176,6 +177,38 @@ TEST(Generator, GivesTheSameSamplesForAnyBatch) {
   small.sample(nullptr, 5, 0, {other.data(), {50, 2}});
   small.sample(nullptr, 5, 50, {other.data() + 100, {51, 2}});
   EXPECT_EQ(one, other);
+}
+
+TEST(ModelFile, HoldsWhatTheLiveWeightsGive) {
+  for (const Device device : {Device::cpu, Device::cuda}) {
+    if (device == Device::cuda && !cuda_available()) continue;
+    Folder folder;
+    const TrainingOptions options = small_options("independent");
+    const fs::path path = folder / "model.safetensors";
+    const Dataset data = open_dataset(options.data);
+    nlohmann::json configuration = options.flow;
+    configuration["dimension"] = data.dimension();
+    const std::unique_ptr<Flow> flow = make_flow(configuration);
+    flow->parameters().allocate(device, 3);
+    const View<float> averages = flow->parameters().averages();
+    Stream stream(device);
+    std::vector<float> drawn(averages.size());
+    normal(host_stream(), {.y = {drawn.data(), {1, averages.size()}}, .key = {.seed = 4}, .standard_deviation = 0.2f});
+    copy_bytes(stream, averages.data, drawn.data(), drawn.size() * sizeof(float));
+    const Source source = Source::gaussian(2);
+    const nlohmann::json of_model = model_configuration(
+        *flow, source, data, {{"data", options.data}, {"training", options.to_json()}, {"steps_done", 0}});
+    save_model(path, *flow, source, stream, of_model);
+    const Generator live(model_of(*flow, source, of_model, stream), device), saved = Generator::load(path, device);
+    std::vector<float> from_live(2 * 50), from_file(from_live.size());
+    for (const auto& [generator, samples] : {std::pair{&live, &from_live}, {&saved, &from_file}}) {
+      GeneratorContext context = generator->prepare(50);
+      context.sample(nullptr, 1, 0, {samples->data(), {50, 2}});
+      context.synchronize();
+    }
+    EXPECT_EQ(from_live, from_file);
+    EXPECT_EQ(live.model().configuration, saved.model().configuration);
+  }
 }
 
 TEST(ModelFile, ADamagedModelIsRefusedOrReadButNeverMore) {

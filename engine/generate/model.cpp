@@ -1,0 +1,26 @@
+#include "engine/generate/model.h"
+
+namespace otnfm {
+
+ImageShape Model::image() const {
+  const nlohmann::json& shape = configuration.at("image");
+  return shape.is_null() ? ImageShape{} : ImageShape{shape[0], shape[1], shape[2]};
+}
+
+std::string Model::title() const {
+  return configuration["source"].get<std::string>() + " \u2192 " + configuration["data"].get<std::string>();
+}
+
+Model model_of(const Flow& flow, const Source& source, nlohmann::json configuration, Stream& stream) {
+  Model model{.flow = make_flow(flow.configuration()), .source = source, .configuration = std::move(configuration)};
+  Parameters& parameters = model.flow->parameters();
+  parameters.allocate(stream.device(), 0, /*training=*/false);
+  const View<float> from = flow.parameters().averages(), to = parameters.values();
+  copy_bytes(stream, to.data, from.data, static_cast<std::size_t>(to.size()) * sizeof(float));
+  stream.synchronize();
+  model.flow->fix_weights();
+  model.flow->coordinates = flow.coordinates;
+  return model;
+}
+
+}  // namespace otnfm
