@@ -179,7 +179,7 @@ class TrainListener : public RunListener {
   }
   void logged(const StepReport& report, std::int64_t total_steps, const nlohmann::json& metrics) override {
     memory_is_for("training");
-    const nlohmann::json& floor = metrics["irreducible_loss"];
+    const nlohmann::json floor = metrics.value("irreducible_loss", nlohmann::json());
     progress_.update(
         report.step, total_steps,
         fmt::format("loss {:.4g}{}  grad {:.3g}  {:.3g} ms/step", report.loss,

@@ -9,7 +9,9 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/generate/generator.h"
-#include "engine/generate/model_file.h"
+#include "engine/generate/model.h"
+#include "engine/train/objective.h"
+#include "engine/train/optimizer.h"
 #include "engine/train/options.h"
 #include "engine/train/trainer.h"
 #include "kernels/matmul.h"
@@ -57,7 +59,16 @@ void training_step(benchmark::State& state, Device device, const char* precision
   const std::unique_ptr<Flow> flow = make_flow(configuration);
   const auto coupling = find_by_name(couplings(), "global", "coupling").make(source, data, options.coupling_options());
   coupling->prepare({});
-  Trainer trainer(*flow, *coupling, options, device);
+  const auto objective = find_by_name(objectives(), options.objective, "objective")
+                             .make({.options = options, .source = source, .target = data, .device = device});
+  Optimizer optimizer(options, device);
+  Trainer trainer({.flow = *flow,
+                   .objective = *objective,
+                   .optimizer = optimizer,
+                   .source = source,
+                   .target = data,
+                   .coupling = coupling.get()},
+                  options, device);
   for (int k = 0; k < 50; ++k) trainer.run_step();
   trainer.stream().synchronize();
 

@@ -25,18 +25,6 @@ std::span<const CouplingEntry> couplings() {
   return kCouplings;
 }
 
-const std::vector<std::int64_t>& CouplingState::integers_of(const std::string& name) const {
-  const auto found = integers.find(name);
-  if (found == integers.end()) throw InputError("the saved coupling has no \"" + name + "\"");
-  return found->second;
-}
-
-const std::vector<float>& CouplingState::floats_of(const std::string& name) const {
-  const auto found = floats.find(name);
-  if (found == floats.end()) throw InputError("the saved coupling has no \"" + name + "\"");
-  return found->second;
-}
-
 void check_permutation(const char* what, const std::vector<std::int64_t>& numbers, std::int64_t size) {
   if (static_cast<std::int64_t>(numbers.size()) != size)
     throw InputError("the saved " + std::string(what) + " has " + std::to_string(numbers.size()) +

@@ -6,13 +6,14 @@
 #include <exception>
 #include <functional>
 #include <limits>
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "engine/core/tape.h"
 #include "engine/data/source.h"
+#include "engine/train/saved_lists.h"
 
 namespace otnfm {
 
@@ -57,18 +58,8 @@ struct CouplingStatistics {
   double conditional_variance = std::numeric_limits<double>::quiet_NaN();
 };
 
-/// What has to be kept to go on bit for bit: named lists of numbers, none where seed and step are enough.
-struct CouplingState {
-  std::map<std::string, std::vector<std::int64_t>> integers = {};
-  std::map<std::string, std::vector<float>> floats = {};
-
-  bool empty() const { return integers.empty() && floats.empty(); }
-  bool operator==(const CouplingState&) const = default;
-
-  /// InputError where there is none of this name.
-  const std::vector<std::int64_t>& integers_of(const std::string& name) const;
-  const std::vector<float>& floats_of(const std::string& name) const;
-};
+/// What has to be kept to go on bit for bit; nothing where seed and step are enough.
+using CouplingState = SavedLists;
 
 /// "the saved X" is a permutation of {0 .. size-1}, or InputError says what it is.
 void check_permutation(const char* what, const std::vector<std::int64_t>& numbers, std::int64_t size);

@@ -19,6 +19,9 @@ enum RandomStream : std::uint32_t {
   kProbeSourceStream,     ///< x0 and
   kProbeTargetStream,     ///< x1 of the batches that a coupling's conditional variance is estimated from
   kPotentialStream,       ///< noise that the potentials of a semidiscrete coupling are fitted to
+
+  kFreshNoiseStream = 0x100,  ///< a step's batches of noise beside its pairs, two streams each
+  kFreshDataStream = 0x180,   ///< and of data, one each
 };
 
 }  // namespace otnfm

@@ -1,12 +1,14 @@
 #include "engine/train/run_state.h"
 
+#include <vector>
+
 #include "engine/core/json_text.h"
 #include "engine/generate/model_file.h"
 
 namespace otnfm {
 namespace {
 
-constexpr const char* kStateKey = "otnfm_state";
+constexpr const char *kStateKey = "otnfm_state", *kStep = "step", *kDataChecksum = "data_checksum";
 
 struct FlatTensor {
   const char* name;
@@ -17,36 +19,17 @@ constexpr FlatTensor kFlats[] = {{"values", &Parameters::values},
                                  {"second_moments", &Parameters::second_moments},
                                  {"averages", &Parameters::averages}};
 
-constexpr const char* kCouplingPrefix = "coupling/";
+constexpr const char* kObjectivePrefix = "objective/";
+
+std::uint64_t number_of(const SafetensorsFile& file, const char* name) {
+  return file.values<std::uint64_t>(name, std::vector<std::int64_t>{1})[0];
+}
 
 }  // namespace
 
-void append(const CouplingState& state, std::vector<NamedTensor>& tensors) {
-  const auto each = [&](const auto& lists) {
-    for (const auto& [name, values] : lists)
-      tensors.push_back(
-          named_tensor(kCouplingPrefix + name, View(values.data(), {static_cast<std::int64_t>(values.size())})));
-  };
-  each(state.integers);
-  each(state.floats);
-}
-
-CouplingState coupling_state_of(const SafetensorsFile& file) {
-  CouplingState state;
-  for (const NamedTensor& tensor : file.tensors()) {
-    if (!tensor.name.starts_with(kCouplingPrefix)) continue;
-    const std::string name = tensor.name.substr(std::char_traits<char>::length(kCouplingPrefix));
-    if (tensor.dtype == DType::int64)
-      state.integers[name] = file.values<std::int64_t>(tensor.name, tensor.shape);
-    else
-      state.floats[name] = file.values<float>(tensor.name, tensor.shape);
-  }
-  return state;
-}
-
-void save_state(const std::filesystem::path& path, const Flow& flow, const Coupling& coupling, std::uint64_t step,
-                std::uint64_t data_checksum, Stream& stream, const TrainingOptions& options) {
-  const Parameters& parameters = flow.parameters();
+void save_state(const std::filesystem::path& path, const RunState& state, Stream& stream,
+                const TrainingOptions& options) {
+  const Parameters& parameters = state.flow.parameters();
   std::vector<std::vector<float>> copies;
   std::vector<NamedTensor> tensors;
   for (const FlatTensor& entry : kFlats) {
@@ -58,11 +41,11 @@ void save_state(const std::filesystem::path& path, const Flow& flow, const Coupl
   for (std::size_t k = 0; k < copies.size(); ++k)
     tensors.push_back(named_tensor(kFlats[k].name,
                                    View<const float>(copies[k].data(), {static_cast<std::int64_t>(copies[k].size())})));
-  tensors.push_back(named_tensor("step", View<const std::uint64_t>(&step, {1})));
-  tensors.push_back(named_tensor("data_checksum", View<const std::uint64_t>(&data_checksum, {1})));
-  const CouplingState state = coupling.state();
-  append(state, tensors);
-  append_coordinates(flow.coordinates, tensors);
+  tensors.push_back(named_tensor(kStep, View<const std::uint64_t>(&state.step, {1})));
+  tensors.push_back(named_tensor(kDataChecksum, View<const std::uint64_t>(&state.data_checksum, {1})));
+  append(state.coupling, kCouplingPrefix, tensors);
+  append(state.objective, kObjectivePrefix, tensors);
+  append_coordinates(state.flow.coordinates, tensors);
   write_safetensors(path, tensors, {{kStateKey, json_text(options.to_json())}});
 }
 
@@ -77,8 +60,20 @@ TrainingOptions options_of_state(const SafetensorsFile& file) {
   return options;
 }
 
-std::uint64_t step_of(const SafetensorsFile& state) {
-  return state.values<std::uint64_t>("step", std::vector<std::int64_t>{1})[0];
+SavedLists coupling_state_of(const SafetensorsFile& file) {
+  return lists_of(file, kCouplingPrefix);
+}
+
+SavedLists objective_state_of(const SafetensorsFile& file) {
+  return lists_of(file, kObjectivePrefix);
+}
+
+std::uint64_t step_of(const SafetensorsFile& file) {
+  return number_of(file, kStep);
+}
+
+std::uint64_t data_checksum_of(const SafetensorsFile& file) {
+  return number_of(file, kDataChecksum);
 }
 
 void load_parameters(const SafetensorsFile& file, const Parameters& parameters, Stream& stream) {

@@ -3,26 +3,33 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <vector>
 
 #include "engine/io/safetensors.h"
-#include "engine/train/coupling.h"
 #include "engine/train/options.h"
+#include "engine/train/saved_lists.h"
 #include "layers/flow.h"
 
 namespace otnfm {
 
+/// What the lists of a coupling have in front of their names, in a state and in a model file.
+inline constexpr const char* kCouplingPrefix = "coupling/";
+
+struct RunState {
+  const Flow& flow;
+  SavedLists coupling, objective;
+  std::uint64_t step, data_checksum;
+};
+
 /// Writes atomically. The weights are on the stream's device.
-void save_state(const std::filesystem::path& path, const Flow& flow, const Coupling& coupling, std::uint64_t step,
-                std::uint64_t data_checksum, Stream& stream, const TrainingOptions& options);
+void save_state(const std::filesystem::path& path, const RunState& state, Stream& stream,
+                const TrainingOptions& options);
 
 // What it holds. InputError that names the file and what is wrong.
 TrainingOptions options_of_state(const SafetensorsFile& file);
-CouplingState coupling_state_of(const SafetensorsFile& file);
-std::uint64_t step_of(const SafetensorsFile& state);
+SavedLists coupling_state_of(const SafetensorsFile& file);
+SavedLists objective_state_of(const SafetensorsFile& file);
+std::uint64_t step_of(const SafetensorsFile& file);
+std::uint64_t data_checksum_of(const SafetensorsFile& file);
 void load_parameters(const SafetensorsFile& file, const Parameters& parameters, Stream& stream);
-
-/// A coupling's state as tensors "coupling/NAME", which refer to it.
-void append(const CouplingState& state, std::vector<NamedTensor>& tensors);
 
 }  // namespace otnfm

@@ -1,72 +1,60 @@
 #include "engine/train/trainer.h"
 
-#include <cmath>
+#include <algorithm>
+#include <optional>
 
-#include "engine/train/objective.h"
-#include "engine/train/random_streams.h"
-#include "kernels/adamw.h"
+#include "engine/train/time_weighting.h"
 #include "kernels/clock.h"
-#include "kernels/gradient_norm.h"
 #include "layers/table.h"
 
 namespace otnfm {
-Trainer::Trainer(Flow& flow, Coupling& coupling, const TrainingOptions& options, Device device, Debug debug)
-    : flow_(flow),
-      coupling_(coupling),
-      options_(options),
+
+Trainer::Trainer(const TrainerParts& parts, const TrainingOptions& options, Device device, Debug debug)
+    : parts_(parts),
       debug_(debug),
       stream_(device),
-      counters_(device, 64, "the step counter"),
       tape_(device, {.training = true, .debug_memory = debug.memory, .check_finite = debug.finite}),
-      device_step_(reinterpret_cast<std::uint64_t*>(counters_.data()), {1}),
-      norm_(reinterpret_cast<float*>(counters_.data() + 16), {1}),
-      clip_scale_(reinterpret_cast<float*>(counters_.data() + 32), {1}),
       reported_at_(now()) {
-  zero_bytes(stream_, counters_.data(), counters_.bytes());
+  Flow& flow = parts.flow;
   Parameters& parameters = flow.parameters();
   if (!parameters.allocated()) parameters.allocate(device, options.seed);
   flow.precision = options.matmul_precision();
 
-  tape_.begin_phase("coupling");
-  const Pairs pairs = coupling.record(tape_, device_step_);
+  std::optional<Pairs> pairs;
+  if (parts.coupling != nullptr) {
+    tape_.begin_phase("coupling");
+    pairs = parts.coupling->record(tape_, parts.optimizer.step());
+  }
   tape_.begin_phase("forward");
-  const RandomKey time_key{.seed = options.seed, .stream = kTimeStream, .step = device_step_};
-  const Times times =
-      find_by_name(time_weightings(), options.time_weighting, "time weighting").draw(tape_, pairs.x0.rows(), time_key);
-  loss_ = find_by_name(objectives(), options.objective, "objective").loss(tape_, flow, pairs, times);
+  StepInputs inputs(tape_, parts.source, parts.target, pairs,
+                    {.batch = pairs ? pairs->x0.rows() : options.batch,
+                     .seed = options.seed,
+                     .step = parts.optimizer.step(),
+                     .time_weighting = &find_by_name(time_weightings(), options.time_weighting, "time weighting")},
+                    held_);
+  loss_ = parts.objective.record(tape_, flow, inputs);
   tape_.keep(loss_);
   tape_.begin_phase("backward");
   tape_.backward(loss_);
   tape_.begin_phase("update");
-  tape_.record(gradient_norm, GradientNorm{.gradient = parameters.gradients(),
-                                           .norm = norm_,
-                                           .clip_scale = clip_scale_,
-                                           .max_norm = static_cast<float>(options.clip_norm)});
-  tape_.record(adamw, AdamW{.value = parameters.values(),
-                            .m = parameters.first_moments(),
-                            .v = parameters.second_moments(),
-                            .ema = parameters.averages(),
-                            .gradient = parameters.gradients(),
-                            .clip_scale = clip_scale_,
-                            .step = device_step_,
-                            .decayed = parameters.decayed_count(),
-                            .schedule = options.learning_rate_schedule(),
-                            .weight_decay = static_cast<float>(options.weight_decay),
-                            .ema_decay = static_cast<float>(options.ema_decay)});
-  tape_.record(advance_step, AdvanceStep{.step = device_step_});
+  parts.optimizer.record(tape_, parameters);
   tape_.plan();
   stream_.synchronize();
 }
 
 void Trainer::set_step(std::uint64_t step) {
-  copy_bytes(stream_, device_step_.data, &step, sizeof(step));
-  stream_.synchronize();
+  parts_.optimizer.set_step(stream_, step);
   step_ = reported_step_ = step;
   tape_.set_run(step);
 }
 
+void Trainer::feed() {
+  if (parts_.coupling != nullptr) parts_.coupling->feed(stream_, step_);
+  parts_.objective.feed(stream_, step_);
+}
+
 void Trainer::run_step() {
-  coupling_.feed(stream_, step_);
+  feed();
   // On CUDA the first step runs kernel by kernel: in it the libraries choose their algorithms, which a capture forbids.
   if (stream_.on_cuda() && ran_once_ && !graph_ && !debug_.finite) graph_ = tape_.capture(stream_);
   if (graph_)
@@ -80,20 +68,20 @@ void Trainer::run_step() {
 }
 
 double Trainer::coupling_seconds() const {
-  return coupling_.statistics().seconds + recorded_coupling_seconds();
+  return pairing().seconds + recorded_coupling_seconds();
 }
 
 StepReport Trainer::report() {
   float loss = 0, norm = 0;
   copy_bytes(stream_, &loss, tape_.view(loss_).data, sizeof(loss));
-  copy_bytes(stream_, &norm, norm_.data, sizeof(norm));
+  copy_bytes(stream_, &norm, parts_.optimizer.gradient_norm().data, sizeof(norm));
   stream_.synchronize();
-  const double at = now(), coupling = coupling_seconds(), wait = coupling_.statistics().wait_seconds;
+  const double at = now(), coupling = coupling_seconds(), wait = pairing().wait_seconds;
   const double steps = std::max<double>(1, static_cast<double>(step_ - reported_step_));
   StepReport report{.step = step_,
                     .loss = loss,
                     .grad_norm = norm,
-                    .lr = learning_rate(options_.learning_rate_schedule(), step_ == 0 ? 0 : step_ - 1),
+                    .lr = parts_.optimizer.learning_rate(step_ == 0 ? 0 : step_ - 1),
                     .step_seconds = (at - reported_at_) / steps,
                     .coupling_seconds = (coupling - reported_coupling_) / steps,
                     .wait_seconds = (wait - reported_wait_) / steps};
@@ -105,7 +93,7 @@ StepReport Trainer::report() {
 }
 
 std::vector<std::pair<std::string, double>> Trainer::time_phases() {
-  coupling_.feed(stream_, step_);
+  feed();
   std::vector<double> seconds;
   tape_.run_timed(stream_, seconds);
   ++step_;

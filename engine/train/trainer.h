@@ -1,16 +1,19 @@
 // Trainer: one loop for every flow, coupling, objective and device.
-//     pairs = coupling -> loss = objective(flow, pairs, t) -> backward -> clip, AdamW, EMA
+//     what the objective needs (pairs of a coupling, noise, data, times) -> its loss -> backward -> the optimiser
 // All of it is recorded on one tape; on CUDA a step is one launch of a captured graph, and nothing waits for the device
 // but a log line (and the copy of pairs that a coupling makes on the host).
 #pragma once
 
-#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/core/tape.h"
 #include "engine/train/coupling.h"
+#include "engine/train/objective.h"
+#include "engine/train/optimizer.h"
 #include "engine/train/options.h"
+#include "engine/train/record_draw.h"
 #include "layers/flow.h"
 
 namespace otnfm {
@@ -24,6 +27,16 @@ struct StepReport {
   double wait_seconds = 0;      ///< of the step's time, waited for the pairs, mean a step
 };
 
+/// What a trainer brings together; all of it outlives the trainer.
+struct TrainerParts {
+  Flow& flow;
+  Objective& objective;  ///< prepared
+  Optimizer& optimizer;
+  const Source& source;   ///< of fresh noise, in the flow's coordinates
+  const Dataset& target;  ///< of fresh data, likewise
+  Coupling* coupling;     ///< prepared; null where the objective needs no pairs
+};
+
 class Trainer {
  public:
   struct Debug {
@@ -31,10 +44,10 @@ class Trainer {
     bool finite = false;  ///< every op's output is searched for NaN and infinity; the error names op and step
   };
 
-  /// Records, plans and (on CUDA) captures a step. The coupling is prepared; flow and coupling outlive the trainer.
-  Trainer(Flow& flow, Coupling& coupling, const TrainingOptions& options, Device device, Debug debug);
-  Trainer(Flow& flow, Coupling& coupling, const TrainingOptions& options, Device device)
-      : Trainer(flow, coupling, options, device, Debug{}) {}
+  /// Records, plans and (on CUDA) captures a step.
+  Trainer(const TrainerParts& parts, const TrainingOptions& options, Device device, Debug debug);
+  Trainer(const TrainerParts& parts, const TrainingOptions& options, Device device)
+      : Trainer(parts, options, device, Debug{}) {}
 
   /// Steps done so far.
   std::uint64_t step() const { return step_; }
@@ -46,30 +59,32 @@ class Trainer {
   /// The numbers of the step run last. Waits for it.
   StepReport report();
 
-  /// Runs one step with the clock around each part: {"coupling", seconds}, {"forward", ...}, {"backward", ...},
-  /// {"update", ...}.
+  /// Runs one step with the clock around each part: {"coupling", seconds} where there is one, {"forward", ...},
+  /// {"backward", ...}, {"update", ...}.
   std::vector<std::pair<std::string, double>> time_phases();
 
   /// Spent on pairing since the start: by the coupling on the host and, on the CPU, by its ops on the tape.
   double coupling_seconds() const;
 
   /// Of the steps' own time, spent on the coupling's ops: on the CPU, since the start; else 0.
-  double recorded_coupling_seconds() const { return phase_seconds_.empty() ? 0 : phase_seconds_.front(); }
+  double recorded_coupling_seconds() const {
+    return parts_.coupling == nullptr || phase_seconds_.empty() ? 0 : phase_seconds_.front();
+  }
 
   Stream& stream() { return stream_; }
   const Tape& tape() const { return tape_; }
 
  private:
-  Flow& flow_;
-  Coupling& coupling_;
-  TrainingOptions options_;
+  /// What the tape reads and the host brings, for the step that is run next.
+  void feed();
+  CouplingStatistics pairing() const { return parts_.coupling ? parts_.coupling->statistics() : CouplingStatistics{}; }
+
+  TrainerParts parts_;
   Debug debug_;
   Stream stream_;
-  Memory counters_;  // the step [1] uint64, and floats: clip scale, gradient norm
+  HeldMemory held_;  // of what the objective drew
   Tape tape_;
   Tensor loss_;
-  View<std::uint64_t> device_step_;
-  View<float> norm_, clip_scale_;
   Graph graph_;
   bool ran_once_ = false;
   std::vector<double> phase_seconds_;  // on the CPU

@@ -13,7 +13,6 @@
 #include "engine/io/folder_lock.h"
 #include "engine/train/preview.h"
 #include "engine/train/run_state.h"
-#include "engine/train/time_weighting.h"
 #include "kernels/clock.h"
 #include "kernels/memory.h"
 #include "layers/table.h"
@@ -64,6 +63,7 @@ class Run {
         file_data_(open_dataset(options.data)),
         data_(options.hold_out > 0 ? file_data_.hold_out(options.hold_out, options.seed) : file_data_),
         pair_(pair_of_ends()),
+        optimizer_(options, run.device),
         data_checksum_(data_.checksum()) {}
 
   RunSummary operator()() {
@@ -145,6 +145,32 @@ class Run {
     }
   }
 
+  CouplingStatistics pairing() const { return coupling_ ? coupling_->statistics() : CouplingStatistics{}; }
+  SavedLists coupling_state() const { return coupling_ ? coupling_->state() : SavedLists{}; }
+
+  /// "global coupling"; "NAME objective" of one without pairs.
+  std::string how() const { return coupling_ ? options_.coupling + " coupling" : options_.objective + " objective"; }
+
+  void make_objective() {
+    const PreparationWatch watch = [this](const std::string& doing) {
+      listener_.preparing(doing);
+      return !must_end();
+    };
+    objective_ = find_by_name(objectives(), options_.objective, "objective")
+                     .make({.options = options_,
+                            .source = pair_.source,
+                            .target = pair_.target,
+                            .device = run_.device,
+                            .watch = watch});
+    if (!objective_->needs_pairs()) return;
+    const CouplingEntry& entry = find_by_name(couplings(), options_.coupling, "coupling");
+    CouplingOptions coupling_options = options_.coupling_options(run_.device);
+    coupling_options.watch = watch;
+    coupling_options.wanted = [this] { return !must_end(); };
+    coupling_ = entry.make(pair_.source, pair_.target, coupling_options);
+    consistent_ = entry.consistent;
+  }
+
   void prepare() {
     std::error_code error;
     fs::create_directories(run_.out, error);
@@ -166,33 +192,19 @@ class Run {
     target_variance_ = total_variance(pair_.target, options_.seed);
 
     std::optional<SafetensorsFile> state;
-    CouplingState coupling_state;
-    if (run_.resume) {
-      state.emplace(SafetensorsFile::load(file("state.safetensors")));
-      coupling_state = coupling_state_of(*state);
-    }
+    if (run_.resume) state.emplace(SafetensorsFile::load(file("state.safetensors")));
     const std::uint64_t step = state ? step_of(*state) : std::uint64_t{0};
     began_at_ = step;
     if (step > static_cast<std::uint64_t>(options_.steps))
       throw InputError(state->path() + ": is at step " + std::to_string(step) + " of " +
                        std::to_string(options_.steps));
-    if (state && state->values<std::uint64_t>("data_checksum", std::vector<std::int64_t>{1})[0] != data_checksum_)
+    if (state && data_checksum_of(*state) != data_checksum_)
       throw InputError("--resume: " + options_.data + " does not hold the data any more that the run was started with");
     metrics_.emplace(file("metrics.jsonl"), run_.resume, step);
-    const CouplingEntry& entry = find_by_name(couplings(), options_.coupling, "coupling");
-    CouplingOptions coupling_options = options_.coupling_options(run_.device);
-    coupling_options.watch = [this](const std::string& doing) {
-      listener_.preparing(doing);
-      return !must_end();
-    };
-    coupling_options.wanted = [this] { return !must_end(); };
-    coupling_ = entry.make(pair_.source, pair_.target, coupling_options);
-    consistent_ = entry.consistent;
-    mean_weighted_square_ =
-        find_by_name(time_weightings(), options_.time_weighting, "time weighting").mean_weighted_square;
-    listener_.note(fmt::format("training on {} from {}, {} coupling{}, {} flow, on {}", options_.data,
-                               pair_.source.name(), options_.coupling,
-                               entry.consistent ? "" : " (pairs are not consistent: outputs blur)",
+    make_objective();
+    const bool blurs = coupling_ && !consistent_;
+    listener_.note(fmt::format("training on {} from {}, {}{}, {} flow, on {}", options_.data, pair_.source.name(),
+                               how(), blurs ? " (pairs are not consistent: outputs blur)" : "",
                                flow["family"].get<std::string>(), describe(run_.device)));
     for (const std::string& line : pair_.notes) listener_.note(line);
     if (!pair_.coordinates.identity())
@@ -200,7 +212,7 @@ class Run {
           fmt::format("standardised, {}: pairs, costs and losses are in standardised coordinates, samples in "
                       "the data's own",
                       pair_.about));
-    if (!data_.endless() && options_.coupling == "global" && options_.bank > data_.count())
+    if (coupling_ && !data_.endless() && options_.coupling == "global" && options_.bank > data_.count())
       listener_.note(
           fmt::format("the bank holds {} pairs, one of every row of the data: --bank {} is more than there are",
                       data_.count(), options_.bank));
@@ -208,18 +220,25 @@ class Run {
       listener_.note(
           fmt::format("{} of {} rows are held out for eval", file_data_.count() - data_.count(), file_data_.count()));
     const double start = now();
-    coupling_->prepare(coupling_state);
+    if (coupling_) coupling_->prepare(state ? coupling_state_of(*state) : SavedLists{});
+    objective_->prepare(state ? objective_state_of(*state) : SavedLists{});
     summary_.prepare_seconds = now() - start;
     if (summary_.prepare_seconds > 0.1)
       listener_.note(fmt::format("coupling prepared in {:.1f} s", summary_.prepare_seconds));
 
-    trainer_.emplace(*flow_, *coupling_, options_, run_.device, run_.debug);
+    trainer_.emplace(TrainerParts{.flow = *flow_,
+                                  .objective = *objective_,
+                                  .optimizer = optimizer_,
+                                  .source = pair_.source,
+                                  .target = pair_.target,
+                                  .coupling = coupling_.get()},
+                     options_, run_.device, run_.debug);
     if (state) {
       load_parameters(*state, flow_->parameters(), trainer_->stream());
       trainer_->set_step(step);
       listener_.note(fmt::format("going on from step {}", step));
-    } else if (!coupling_->state().empty()) {
-      save();  // the coupling's solution is safe from here on
+    } else if (!coupling_state().empty() || !objective_->state().empty()) {
+      save();  // what was prepared is safe from here on
     }
     summary_.weight_count = flow_->parameters().weight_count();
     summary_.activation_bytes = trainer_->tape().planned_bytes();
@@ -231,7 +250,7 @@ class Run {
 
   void train() {
     const std::uint64_t total = static_cast<std::uint64_t>(options_.steps), first = trainer_->step();
-    const CouplingStatistics before = coupling_->statistics();
+    const CouplingStatistics before = pairing();
     const double start = now();
     double saved_at = now();
     trainer_->report();  // starts the clock
@@ -252,12 +271,12 @@ class Run {
     }
     trainer_->stream().synchronize();
     summary_.training_seconds = now() - start;
-    const CouplingStatistics after = coupling_->statistics();
-    const double pairing = trainer_->coupling_seconds() - before.seconds,
+    const CouplingStatistics after = pairing();
+    const double seconds = trainer_->coupling_seconds() - before.seconds,
                  waiting = after.wait_seconds - before.wait_seconds,
                  steps = std::max(1.0, static_cast<double>(trainer_->step() - first));
     summary_.pairing_seconds = waiting + trainer_->recorded_coupling_seconds();
-    summary_.coupling_seconds = pairing / steps;
+    summary_.coupling_seconds = seconds / steps;
     summary_.wait_seconds = waiting / steps;
     summary_.conditional_variance = after.conditional_variance;
     summary_.relative_conditional_variance = after.conditional_variance / target_variance_;
@@ -270,17 +289,15 @@ class Run {
 
   void log() {
     const StepReport report = trainer_->report();
-    const CouplingStatistics coupling = coupling_->statistics();
+    CouplingStatistics coupling = pairing();
     if (!std::isfinite(report.loss) || !std::isfinite(report.grad_norm))
       throw RunError(fmt::format(
           "the loss is {} and the gradient's norm {} at step {}: a smaller --lr may help; the last saved state is kept",
           report.loss, report.grad_norm, report.step));
     summary_.loss = report.loss;
-    const nlohmann::json line = {
+    nlohmann::json line = {
         {"step", report.step},
         {"loss", report.loss},
-        {"irreducible_loss",
-         consistent_ ? nlohmann::json(nullptr) : number_or_null(mean_weighted_square_ * coupling.conditional_variance)},
         {"grad_norm", report.grad_norm},
         {"lr", report.lr},
         {"coupling_seconds", report.coupling_seconds},
@@ -291,30 +308,39 @@ class Run {
         {"target_variance", target_variance_},
         {"relative_conditional_variance", number_or_null(coupling.conditional_variance / target_variance_)},
         {"collapse_rho", number_or_null(collapse_rho_)}};
+    // Of consistent pairs the estimate is of how smooth the pairing is: no floor of a loss.
+    if (consistent_) coupling.conditional_variance = std::numeric_limits<double>::quiet_NaN();
+    line.update(objective_->statistics(coupling));
     metrics_->write(line);
     listener_.logged(report, options_.steps, line);
   }
 
   void save() {
-    save_state(file("state.safetensors"), *flow_, *coupling_, trainer_->step(), data_checksum_, trainer_->stream(),
-               options_);
+    save_state(file("state.safetensors"),
+               {.flow = *flow_,
+                .coupling = coupling_state(),
+                .objective = objective_->state(),
+                .step = trainer_->step(),
+                .data_checksum = data_checksum_},
+               trainer_->stream(), options_);
   }
 
   void checkpoint() {
     Stream& stream = trainer_->stream();
     save();
-    const CouplingState map = coupling_->map();
+    const SavedLists map = coupling_ ? coupling_->map() : SavedLists{};
     std::vector<NamedTensor> tensors;
-    append(map, tensors);
+    append(map, kCouplingPrefix, tensors);
     const nlohmann::json configuration = model_configuration(*flow_, pair_.raw_source, data_,
                                                              {{"data", options_.data},
                                                               {"training", options_.to_json()},
                                                               {"steps_done", trainer_->step()},
                                                               {"data_checksum", file_data_.checksum()}});
     save_model(file("model.safetensors"), *flow_, pair_.raw_source, stream, configuration, tensors);
-    const Generator generator(model_of(*flow_, pair_.raw_source, configuration, stream), run_.device);
-    const std::string title = fmt::format("{}, {} coupling, {} steps", options_.data.substr(0, options_.data.find(':')),
-                                          options_.coupling, trainer_->step());
+    const Generator generator(model_of(*flow_, pair_.raw_source, configuration, stream), run_.device,
+                              {.sampler = objective_->sampler()});
+    const std::string title =
+        fmt::format("{}, {}, {} steps", options_.data.substr(0, options_.data.find(':')), how(), trainer_->step());
     summary_.picture = file("samples.png").string();
     collapse_rho_ = summary_.collapse_rho =
         write_preview(summary_.picture, generator, data_, options_.seed, title) / target_variance_;
@@ -327,7 +353,9 @@ class Run {
   Dataset file_data_, data_;  // without and with rows held out
   StandardisedPair pair_;
   std::unique_ptr<Flow> flow_;
-  std::unique_ptr<Coupling> coupling_;
+  std::unique_ptr<Objective> objective_;
+  std::unique_ptr<Coupling> coupling_;  // null where the objective needs no pairs
+  Optimizer optimizer_;
   std::optional<Trainer> trainer_;
   std::optional<FolderLock> lock_;
   std::optional<MetricsFile> metrics_;
@@ -335,8 +363,7 @@ class Run {
   std::uint64_t began_at_ = 0;                                      // the step
   double collapse_rho_ = std::numeric_limits<double>::quiet_NaN();  // of the last checkpoint
   double target_variance_ = 0;
-  double mean_weighted_square_ = 0;
-  bool consistent_ = false;  // the estimate is then of how smooth the pairing is: no floor of the loss
+  bool consistent_ = false;  // the coupling's pairs are
   RunSummary summary_;
 };
 

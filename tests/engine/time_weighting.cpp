@@ -8,6 +8,8 @@
 #include <random>
 
 #include "engine/train/objective.h"
+#include "engine/train/options.h"
+#include "engine/train/step_inputs.h"
 #include "tests/cuda_at_hand.h"
 
 namespace otnfm {
@@ -22,7 +24,7 @@ struct Still : Flow {
   std::int64_t dimension() const override { return 2; }
 };
 
-std::vector<float> download(Stream& stream, const View<float>& view) {
+std::vector<float> fetched(Stream& stream, const View<float>& view) {
   std::vector<float> values(view.size());
   copy_bytes(stream, values.data(), view.data, values.size() * sizeof(float));
   stream.synchronize();
@@ -46,16 +48,23 @@ void check_weightings(Device device) {
     Tape tape(device);
     const Pairs pairs{.x0 = tape.external(View<float>(data, {B, d})),
                       .x1 = tape.external(View<float>(data + B * d, {B, d}))};
-    const Times times = weighting.draw(tape, B, {.seed = random(), .stream = 3});
-    const Tensor loss = flow_matching_loss(tape, still, pairs, times);
+    const Source source = Source::gaussian(d);
+    const Dataset target = Dataset::gaussian(d);
+    HeldMemory held;
+    StepInputs inputs(tape, source, target, pairs, {.batch = B, .seed = random(), .time_weighting = &weighting}, held);
+    const Times times = inputs.times();
+    TrainingOptions options;
+    options.time_weighting = weighting.name;
+    const Tensor loss =
+        make_flow_matching({.options = options, .source = source, .target = target})->record(tape, still, inputs);
     tape.keep(loss);
     tape.keep(times.t);
     if (times.weight.defined()) tape.keep(times.weight);
     tape.plan();
     tape.run(stream);
-    const std::vector<float> t = download(stream, tape.view(times.t));
+    const std::vector<float> t = fetched(stream, tape.view(times.t));
     std::vector<float> weight(B, 1.0f);
-    if (times.weight.defined()) weight = download(stream, tape.view(times.weight));
+    if (times.weight.defined()) weight = fetched(stream, tape.view(times.weight));
     double expected = 0, square = 0;
     for (std::int64_t b = 0; b < B; ++b) {
       double distance = 0;
@@ -68,7 +77,7 @@ void check_weightings(Device device) {
       expected += counted * distance / static_cast<double>(B);
       square += counted / static_cast<double>(B);
     }
-    const double got = download(stream, tape.view(loss))[0];
+    const double got = fetched(stream, tape.view(loss))[0];
     EXPECT_TRUE(std::abs(got - expected) <= 1e-4 * expected) << got << " " << expected;
     // Five standard errors of the mean of t^2, whose standard deviation is 0.298; the other two have hardly any.
     const double error =

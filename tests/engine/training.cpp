@@ -11,6 +11,7 @@
 #include "engine/io/npy.h"
 #include "engine/train/evaluation.h"
 #include "engine/train/objective.h"
+#include "engine/train/optimizer.h"
 #include "engine/train/training_run.h"
 #include "kernels/random.h"
 #include "layers/table.h"
@@ -70,7 +71,16 @@ std::vector<float> weights_after(const TrainingOptions& options, Device device, 
   const auto coupling =
       find_by_name(couplings(), options.coupling, "coupling").make(source, data, options.coupling_options(device));
   coupling->prepare({});
-  Trainer trainer(*flow, *coupling, options, device, debug);
+  const auto objective = find_by_name(objectives(), options.objective, "objective")
+                             .make({.options = options, .source = source, .target = data, .device = device});
+  Optimizer optimizer(options, device);
+  Trainer trainer({.flow = *flow,
+                   .objective = *objective,
+                   .optimizer = optimizer,
+                   .source = source,
+                   .target = data,
+                   .coupling = coupling.get()},
+                  options, device, debug);
   for (int k = 0; k < steps; ++k) trainer.run_step();
   std::vector<float> weights(flow->parameters().values().size());
   copy_bytes(trainer.stream(), weights.data(), flow->parameters().values().data, weights.size() * sizeof(float));
