@@ -10,10 +10,13 @@
 #include <fstream>
 #include <optional>
 #include <sstream>
+#include <utility>
 
 #include "engine/core/json_text.h"
 #include "engine/generate/model_file.h"
 #include "engine/train/objective.h"
+#include "engine/train/run_start.h"
+#include "engine/train/run_state.h"
 #include "engine/train/training_run.h"
 #include "layers/flow.h"
 #include "layers/table.h"
@@ -103,8 +106,8 @@ nlohmann::json read_configuration(const std::string& path) {
 }
 
 /// What a run that begins with a model's weights has of it, unless told otherwise.
-nlohmann::json configuration_from(const std::string& model) {
-  const nlohmann::json configuration = read_model_configuration(SafetensorsFile::load(model));
+nlohmann::json configuration_from(const SafetensorsFile& model) {
+  const nlohmann::json configuration = read_model_configuration(model);
   nlohmann::json result = {
       {"data", configuration["data"]}, {"source", configuration["source"]}, {"flow", configuration["flow"]}};
   result["flow"].erase("dimension");
@@ -112,9 +115,9 @@ nlohmann::json configuration_from(const std::string& model) {
 }
 
 /// Rows that a model has not seen stay unseen by a run that begins with it, where the data are the same.
-void hold_out_as_in(const std::string& model, const Dataset& data, const TrainFlags& flags,
+void hold_out_as_in(const SafetensorsFile& model, const Dataset& data, const TrainFlags& flags,
                     nlohmann::json& configuration) {
-  const nlohmann::json of_model = read_model_configuration(SafetensorsFile::load(model));
+  const nlohmann::json of_model = read_model_configuration(model);
   const nlohmann::json training = of_model.value("training", nlohmann::json::object());
   if (flags.hold_out || configuration.contains("hold_out") || data.endless() ||
       of_model.value("data_checksum", nlohmann::json()) != data.checksum() || !training.is_object())
@@ -127,30 +130,38 @@ void hold_out_as_in(const std::string& model, const Dataset& data, const TrainFl
     throw InputError(
         fmt::format("--from {}: seed {} chose the rows that it has not seen, and seed {} would train on "
                     "some of them: leave out the seed, or say --hold-out",
-                    model, json_text(*seed), json_text(own)));
+                    model.path(), json_text(*seed), json_text(own)));
   configuration["hold_out"] = *share;
   configuration["seed"] = *seed;
 }
 
-TrainingOptions options_of(const TrainFlags& flags) {
+RunStart start_of_resumed(const TrainFlags& flags) {
+  SavedRun run = read_saved_run(flags.out);
+  TrainingOptions saved = options_of_state(run.state), asked = saved;
+  if (flags.config) asked.read(read_configuration(*flags.config));
+  asked.read(given(flags));
+  // A finished run may be given more steps; from there on it is as if it had been started with them.
+  if (step_of(run.state) == static_cast<std::uint64_t>(saved.steps) && asked.steps > saved.steps)
+    saved.steps = asked.steps;
+  const nlohmann::json before = saved.to_json(), after = asked.to_json();
+  for (const auto& [key, value] : after.items())
+    if (value != before[key])
+      throw InputError("--resume: the run in " + flags.out + " has " + key + " = " + json_text(before[key]) + ", not " +
+                       json_text(value) + "; a run goes on only with what it was started with");
+  Dataset data = open_dataset(saved.data);
+  return {
+      .options = std::move(saved), .data = std::move(data), .state = std::move(run.state), .lock = std::move(run.lock)};
+}
+
+RunStart start_of(const TrainFlags& flags) {
+  if (flags.resume) return start_of_resumed(flags);
   const nlohmann::json flags_given = given(flags);
-  if (flags.resume) {
-    std::uint64_t step = 0;
-    TrainingOptions saved = options_of_run(flags.out, &step);
-    TrainingOptions asked = saved;
-    if (flags.config) asked.read(read_configuration(*flags.config));
-    asked.read(flags_given);
-    // A finished run may be given more steps; from there on it is as if it had been started with them.
-    if (step == static_cast<std::uint64_t>(saved.steps) && asked.steps > saved.steps) saved.steps = asked.steps;
-    const nlohmann::json before = saved.to_json(), after = asked.to_json();
-    for (const auto& [key, value] : after.items())
-      if (value != before[key])
-        throw InputError("--resume: the run in " + flags.out + " has " + key + " = " + json_text(before[key]) +
-                         ", not " + json_text(value) + "; a run goes on only with what it was started with");
-    return saved;
-  }
   nlohmann::json configuration = nlohmann::json::object();
-  if (flags.from) configuration = configuration_from(*flags.from);
+  std::optional<SafetensorsFile> from;
+  if (flags.from) {
+    from = SafetensorsFile::load(*flags.from);
+    configuration = configuration_from(*from);
+  }
   if (flags.config) configuration.update(read_configuration(*flags.config));
   if (flags.data) configuration["data"] = *flags.data;
   if (!configuration.contains("data") || !configuration["data"].is_string())
@@ -161,13 +172,13 @@ TrainingOptions options_of(const TrainFlags& flags) {
   for (const nlohmann::json& keys : {std::cref(std::as_const(configuration)), std::cref(flags_given)})
     if (const auto flow = keys.find("flow"); flow != keys.end() && flow->is_object())
       if (const auto name = flow->find("family"); name != flow->end() && name->is_string()) family = *name;
-  const Dataset opened = open_dataset(data);
-  if (flags.from) hold_out_as_in(*flags.from, opened, flags, configuration);
+  Dataset opened = open_dataset(data);
+  if (from) hold_out_as_in(*from, opened, flags, configuration);
   TrainingOptions options = default_options(opened, family);
   options.data = data;
   options.read(configuration);
   options.read(flags_given);
-  return options;
+  return {.options = std::move(options), .data = std::move(opened), .from = std::move(from)};
 }
 
 class TrainListener : public RunListener {
@@ -233,13 +244,12 @@ void print(const TrainFlags& flags, const RunSummary& summary) {
 void train(const TrainFlags& flags) {
   const auto start = std::chrono::steady_clock::now();
   if (flags.out.empty()) throw InputError("--out is missing: the folder that the model is written to");
-  const TrainingOptions options = options_of(flags);
+  RunStart beginning = start_of(flags);
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   const Device device = flags.common.chosen_device();
   const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const RunOptions run{.out = flags.out,
-                       .resume = flags.resume,
                        .device = device,
                        .log_every = flags.log_every,
                        .checkpoint_every = flags.checkpoint_every,
@@ -249,7 +259,7 @@ void train(const TrainFlags& flags) {
   RunSummary summary;
   {
     TrainListener listener;
-    summary = run_training(options, run, listener);
+    summary = run_training(std::move(beginning), run, listener);
   }
   if (flags.common.json) print_json(json_of(flags, summary));
   const bool trained = !summary.picture.empty(), has_state = trained || summary.steps_done > 0;

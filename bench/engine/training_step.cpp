@@ -48,7 +48,7 @@ double gemm_rate(Device device) {
 
 void training_step(benchmark::State& state, Device device, const char* precision) {
   const Dataset data = open_dataset("8gaussians");
-  const Source source = open_source("gaussian", data);
+  const Source source = open_source(NamedSource("gaussian"), data);
   TrainingOptions options = default_options(data);
   options.flow.update({{"blocks", 4}, {"width", 64}, {"depth", 3}});
   options.batch = 256;

@@ -76,9 +76,13 @@ void Source::draw_rows(const DrawKey& key, View<const std::int64_t> rows, View<f
   std::visit([&](const auto& kind) { kind.draw_rows(key, rows, out); }, kind_);
 }
 
-Source open_source(const std::string& spec, const Dataset& target) {
-  if (spec == "gaussian") return Source::gaussian(target.dimension());
-  if (spec == "gaussian-fit") {
+NamedSource::NamedSource(const std::string& spec) : name(spec) {
+  if (spec != "gaussian" && spec != "gaussian-fit") data = open_dataset(spec);
+}
+
+Source open_source(const NamedSource& named, const Dataset& target) {
+  if (named.name == "gaussian") return Source::gaussian(target.dimension());
+  if (named.name == "gaussian-fit") {
     if (!target.endless()) return Source::gaussian_fit(fit_gaussian(target.rows()));
     constexpr std::int64_t kDraws = 65536;
     std::vector<float> draws(static_cast<std::size_t>(kDraws * target.dimension()));
@@ -86,10 +90,10 @@ Source open_source(const std::string& spec, const Dataset& target) {
     target.draw({}, view);
     return Source::gaussian_fit(fit_gaussian(view));
   }
-  Source source = Source::dataset(open_dataset(spec));
+  Source source = Source::dataset(*named.data);
   if (source.dimension() != target.dimension())
-    throw InputError(fmt::format("source {} has dimension {}, data {} has {}", spec, source.dimension(), target.name(),
-                                 target.dimension()));
+    throw InputError(fmt::format("source {} has dimension {}, data {} has {}", named.name, source.dimension(),
+                                 target.name(), target.dimension()));
   return source;
 }
 

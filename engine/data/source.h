@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -48,8 +49,16 @@ class Source {
   std::variant<Dataset, GaussianFit> kind_;
 };
 
-/// What `--source` means for this target: "gaussian" takes the target's dimension, "gaussian-fit" is fitted to its rows
-/// (to 65,536 draws of an endless one), anything else is a data set. InputError where the dimensions disagree.
-Source open_source(const std::string& spec, const Dataset& target);
+/// What `--source` names, before there is a target to fit it to: a data set is opened here, once.
+struct NamedSource {
+  std::string name;
+  std::optional<Dataset> data;  ///< none of "gaussian" and "gaussian-fit"
+
+  explicit NamedSource(const std::string& spec);
+};
+
+/// What it means for this target: "gaussian" takes the target's dimension, "gaussian-fit" is fitted to its rows (to
+/// 65,536 draws of an endless one), anything else is a data set. InputError where the dimensions disagree.
+Source open_source(const NamedSource& named, const Dataset& target);
 
 }  // namespace otnfm

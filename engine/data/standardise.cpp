@@ -180,16 +180,17 @@ StandardisedData standardise(const Dataset& data, const std::string& method) {
   return result;
 }
 
-StandardisedData standardise_source(const std::string& spec, const StandardisedData& target,
+StandardisedData standardise_source(const NamedSource& source, const StandardisedData& target,
                                     const std::string& method) {
-  if (spec == "gaussian-fit") return {.method = target.method, .standardisation = target.standardisation, .notes = {}};
-  if (spec == "gaussian") return {};
-  return standardise(open_dataset(spec), method);
+  if (source.data) return standardise(*source.data, method);
+  if (source.name == "gaussian") return {};
+  return {.method = target.method, .standardisation = target.standardisation, .notes = {}};
 }
 
-StandardisedPair standardise_pair(const std::string& spec, const Dataset& target, const FlowCoordinates& coordinates) {
+StandardisedPair standardise_pair(const NamedSource& source, const Dataset& target,
+                                  const FlowCoordinates& coordinates) {
   const Dataset standardised = target.standardised(coordinates.target);
-  const Source opened = open_source(spec, standardised);
+  const Source opened = open_source(source, standardised);
   const bool fitted = opened.parameters() != nullptr;
   return {.coordinates = coordinates,
           .about = "as before",
@@ -199,10 +200,10 @@ StandardisedPair standardise_pair(const std::string& spec, const Dataset& target
           .notes = {}};
 }
 
-StandardisedPair standardise_pair(const std::string& spec, const Dataset& target, const std::string& method) {
-  StandardisedData of_target = standardise(target, method), of_source = standardise_source(spec, of_target, method);
+StandardisedPair standardise_pair(const NamedSource& source, const Dataset& target, const std::string& method) {
+  StandardisedData of_target = standardise(target, method), of_source = standardise_source(source, of_target, method);
   StandardisedPair pair = standardise_pair(
-      spec, target, FlowCoordinates{.source = of_source.standardisation, .target = of_target.standardisation});
+      source, target, FlowCoordinates{.source = of_source.standardisation, .target = of_target.standardisation});
   pair.about = fmt::format("data by {}, source by {}", of_target.method, of_source.method);
   pair.notes = std::move(of_target.notes);
   pair.notes.insert(pair.notes.end(), of_source.notes.begin(), of_source.notes.end());

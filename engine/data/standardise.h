@@ -38,9 +38,10 @@ struct StandardisedData {
 /// unknown method.
 StandardisedData standardise(const Dataset& data, const std::string& method);
 
-/// How the source `spec` is standardised beside a target in `target`'s coordinates: N(0, I) not, a gaussian-fit as the
-/// target, a data set by `method`.
-StandardisedData standardise_source(const std::string& spec, const StandardisedData& target, const std::string& method);
+/// How a source is standardised beside a target in `target`'s coordinates: N(0, I) not, a gaussian-fit as the target, a
+/// data set by `method`.
+StandardisedData standardise_source(const NamedSource& source, const StandardisedData& target,
+                                    const std::string& method);
 
 /// Both ends of a map in the coordinates that it is trained in, and as they are.
 struct StandardisedPair {
@@ -52,10 +53,9 @@ struct StandardisedPair {
   std::vector<std::string> notes;
 };
 
-/// `spec` as open_source() takes it. N(0, I) is the same in both coordinates; a gaussian-fit has the target's
-/// standardisation; a data set has its own.
-StandardisedPair standardise_pair(const std::string& spec, const Dataset& target, const std::string& method);
+/// N(0, I) is the same in both coordinates; a gaussian-fit has the target's standardisation; a data set has its own.
+StandardisedPair standardise_pair(const NamedSource& source, const Dataset& target, const std::string& method);
 /// The same in coordinates that are known: those of a run that goes on, or of a model.
-StandardisedPair standardise_pair(const std::string& spec, const Dataset& target, const FlowCoordinates& coordinates);
+StandardisedPair standardise_pair(const NamedSource& source, const Dataset& target, const FlowCoordinates& coordinates);
 
 }  // namespace otnfm

@@ -3,11 +3,14 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "engine/train/options.h"
+#include "engine/train/run_start.h"
 #include "engine/train/trainer.h"
 
 namespace otnfm {
@@ -15,7 +18,6 @@ namespace otnfm {
 /// What decides how a run is carried out, but not what it computes.
 struct RunOptions {
   std::filesystem::path out;
-  bool resume = false;
   Device device = Device::cpu;
   std::int64_t log_every = 100;
   std::int64_t checkpoint_every = 0;        ///< steps; 0: about once a minute
@@ -30,14 +32,14 @@ struct RunSummary {
   bool interrupted = false;      ///< by RunOptions::stop; neither: out of time
   double seconds = 0;            ///< of the whole run
   double training_seconds = 0, images_per_second = 0;
-  double prepare_seconds = 0;  ///< of the coupling, before the first step
+  double prepare_seconds = 0;  ///< of the coupling and the objective, before the first step
   double pairing_seconds = 0;  ///< of training_seconds, spent on pairs: on waiting for them, or on making them
   double coupling_seconds = 0, wait_seconds = 0;  ///< means a step, as of StepReport
   // NaN: not known
   double conditional_variance = std::numeric_limits<double>::quiet_NaN();           ///< of the coupling
   double relative_conditional_variance = std::numeric_limits<double>::quiet_NaN();  ///< over tr Cov(x1)
   double loss = std::numeric_limits<double>::quiet_NaN();                           ///< of the last log step
-  double collapse_rho = std::numeric_limits<double>::quiet_NaN();  ///< tr Cov(F(1, x0)) / tr Cov(x1) of 4096 samples
+  double collapse_rho = std::numeric_limits<double>::quiet_NaN();  ///< tr Cov(F(1, x0)) / tr Cov(x1), of the picture
   std::int64_t weight_count = 0;
   std::size_t activation_bytes = 0;
   std::size_t peak_bytes = 0;         ///< of host memory, the whole process
@@ -51,18 +53,14 @@ class RunListener {
   virtual ~RunListener() = default;
   /// A line for people: what is being done.
   virtual void note(const std::string& line) = 0;
-  /// Now and then while the coupling is prepared.
+  /// Now and then while the coupling or the objective is prepared.
   virtual void preparing(const std::string& doing) { (void)doing; }
   /// After every log step. `metrics` is the line of metrics.jsonl.
   virtual void logged(const StepReport& report, std::int64_t total_steps, const nlohmann::json& metrics) = 0;
 };
 
-/// The options that a run in `out` was started with, from its state.safetensors, and the step that it is at. InputError
-/// where there is none.
-TrainingOptions options_of_run(const std::filesystem::path& out, std::uint64_t* step = nullptr);
-
 /// Throws InputError for bad options or a folder that cannot be written, RunError where the loss is not finite any more
 /// (the last state stays).
-RunSummary run_training(const TrainingOptions& options, const RunOptions& run, RunListener& listener);
+RunSummary run_training(RunStart start, const RunOptions& run, RunListener& listener);
 
 }  // namespace otnfm

@@ -85,7 +85,7 @@ struct Bank {
 
 TEST(OnlineCoupling, TheCostNeverRisesInAThousandSteps) {
   const Dataset data = open_dataset("8gaussians");
-  const Source source = open_source("gaussian", data);
+  const Source source = open_source(NamedSource("gaussian"), data);
   // 61 steps a pass: 23 of the 2,036 places are left out of each.
   const CouplingOptions options{.batch = 33, .bank = 1018, .caches = 2, .seed = 3};
   const Bank bank(source, data, options);
@@ -108,7 +108,7 @@ TEST(OnlineCoupling, TheCostNeverRisesInAThousandSteps) {
 
 TEST(OnlineCoupling, APairIsWhatTheStateSays) {
   const Dataset data = open_dataset("moons");
-  const Source source = open_source("gaussian-fit", data);
+  const Source source = open_source(NamedSource("gaussian-fit"), data);
   const CouplingOptions options{.batch = 7, .bank = 31, .caches = 3, .seed = 5};
   const Bank bank(source, data, options);
   Fed fed(source, data, options);
@@ -147,7 +147,7 @@ TEST(OnlineCoupling, EveryPlaceIsVisitedOnceAPassAndNoneIsLeftOutForGood) {
 
 TEST(OnlineCoupling, GoesOnFromAnyStepBitForBit) {
   const Dataset data = open_dataset("checkerboard");
-  const Source source = open_source("gaussian", data);
+  const Source source = open_source(NamedSource("gaussian"), data);
   const CouplingOptions options{.batch = 13, .bank = 101, .seed = 9};  // 7 steps a pass
   Fed whole(source, data, options);
   std::vector<CouplingState> states;  // after each step
@@ -169,7 +169,7 @@ TEST(OnlineCoupling, GoesOnFromAnyStepBitForBit) {
 
 TEST(OnlineCoupling, FeedingAStepTwiceChangesNothing) {
   const Dataset data = open_dataset("rings");
-  Fed fed(open_source("gaussian", data), data, {.batch = 8, .bank = 64});
+  Fed fed(open_source(NamedSource("gaussian"), data), data, {.batch = 8, .bank = 64});
   for (std::uint64_t step = 0; step < 5; ++step) fed.feed(step);
   const Places tau = fed.tau();
   const std::vector<float> pairs = fed.pairs();
@@ -216,7 +216,7 @@ TEST(OnlineCoupling, OneDatumIsABank) {
 
 TEST(OnlineCoupling, RefusesWhatDoesNotFit) {
   const Dataset data = open_dataset("moons");
-  const Source source = open_source("gaussian", data);
+  const Source source = open_source(NamedSource("gaussian"), data);
   EXPECT_THROW(Fed(source, data, {.batch = 65, .bank = 64}), InputError);
   EXPECT_THROW(Fed(source, data, {.batch = 0, .bank = 64}), InputError);
   EXPECT_THROW(Fed(source, data, {.batch = 1, .bank = 0}), InputError);

@@ -104,7 +104,7 @@ TEST(SemidiscreteCoupling, PairsEachNoiseWithItsBiasedNearestDatum) {
 
 TEST(SemidiscreteCoupling, IsConsistentForAllNoise) {
   const Dataset data = open_dataset("8gaussians");
-  Recorded recorded(open_source("gaussian", data), data, {.batch = 8, .bank = 2048, .seed = 1});
+  Recorded recorded(open_source(NamedSource("gaussian"), data), data, {.batch = 8, .bank = 2048, .seed = 1});
   const double ratio = recorded.coupling->statistics().conditional_variance / total_variance(data, 1);
   EXPECT_TRUE(ratio >= 0 && ratio < 0.02) << ratio;
 }
@@ -112,7 +112,7 @@ TEST(SemidiscreteCoupling, IsConsistentForAllNoise) {
 TEST(SemidiscreteCoupling, GoesOnFromItsStateBitForBit) {
   const Dataset endless = open_dataset("moons"), finite = random_points(50, 20, 7);
   for (const auto& [data, axes] : {std::pair{endless, 0}, std::pair{finite, 0}, std::pair{finite, 4}}) {
-    const Source source = open_source("gaussian", data);
+    const Source source = open_source(NamedSource("gaussian"), data);
     const CouplingOptions options{.batch = 31, .bank = 200, .axes = axes, .seed = 9};
     Recorded whole(source, data, options), rest(source, data, options, whole.coupling->state());
     EXPECT_EQ(whole.coupling->state(), rest.coupling->state());
@@ -148,7 +148,7 @@ TEST(SemidiscreteCoupling, OnAxesTheCostIsThatOfTheProjections) {
 TEST(SemidiscreteCoupling, IsTheSameOnCudaAsOnTheCpu) {
   OTNFM_NEEDS_CUDA();
   const Dataset data = open_dataset("checkerboard");
-  const Source source = open_source("gaussian", data);
+  const Source source = open_source(NamedSource("gaussian"), data);
   CouplingOptions options{.batch = 33, .bank = 300, .seed = 3};
   Recorded cpu(source, data, options);
   options.device = Device::cuda;

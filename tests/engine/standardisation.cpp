@@ -167,11 +167,11 @@ TEST(Standardisation, MovesBothEndsOfAPair) {
   std::mt19937_64 random(8);
   const Dataset target = data_of({normal_column(random, 400, 1e3, 2), normal_column(random, 400, -5, 1e-3)});
   // N(0, I) is what it was.
-  const StandardisedPair from_noise = standardise_pair("gaussian", target, "automatic");
+  const StandardisedPair from_noise = standardise_pair(NamedSource("gaussian"), target, "automatic");
   EXPECT_TRUE(from_noise.coordinates.source.identity());
   expect_standard(from_noise.target);
   // A fit is to the standardised data, and raw it has the moments of the data.
-  const StandardisedPair fitted = standardise_pair("gaussian-fit", target, "automatic");
+  const StandardisedPair fitted = standardise_pair(NamedSource("gaussian-fit"), target, "automatic");
   EXPECT_EQ(fitted.coordinates.source.shift, fitted.coordinates.target.shift);
   std::vector<float> raw(2 * 4000), moved(raw.size()), drawn(raw.size());
   const View<float> x(raw.data(), {4000, 2}), u(moved.data(), {4000, 2}), v(drawn.data(), {4000, 2});
@@ -181,7 +181,7 @@ TEST(Standardisation, MovesBothEndsOfAPair) {
   for (std::size_t i = 0; i < drawn.size(); ++i) EXPECT_NEAR(moved[i], drawn[i], 1e-3);
   EXPECT_NEAR(covariance_trace(View<const float>(v)), 2, 0.1);
   // A distribution that is asked for is standardised by draws, on the host and on a tape.
-  const StandardisedPair moons = standardise_pair("moons", target, "columns");
+  const StandardisedPair moons = standardise_pair(NamedSource("moons"), target, "columns");
   moons.source.draw({.seed = 3}, v);
   EXPECT_NEAR(covariance_trace(View<const float>(v)), 2, 0.1);
   const std::uint64_t step = 0;

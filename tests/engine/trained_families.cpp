@@ -184,13 +184,14 @@ TEST(TrainedFamilies, KeepWhatTheirFormulasPromise) {
   std::string folder = (fs::temp_directory_path() / "otnfm-test-XXXXXX").string();
   ASSERT_NE(mkdtemp(folder.data()), nullptr);
   for (const FlowFamily& family : flow_families()) {
-    TrainingOptions options = default_options(open_dataset("8gaussians"), family.name);
+    const Dataset data = open_dataset("8gaussians");
+    TrainingOptions options = default_options(data, family.name);
     options.coupling = "global";
     options.bank = 1024;
     options.steps = kSteps;
     options.seed = random() >> 1;
     Silent silent;
-    run_training(options, {.out = fs::path(folder) / family.name}, silent);
+    run_training({.options = options, .data = data}, {.out = fs::path(folder) / family.name}, silent);
     check(fs::path(folder) / family.name / "model.safetensors", random);
   }
   fs::remove_all(folder);

@@ -12,6 +12,8 @@
 #include "engine/train/evaluation.h"
 #include "engine/train/objective.h"
 #include "engine/train/optimizer.h"
+#include "engine/train/run_start.h"
+#include "engine/train/run_state.h"
 #include "engine/train/training_run.h"
 #include "kernels/random.h"
 #include "layers/table.h"
@@ -61,10 +63,22 @@ TrainingOptions small_options(const std::string& coupling, const std::string& pr
   return options;
 }
 
+RunStart start_of(const TrainingOptions& options) {
+  return {.options = options, .data = open_dataset(options.data)};
+}
+
+RunStart start_of_resumed(const fs::path& folder) {
+  SavedRun run = read_saved_run(folder);
+  RunStart start = start_of(options_of_state(run.state));
+  start.state = std::move(run.state);
+  start.lock = std::move(run.lock);
+  return start;
+}
+
 /// All weights after some steps.
 std::vector<float> weights_after(const TrainingOptions& options, Device device, int steps, Trainer::Debug debug = {}) {
   const Dataset data = open_dataset(options.data);
-  const Source source = open_source(options.source, data);
+  const Source source = open_source(NamedSource(options.source), data);
   nlohmann::json configuration = options.flow;
   configuration["dimension"] = data.dimension();
   const std::unique_ptr<Flow> flow = make_flow(configuration);
@@ -116,13 +130,13 @@ TEST(Training, AResumedRunGivesTheSameBitsAsAnUndisturbedOne) {
     Folder folder;
     const TrainingOptions options = small_options(coupling);
     Silent silent;
-    run_training(options, {.out = folder / "whole"}, silent);
+    run_training(start_of(options), {.out = folder / "whole"}, silent);
 
     std::atomic<bool> stop{false};
     Stopping one_step(stop);
-    run_training(options, {.out = folder / "parts", .log_every = 1, .stop = &stop}, one_step);
-    const RunSummary summary = run_training(options_of_run(folder / "parts"),
-                                            {.out = folder / "parts", .resume = true, .checkpoint_every = 7}, silent);
+    run_training(start_of(options), {.out = folder / "parts", .log_every = 1, .stop = &stop}, one_step);
+    const RunSummary summary =
+        run_training(start_of_resumed(folder / "parts"), {.out = folder / "parts", .checkpoint_every = 7}, silent);
     EXPECT_TRUE(summary.finished);
 
     const SafetensorsFile whole = SafetensorsFile::load(folder / "whole" / "state.safetensors"),
@@ -136,8 +150,8 @@ TEST(Training, AResumedRunGivesTheSameBitsAsAnUndisturbedOne) {
 TEST(Training, RefusesAFolderThatHoldsARun) {
   Folder folder;
   Silent silent;
-  run_training(small_options("independent"), {.out = folder / "run"}, silent);
-  EXPECT_THROW(run_training(small_options("independent"), {.out = folder / "run"}, silent), InputError);
+  run_training(start_of(small_options("independent")), {.out = folder / "run"}, silent);
+  EXPECT_THROW(run_training(start_of(small_options("independent")), {.out = folder / "run"}, silent), InputError);
 }
 
 TEST(Training, StopsWhereTheLossIsNotFinite) {
@@ -150,7 +164,7 @@ TEST(Training, StopsWhereTheLossIsNotFinite) {
   options.warmup = 0;
   options.steps = 3000;
   options.weight_decay = 1;  // with lr 10 every weight grows ninefold a step
-  EXPECT_THROW(run_training(options, {.out = folder / "run", .log_every = 1}, silent), RunError);
+  EXPECT_THROW(run_training(start_of(options), {.out = folder / "run", .log_every = 1}, silent), RunError);
 }
 
 TEST(Options, ReadBackWhatTheyWroteAndNameWhatIsWrong) {
@@ -178,7 +192,7 @@ TEST(Options, ReadBackWhatTheyWroteAndNameWhatIsWrong) {
 TEST(Generator, GivesTheSameSamplesForAnyBatch) {
   Folder folder;
   Silent silent;
-  run_training(small_options("independent"), {.out = folder / "run"}, silent);
+  run_training(start_of(small_options("independent")), {.out = folder / "run"}, silent);
   const fs::path model = folder / "run" / "model.safetensors";
   std::vector<float> one(101 * 2), other(101 * 2);
   const Generator generator = Generator::load(model, Device::cpu);
@@ -224,7 +238,7 @@ TEST(ModelFile, HoldsWhatTheLiveWeightsGive) {
 TEST(ModelFile, ADamagedModelIsRefusedOrReadButNeverMore) {
   Folder folder;
   Silent silent;
-  run_training(small_options("independent"), {.out = folder / "run"}, silent);
+  run_training(start_of(small_options("independent")), {.out = folder / "run"}, silent);
   const SafetensorsFile file = SafetensorsFile::load(folder / "run" / "model.safetensors");
   const nlohmann::json configuration = nlohmann::json::parse(file.metadata().at("otnfm"));
   const auto refused = [&](const char* key, const nlohmann::json& value) {

@@ -242,23 +242,23 @@ TEST(Source, DrawsDoNotDependOnTheNumberOfThreads) {
 
 TEST(Source, IsOpenedForItsTarget) {
   const Dataset moons = open_dataset("moons");
-  const Source gaussian = open_source("gaussian", Dataset::gaussian(9));
+  const Source gaussian = open_source(NamedSource("gaussian"), Dataset::gaussian(9));
   EXPECT_EQ(gaussian.name(), "gaussian");
   EXPECT_EQ(gaussian.dimension(), 9);
   EXPECT_EQ(gaussian.parameters(), nullptr);
   ASSERT_NE(gaussian.data(), nullptr);
   EXPECT_TRUE(gaussian.data()->endless());
 
-  const Source rings = open_source("rings", moons);
+  const Source rings = open_source(NamedSource("rings"), moons);
   EXPECT_EQ(rings.name(), "rings");
   std::vector<float> a(20), b(20);
   rings.draw({.seed = 2}, {a.data(), {10, 2}});
   open_dataset("rings").draw({.seed = 2}, {b.data(), {10, 2}});
   EXPECT_EQ(a, b);
-  EXPECT_THROW(open_source("rings", Dataset::gaussian(3)), InputError);
-  EXPECT_THROW(open_source("gausian", moons), InputError);
+  EXPECT_THROW(open_source(NamedSource("rings"), Dataset::gaussian(3)), InputError);
+  EXPECT_THROW(open_source(NamedSource("gausian"), moons), InputError);
 
-  const Source fit = open_source("gaussian-fit", moons);
+  const Source fit = open_source(NamedSource("gaussian-fit"), moons);
   EXPECT_EQ(fit.name(), "gaussian-fit");
   EXPECT_EQ(fit.data(), nullptr);
   ASSERT_NE(fit.parameters(), nullptr);
