@@ -4,10 +4,10 @@
 #include <thread>
 #include <utility>
 
-#include "kernels/cpu/parallel.h"
-#include "kernels/cpu/processor.h"
 #include "kernels/dispatch.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
+#include "kernels/host/processor.h"
 #include "kernels/memory.h"
 
 namespace otnfm {
@@ -32,9 +32,9 @@ std::string describe_cpu() {
       name = line.substr(line.find(": ") + 2);
       break;
     }
-  const int threads = cpu::thread_count();
+  const int threads = host::thread_count();
   return name + ", " + std::to_string(threads) + (threads == 1 ? " thread" : " threads") + ", loops for " +
-         cpu::name_of(cpu::processor());
+         host::name_of(host::processor());
 }
 
 }  // namespace

@@ -7,8 +7,8 @@
 #include <optional>
 #include <vector>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 #include "ot/costs/cost_columns.h"
 #include "ot/costs/fill_rows.h"
@@ -374,7 +374,7 @@ void check_options(const Problem& problem, const AuctionOptions& options) {
 void solve_one(const Problem& problem, const AuctionOptions& options, const SolveLimits& limits, Scratch& scratch,
                Assignment& result) {
   check_options(problem, options);
-  const cpu::ThreadLimit thread_limit(options.threads);
+  const host::ThreadLimit thread_limit(options.threads);
   naming_memory([&] { return "the auction of " + describe(problem); },
                 [&] {
                   solve_and_prove(scratch.prepared, problem, options.check_input,

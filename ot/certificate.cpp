@@ -7,8 +7,8 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 #include "ot/costs/infinity.h"
 #include "ot/costs/pair_cost.h"
@@ -19,7 +19,7 @@
 namespace otnfm {
 namespace {
 
-constexpr std::int64_t kPairGrain = 8 * cpu::kElementGrain;  // some 30 us of a thread in two dimensions
+constexpr std::int64_t kPairGrain = 8 * host::kElementGrain;  // some 30 us of a thread in two dimensions
 
 // C(i, j), exact for integers: a long double holds every int64.
 long double exact_cost(const Problem& problem, std::int64_t i, std::int64_t j) {
@@ -140,7 +140,7 @@ DualSum dual_of(const Problem& problem, std::span<const double> g, const SolveLi
   if (threads == 1)
     run(0, parts);
   else
-    cpu::parallel_ranges(parts, std::max<std::int64_t>(1, kPairGrain / (kPart * m)), run);
+    host::parallel_ranges(parts, std::max<std::int64_t>(1, kPairGrain / (kPart * m)), run);
   const std::int64_t proven_rows = n - unproven.load();
   double largest = 0;
   long double size = 0;
@@ -210,7 +210,7 @@ Certificate certify_scaled(const Problem& problem, std::span<const std::int64_t>
     throw InputError(fmt::format("certify: sigma has {} entries for {} rows", sigma.size(), n));
   if (static_cast<std::int64_t>(g.size()) != m)
     throw InputError(fmt::format("certify: g has {} entries for {} columns", g.size(), m));
-  const cpu::ThreadLimit thread_limit(threads);
+  const host::ThreadLimit thread_limit(threads);
   return naming_memory([&] { return "the certificate of " + describe(problem); },
                        [&] {
                          ScaledProblem scaled;
@@ -266,7 +266,7 @@ double estimate_proof_seconds(const Problem& problem, int threads) {
   const SolveLimits clock;
   dual_of(part, g, clock, 1);
   const double share = clock.seconds() / (static_cast<double>(rows) * static_cast<double>(columns));
-  const int at_once = threads > 0 ? threads : cpu::thread_count();
+  const int at_once = threads > 0 ? threads : host::thread_count();
   return share * static_cast<double>(n) * static_cast<double>(m) / at_once;
 }
 

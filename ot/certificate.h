@@ -26,7 +26,7 @@ namespace otnfm {
 /// is_permutation false and an infinite gap. A non-finite g_j is taken as 0. An infinite cost of a matrix is a pair
 /// that may not be made, and no part of the bound. Numbers of any size are scaled (ot/costs/scaled_problem.h). Throws
 /// InputError where sigma or g has the wrong length, or costs of points are beyond double; RunError where memory does
-/// not suffice. `threads` = 0 means cpu::thread_count().
+/// not suffice. `threads` = 0 means host::thread_count().
 Certificate certify(const Problem& problem, std::span<const std::int64_t> sigma, std::span<const double> g,
                     int threads = 0);
 

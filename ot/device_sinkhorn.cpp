@@ -8,9 +8,9 @@
 #include <numeric>
 #include <utility>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
 #include "kernels/fixed_point_step.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 #include "kernels/sinkhorn_resident.h"
 #include "ot/costs/widen.h"
@@ -410,7 +410,7 @@ void solve_problem(DeviceSinkhorn::State& state, const Problem& problem, const S
 void DeviceSinkhorn::solve(const Problem& problem, const SinkhornOptions& options, SinkhornResult& result,
                            SinkhornRegime regime) {
   check_options(options, problem.m());
-  const cpu::ThreadLimit thread_limit(options.threads);
+  const host::ThreadLimit thread_limit(options.threads);
   naming_memory([&] { return "the Sinkhorn plan of " + describe(problem); },
                 [&] { solve_problem(*state_, problem, options, result, regime); });
 }

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "kernels/check.h"
-#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 #include "ot/costs/cost_rows.h"
 #include "ot/costs/fill_rows.h"
@@ -145,7 +145,7 @@ void solve_by(ExactAlgorithm algorithm, const Problem& problem, const ExactOptio
 void solve_one(const Problem& problem, const ExactOptions& options, const SolveLimits& limits, Scratch& scratch,
                Assignment& result) {
   const ExactAlgorithm algorithm = algorithm_for(problem, options);
-  const cpu::ThreadLimit thread_limit(options.threads);
+  const host::ThreadLimit thread_limit(options.threads);
   naming_memory([&] { return "the exact assignment of " + describe(problem); },
                 [&] {
                   solve_and_prove(scratch.prepared, problem, options.check_input,

@@ -29,8 +29,8 @@ struct ExactOptions {
   /// Refuse NaN and infinite entries, but for the +infinity of a matrix, which forbids its pair; without it they are
   /// undefined behaviour.
   bool check_input = true;
-  int threads = 0;                                                         ///< 0: cpu::thread_count(); 1 inside a batch
-  double max_seconds = std::numeric_limits<double>::infinity();            ///< of a batch: for the whole stack
+  int threads = 0;                                               ///< 0: host::thread_count(); 1 inside a batch
+  double max_seconds = std::numeric_limits<double>::infinity();  ///< of a batch: for the whole stack
   std::int64_t max_iterations = std::numeric_limits<std::int64_t>::max();  ///< augmenting paths, of each problem
   SolveWatch watch = {};  ///< in a batch called for one problem at a time, and ends them all
 };

@@ -7,8 +7,8 @@
 #include <limits>
 #include <numeric>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/fixed_point_step.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 #include "ot/costs/widen.h"
 #include "ot/entropic/sinkhorn_setup.h"
@@ -278,7 +278,7 @@ void solve_problem(SinkhornSolver::State& state, const Problem& problem, const S
 
 void SinkhornSolver::solve(const Problem& problem, const SinkhornOptions& options, SinkhornResult& result) {
   check_options(options, problem.m());
-  const cpu::ThreadLimit thread_limit(options.threads);
+  const host::ThreadLimit thread_limit(options.threads);
   naming_memory([&] { return "the Sinkhorn plan of " + describe(problem); },
                 [&] { solve_problem(*state_, problem, options, result); });
 }

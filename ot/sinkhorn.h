@@ -50,7 +50,7 @@ struct SinkhornOptions {
   double max_seconds = std::numeric_limits<double>::infinity();
   std::int64_t most_bytes = std::int64_t{4}
                             << 30;  ///< n m costs in float32 are kept up to this; above, computed in every iteration
-  int threads = 0;                  ///< 0: cpu::thread_count()
+  int threads = 0;                  ///< 0: host::thread_count()
   SolveWatch watch = {};
   /// The clock and the watch of a larger piece of work, looked at in place of max_seconds and watch.
   const SolveLimits* limits = nullptr;

@@ -9,8 +9,8 @@
 #include <mutex>
 #include <utility>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 #include "ot/auction.h"
 #include "ot/certificate.h"
@@ -232,7 +232,7 @@ void solve_in_lanes(SolveWorkspace::State& state, Device device, std::size_t cou
     for (std::size_t b = 0; b < count; ++b) solve(b, *lanes.front());
     return;
   }
-  cpu::parallel_items(0, static_cast<std::int64_t>(count), 1, side_by_side, [&](std::int64_t b, int part) {
+  host::parallel_items(0, static_cast<std::int64_t>(count), 1, side_by_side, [&](std::int64_t b, int part) {
     solve(static_cast<std::size_t>(b), *lanes[static_cast<std::size_t>(part)]);
   });
 }
@@ -396,7 +396,10 @@ void solve_all_entropically(Stream& stream, std::span<const Problem> problems, c
   const SolveLimits time(SolveLimits::kNoIterations, options.max_seconds);
   const bool few = std::ranges::all_of(
       problems, [](const Problem& p) { return p.n() <= kPairsOfOneThread / std::max<std::int64_t>(1, p.m()); });
-  const int most = stream.on_cuda() ? kStreams : !few ? 1 : options.threads > 0 ? options.threads : cpu::thread_count();
+  const int most = stream.on_cuda()      ? kStreams
+                   : !few                ? 1
+                   : options.threads > 0 ? options.threads
+                                         : host::thread_count();
   const int side_by_side = lanes_for(problems.size(), most);
   const WatchOfAll watch(options.watch);
   SolveOptions each = options;

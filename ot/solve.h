@@ -65,7 +65,7 @@ struct SolveOptions {
   std::string regime = "automatic";
   bool certify = true;      ///< a pass over all pairs; without it bound and gap are NaN, the cost is known
   bool check_input = true;  ///< refuse NaN and infinite entries but forbidden pairs; else they are undefined behaviour
-  int threads = 0;          ///< of the host, 0: cpu::thread_count()
+  int threads = 0;          ///< of the host, 0: host::thread_count()
   double max_seconds = SolveLimits::kNoSeconds;              ///< for all problems together, proofs too
   std::int64_t max_iterations = SolveLimits::kNoIterations;  ///< of each problem: paths, bids, pivots; sinkhorn's: 2000
   SolveWatch watch = {};                                     ///< called for one problem at a time, and ends them all

@@ -8,8 +8,8 @@
 #include <numeric>
 #include <tuple>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 #include "ot/costs/pair_cost.h"
 #include "ot/costs/scaled_problem.h"
@@ -110,7 +110,7 @@ void complete_potentials(const Problem& problem, const Masses& masses, const Sol
   };
   const auto complete = [&](bool row, std::span<const double> mass, std::vector<double>& potentials) {
     const std::int64_t others = row ? problem.m() : problem.n();
-    cpu::parallel_rows(row ? problem.n() : problem.m(), others, [&](std::int64_t begin, std::int64_t end) {
+    host::parallel_rows(row ? problem.n() : problem.m(), others, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i)
         if (mass[static_cast<std::size_t>(i)] == 0)
           potentials[static_cast<std::size_t>(i)] =
@@ -294,7 +294,7 @@ Transport solve_scaled(const Problem& problem, const Masses& masses, bool forbid
 Transport solve_transport(const Problem& problem, std::span<const double> source_weights,
                           std::span<const double> target_weights, const TransportOptions& options) {
   if (options.threads < 0) throw InputError(fmt::format("threads is {}: it must not be negative", options.threads));
-  const cpu::ThreadLimit thread_limit(options.threads);
+  const host::ThreadLimit thread_limit(options.threads);
   const SolveLimits limits(options.max_iterations, options.max_seconds, &options.watch);
   const Masses masses(problem, source_weights, target_weights);
   Transport result;

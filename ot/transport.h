@@ -21,7 +21,7 @@ struct TransportOptions {
   /// Refuse NaN and infinite entries, but for the +infinity of a matrix, which forbids its pair; without it they are
   /// undefined behaviour.
   bool check_input = true;
-  int threads = 0;  ///< 0: cpu::thread_count()
+  int threads = 0;  ///< 0: host::thread_count()
   double max_seconds = std::numeric_limits<double>::infinity();
   std::int64_t max_iterations = std::numeric_limits<std::int64_t>::max();  ///< pivots
   std::int64_t most_bytes = std::int64_t{4} << 30;  ///< n m costs in double are kept up to this; above, computed anew

@@ -10,6 +10,7 @@ shared memory by SHARED_ARRAY and SHARED_DYNAMIC; no allocation and no waiting o
 no variable outlives a call in kernels/cuda; NVIDIA's libraries in kernels/cuda/library alone.
 Ops: a header kernels/X.h with an argument struct (one that has a kName) has kernels/X.cpp, kernels/cpu/X.cpp and
 kernels/cuda/X.cu, and each kName is the `.op` of a case in tests/cases.
+Rooms: no file above kernels/ names a backend, by what it includes or by namespace: kernels/host is for all.
 Texts: nothing but TOP_LEVEL at the top, README of at most 8 KB that names each folder of it, lines of at most 120
 columns outside of tables, in comments too, and links, and paths in backticks, that lead to something.
 """
@@ -146,6 +147,18 @@ def check_sources(root):
                 yield f"{name}:{line_of(code, position)}: no variable outlives a call: {text}"
 
 
+BACKEND = re.compile(r'^\s*#\s*include\s*"kernels/(?:cpu|cuda)/[^"]*"|\b(?:cpu|cuda)::\w+', re.M)
+
+
+def check_rooms(root):
+    for folder in ("engine", "layers", "ot", "tools"):
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in SOURCES:
+                name, code = path.relative_to(root).as_posix(), blank(path.read_text(), strings=False)
+                for match in BACKEND.finditer(code):
+                    yield f"{name}:{line_of(code, match.start())}: no backend is named above kernels/: {match.group().strip()}"
+
+
 def find_ops(root):
     """{op: "file:line"} of every argument struct, and the headers that have one."""
     ops, headers, problems = {}, [], []
@@ -236,7 +249,7 @@ def check_texts(root):
 
 
 def check(root):
-    return list(check_sources(root)) + list(check_ops(root)) + list(check_texts(root))
+    return list(check_sources(root)) + list(check_rooms(root)) + list(check_ops(root)) + list(check_texts(root))
 
 
 RIGHT = {
@@ -266,7 +279,8 @@ void norm(Stream& stream, const Norm& a) {
     "kernels/cuda/library/cublas.cu": "#include <cublasLt.h>\n",
     "kernels/device/mma.h": '__device__ void mma() { asm volatile("mma.sync"); }\n',
     "tests/cases/norm.cpp": 'Case c{.op = "norm"};\n',
-    "README.md": "# Norm\n\n[How](CONTRIBUTING.md#op), [else](https://a.b/c)\n\n| `kernels/`, `tests/` | " + "x" * 120 + " |\n",
+    "engine/norm.cpp": '#include "kernels/norm.h"  // not of kernels/cpu/, nor cpu::norm\n',
+    "README.md": "# Norm\n\n[How](CONTRIBUTING.md#op), [else](https://a.b/c)\n\n| `kernels/`, `tests/`, `engine/` | " + "x" * 120 + " |\n",
     "CONTRIBUTING.md": "`kernels/x.h`, `kernels/cuda/x_norm.*`, `kernels/norm.*`, `otnfm info`\n\n    [no](link)\n",
 }
 
@@ -303,6 +317,8 @@ PLANTED = [
     ("kernels/norm.h", 'struct Other { static constexpr const char* kName = "other"; };',
      "kernels/norm.h:5: the op other has no case"),
     ("kernels/norm.h", 'struct Other { static constexpr const char* kName = "norm"; };', "declared already"),
+    ("engine/norm.cpp", '#include "kernels/cpu/norm.h"', "engine/norm.cpp:2: no backend is named"),
+    ("engine/norm.cpp", "int n = cuda::norm();", "engine/norm.cpp:2: no backend is named"),
     ("CONTRIBUTING.md", None, "README.md:3: the link CONTRIBUTING.md#op leads to nothing"),
     ("CONTRIBUTING.md", "`kernels/norms.h`", "CONTRIBUTING.md:4: there is no kernels/norms.h"),
     ("CONTRIBUTING.md", "word " * 25, "CONTRIBUTING.md:4: 125 columns"),

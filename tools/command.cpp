@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/json_text.h"
-#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm {
 
@@ -19,11 +19,11 @@ void CommonFlags::add_threads(Command& command) {
       .option("--threads", threads,
               "threads at most; 0: all processors, or OMP_NUM_THREADS. With 2 or more, train runs one beside them that "
               "makes pairs (minibatch and online)")
-      .between(0, cpu::kMostThreads);
+      .between(0, host::kMostThreads);
 }
 
 void CommonFlags::use_threads() const {
-  cpu::set_thread_count(threads);
+  host::set_thread_count(threads);
 }
 
 void CommonFlags::add_seed(Command& command) {

@@ -1,7 +1,7 @@
 #include "engine/core/fused_resnet.h"
 
 #include "kernels/copy.h"
-#include "kernels/cpu/packed_linear.h"
+#include "kernels/host/packed_linear.h"
 
 namespace otnfm {
 namespace {

@@ -3,9 +3,9 @@
 #include "kernels/bias_activation.h"
 #include "kernels/concat.h"
 #include "kernels/copy.h"
-#include "kernels/cpu/packed_linear.h"
 #include "kernels/elementwise.h"
 #include "kernels/gather.h"
+#include "kernels/host/packed_linear.h"
 #include "kernels/interpolate.h"
 #include "kernels/matmul.h"
 #include "kernels/reduce.h"
@@ -65,12 +65,12 @@ void record_product_bfloat16(Tape& tape, const Tensor& a, const Tensor& b, const
 
 void record_packed(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y,
                    Activation activation, Precision precision) {
-  cpu::PackedLinear call{.x = x.view(), .bias = view_or_none(bias), .y = y.view(), .activation = activation};
+  PackedLinear call{.x = x.view(), .bias = view_or_none(bias), .y = y.view(), .activation = activation};
   if (precision == Precision::bfloat16)
     call.panels_bfloat16 = tape.packed_weights()->bfloat16s(weight.view());
   else
     call.panels = tape.packed_weights()->float32(weight.view());
-  tape.record(cpu::packed_linear, call);
+  tape.record(packed_linear, call);
 }
 
 Tensor rounded(Tape& tape, const Tensor& x) {

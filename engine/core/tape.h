@@ -22,9 +22,7 @@
 
 namespace otnfm {
 
-namespace cpu {
 class PackedWeights;
-}
 
 class Tape;
 
@@ -54,7 +52,7 @@ class Tape {
     bool frozen = false;        ///< gradients flow to the tensors marked by `want_gradient` alone, not to the weights
     /// CPU, not for training: linear layers whose weights are given take them from here, packed. Such a layer does not
     /// allocate, and a row's result does not depend on the batch. It must outlive the tape.
-    cpu::PackedWeights* packed_weights = nullptr;
+    PackedWeights* packed_weights = nullptr;
   };
 
   explicit Tape(Device device, Options options);
@@ -66,7 +64,7 @@ class Tape {
   bool learns() const { return options_.training && !options_.frozen; }
   /// A number that no other tape of this process has: by it a layer knows what it has recorded on this tape already.
   std::uint64_t serial() const { return serial_; }
-  cpu::PackedWeights* packed_weights() const { return options_.packed_weights; }
+  PackedWeights* packed_weights() const { return options_.packed_weights; }
 
   // --- Recording -----------------------------------------------------------------------------------------------------
 

@@ -13,8 +13,8 @@
 #include "engine/io/cifar10.h"
 #include "engine/io/idx.h"
 #include "kernels/check.h"
-#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm {
 namespace {
@@ -217,7 +217,7 @@ void Dataset::draw(const DrawKey& key, View<float> out) const {
   }
   std::vector<std::int64_t> index(static_cast<std::size_t>(out.rows()));
   random_indices(host_stream(), {.index = {index.data(), {out.rows()}}, .key = random_key(key), .bound = count()});
-  cpu::parallel_rows(out.rows(), dimension_, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(out.rows(), dimension_, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) copy_row(index[static_cast<std::size_t>(i)], out.row(i));
   });
 }

@@ -9,8 +9,8 @@
 
 #include "engine/core/dense_matrix.h"
 #include "kernels/check.h"
-#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
 #include "kernels/matmul.h"
 
 namespace otnfm {
@@ -60,7 +60,7 @@ void for_each_centred_block(View<const float> rows, const std::vector<double>& m
   for (std::int64_t first = 0; first < rows.rows(); first += kBlockRows) {
     const std::int64_t count = std::min(kBlockRows, rows.rows() - first);
     block.resize(count, rows.columns());
-    cpu::parallel_rows(count, rows.columns(), [&](std::int64_t begin, std::int64_t end) {
+    host::parallel_rows(count, rows.columns(), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const float* x = rows.row(first + i);
         float* centred = block.view().row(i);
@@ -197,7 +197,7 @@ void GaussianFit::draw_with(const FillNoise& fill_noise, View<float> out, View<f
     const View<float> block = out.row_slice(first, count);
     product_(z.column_slice(0, rank), block);
     if (diagonal.empty()) continue;
-    cpu::parallel_rows(count, d, [&](std::int64_t begin, std::int64_t end) {
+    host::parallel_rows(count, d, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const float* z_row = z.row(i) + rank;
         float* x = block.row(i);

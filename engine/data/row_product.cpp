@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "kernels/check.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm {
 namespace {
@@ -75,13 +75,13 @@ void RowProduct::operator()(View<const float> a, View<float> y) const {
   require_matrix("RowProduct", "a", a, y.rows(), inner_);
   constexpr std::int64_t kGrain = 1 << 18;  // multiply-adds; about 5 microseconds of one core
   const std::int64_t tiles = (y.rows() + kTileRows - 1) / kTileRows;
-  cpu::parallel_ranges(tiles,
-                       std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, kTileRows * inner_ * columns_)),
-                       [&](std::int64_t begin, std::int64_t end) {
-                         const std::int64_t first = begin * kTileRows;
-                         const std::int64_t count = std::min(y.rows(), end * kTileRows) - first;
-                         rows(a.row_slice(first, count), y.row_slice(first, count));
-                       });
+  host::parallel_ranges(tiles,
+                        std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, kTileRows * inner_ * columns_)),
+                        [&](std::int64_t begin, std::int64_t end) {
+                          const std::int64_t first = begin * kTileRows;
+                          const std::int64_t count = std::min(y.rows(), end * kTileRows) - first;
+                          rows(a.row_slice(first, count), y.row_slice(first, count));
+                        });
 }
 
 }  // namespace otnfm

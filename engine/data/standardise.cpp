@@ -6,8 +6,8 @@
 #include <cfloat>
 #include <cmath>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm {
 namespace {
@@ -159,7 +159,7 @@ StandardisedData standardise(const Dataset& data, const std::string& method) {
     rows = draws;
   }
   std::vector<Column> columns(static_cast<std::size_t>(d));
-  cpu::parallel_rows(d, 64 * rows.rows(), [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(d, 64 * rows.rows(), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t j = begin; j < end; ++j) columns[static_cast<std::size_t>(j)] = column_of(rows, j);
   });
   StandardisedData result;

@@ -5,7 +5,7 @@
 
 #include "engine/embed/guarded.h"
 #include "engine/generate/generator.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "ot/coupler.h"
 
 struct otnfm_generator {
@@ -41,7 +41,7 @@ const char* otnfm_last_error(void) {
 }
 
 void otnfm_set_threads(int threads) {
-  otnfm::cpu::set_thread_count(threads);
+  otnfm::host::set_thread_count(threads);
 }
 
 const char* otnfm_version(void) {

@@ -13,7 +13,7 @@
 #include "engine/generate/noise.h"
 #include "engine/generate/pass.h"
 #include "kernels/check.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm {
 namespace {
@@ -59,7 +59,7 @@ struct GeneratorContext::State {
   /// work(in, out), which takes host memory only.
   template <class Work>
   void on_host(CUstream_st* cuda, const View<const float>& in, const View<float>& out, const Work& work) {
-    std::optional<cpu::OneThread> one_thread;
+    std::optional<host::OneThread> one_thread;
     if (options.threads == 1) one_thread.emplace();
     if (recorder->device() == Device::cpu) return work(in, out);
     Stream& stream = lanes.front()->stream();
@@ -81,13 +81,13 @@ struct GeneratorContext::State {
   void part(std::int64_t n, const Work& work) {
     const std::int64_t most = lanes.front()->most_rows(), parts = (n + most - 1) / most;
     if (lanes.size() == 1 || parts <= 1) {
-      const cpu::OneThread one_thread;
+      const host::OneThread one_thread;
       return work(*lanes.front(), std::int64_t{0}, n);
     }
-    cpu::parallel_items(0, parts, 1, static_cast<int>(std::min<std::int64_t>(parts, std::ssize(lanes))),
-                        [&](std::int64_t k, int lane) {
-                          work(*lanes[static_cast<std::size_t>(lane)], k * most, std::min(most, n - k * most));
-                        });
+    host::parallel_items(0, parts, 1, static_cast<int>(std::min<std::int64_t>(parts, std::ssize(lanes))),
+                         [&](std::int64_t k, int lane) {
+                           work(*lanes[static_cast<std::size_t>(lane)], k * most, std::min(most, n - k * most));
+                         });
   }
 };
 
@@ -124,13 +124,13 @@ GeneratorContext Generator::prepare(std::int64_t max_batch, const PrepareOptions
       throw InputError("a generator's inverse and log_prob need products in float32");
   }
   if (device() == Device::cuda) threads = 1;
-  if (threads == 0) threads = cpu::thread_count();
+  if (threads == 0) threads = host::thread_count();
   auto state = std::make_unique<GeneratorContext::State>();
   state->recorder = recorder_;
   state->options = options;
   state->options.threads = threads;
   state->lanes.reserve(static_cast<std::size_t>(threads));
-  const cpu::OneThread one_thread;
+  const host::OneThread one_thread;
   for (int k = 0; k < threads; ++k) state->lanes.push_back(std::make_unique<Lane>(*recorder_, max_batch, options));
   if (!recorder_->in_closed_form()) state->prepare_fixed_point(max_batch);
   return GeneratorContext(std::move(state));

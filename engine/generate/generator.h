@@ -9,7 +9,7 @@
 // (Flow::coordinates).
 //
 // Sample i of a seed is the same bit for bit, however a request is split into calls and whatever number of threads or
-// contexts make it: every row is computed by itself (kernels/resnet_flow.h, kernels/cpu/packed_linear.h), or, on CUDA
+// contexts make it: every row is computed by itself (kernels/resnet_flow.h, kernels/host/packed_linear.h), or, on CUDA
 // where a GEMM library computes, all rows in passes of one size.
 #pragma once
 
@@ -36,7 +36,7 @@ struct GeneratorOptions {
 /// What a context is for, beside samples. InputError where the family has no inverse (it says which have), the products
 /// are not float32, or, for log_prob, where the source has no density or the family no log-determinant at this d.
 struct PrepareOptions {
-  int threads = 1;        ///< CPU: a call parts its rows among so many threads, 0 among cpu::thread_count()
+  int threads = 1;        ///< CPU: a call parts its rows among so many threads, 0 among host::thread_count()
   bool inverse = false;   ///< GeneratorContext::inverse
   bool log_prob = false;  ///< GeneratorContext::log_prob
 };

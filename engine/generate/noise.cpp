@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "kernels/matmul.h"
 #include "kernels/residual.h"
 
@@ -77,7 +77,7 @@ void Noise::draw(Stream& stream, std::uint64_t seed, std::int64_t first_row, Vie
   }
   const View<const float> rows = data->rows();
   random_indices(stream, {.index = {index_.data(), {out.rows()}}, .key = key, .bound = rows.rows()});
-  cpu::parallel_rows(out.rows(), rows.columns(), [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(out.rows(), rows.columns(), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i)
       std::copy_n(rows.row(index_[static_cast<std::size_t>(i)]), rows.columns(), out.row(i));
   });

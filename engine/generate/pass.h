@@ -10,7 +10,7 @@
 #include "engine/generate/generator.h"
 #include "engine/generate/model.h"
 #include "engine/generate/sampler.h"
-#include "kernels/cpu/packed_linear.h"
+#include "kernels/host/packed_linear.h"
 
 namespace otnfm {
 
@@ -63,7 +63,7 @@ class PassRecorder {
   std::shared_ptr<const Sampler> sampler_;
   bool by_library_ = false;
   mutable std::mutex recording_;
-  mutable cpu::PackedWeights packed_;
+  mutable PackedWeights packed_;
   mutable std::unique_ptr<PassDensity> density_;  // once it is wanted
 };
 

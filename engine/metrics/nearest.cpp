@@ -76,7 +76,7 @@ Nearest find_nearest(View<const float> samples, View<const float> points) {
 
   Nearest nearest{.index = std::vector<std::int64_t>(static_cast<std::size_t>(n), -1),
                   .distance = std::vector<double>(static_cast<std::size_t>(n))};
-  cpu::parallel_rows(n, 64 * d, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(n, 64 * d, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       double least = std::numeric_limits<double>::infinity();
       std::int64_t index = -1;

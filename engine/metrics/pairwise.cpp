@@ -14,7 +14,7 @@ void centre(View<const float> x, const std::vector<double>& mean, std::vector<fl
   const std::int64_t d = x.columns();
   centred.resize(static_cast<std::size_t>(x.rows() * d));
   squares.resize(static_cast<std::size_t>(x.rows()));
-  cpu::parallel_rows(x.rows(), d, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(x.rows(), d, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       double square = 0;
       float* row = centred.data() + i * d;

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "kernels/view.h"
 
 namespace otnfm {
@@ -25,7 +25,7 @@ class PairwiseDistances {
       for (std::int64_t column = 0; column < m_; column += kColumns) {
         const std::int64_t count = std::min(kColumns, m_ - column);
         multiply(row, column);
-        cpu::parallel_rows(std::min(kRows, n_ - row), count, [&](std::int64_t begin, std::int64_t end) {
+        host::parallel_rows(std::min(kRows, n_ - row), count, [&](std::int64_t begin, std::int64_t end) {
           for (std::int64_t i = begin; i < end; ++i) use(row + i, column, squared_distances(row, column, i), count);
         });
       }

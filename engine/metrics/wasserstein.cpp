@@ -10,8 +10,8 @@
 #include "engine/metrics/collapse.h"
 #include "engine/metrics/host_stream.h"
 #include "kernels/check.h"
-#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
 #include "kernels/matmul.h"
 #include "kernels/random.h"
 #include "ot/exact.h"
@@ -66,7 +66,7 @@ double sliced_wasserstein(View<const float> a, View<const float> b, const Sliced
   matmul(metrics_stream(), {.a = u, .b = a, .c = {projected_a.data(), {count, n}}, .transpose_b = true});
   matmul(metrics_stream(), {.a = u, .b = b, .c = {projected_b.data(), {count, n}}, .transpose_b = true});
   std::vector<double> squares(static_cast<std::size_t>(count));
-  cpu::parallel_rows(count, 8 * n, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(count, 8 * n, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t k = begin; k < end; ++k) {
       float* x = projected_a.data() + k * n;
       float* y = projected_b.data() + k * n;

@@ -1,7 +1,7 @@
 #include "engine/train/pairs_ahead.h"
 
 #include "kernels/clock.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm {
 PairsAhead::PairsAhead(Device device, std::int64_t batch, std::int64_t dimension, std::int64_t most_steps, Make make,
@@ -11,7 +11,7 @@ PairsAhead::PairsAhead(Device device, std::int64_t batch, std::int64_t dimension
       d_(dimension),
       make_(std::move(make)),
       wanted_(std::move(wanted)),
-      ahead_(device != Device::cpu || cpu::thread_count() > 1),
+      ahead_(device != Device::cpu || host::thread_count() > 1),
       slots_{Slot(device), Slot(device)} {
   const std::int64_t rows = most_steps * B_;
   for (Slot& slot : slots_) {

@@ -4,8 +4,8 @@
 
 #include <cmath>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/device/adamw.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm::cpu {
 namespace {
@@ -38,7 +38,7 @@ void adamw(Stream&, const AdamW& a) {
   if (std::isnan(clip_scale)) return;
   const AdamWStep step =
       adamw_step(a, clip_scale, std::log(double{a.beta1}), std::log(double{a.beta2}), a.step.data[0]);
-  parallel_ranges(a.value.shape[0], kWeightGrain, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_ranges(a.value.shape[0], kWeightGrain, [&](std::int64_t begin, std::int64_t end) {
     const std::int64_t boundary = std::clamp(a.decayed, begin, end);
     update(a, step, a.weight_decay, begin, boundary);
     update(a, step, 0.0f, boundary, end);

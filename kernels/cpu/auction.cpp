@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/device/auction.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm::cpu {
 namespace {
@@ -14,7 +14,7 @@ template <class CostOf>
 void scan(const AuctionRows& to, const View<const std::int64_t>& price, float scale, std::int64_t work_a_pair,
           const CostOf& cost_of) {
   const std::int64_t count = std::min<std::int64_t>(to.count.data[0], to.rows.shape[0]), m = price.shape[0];
-  parallel_rows(count, m * work_a_pair, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(count, m * work_a_pair, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t slot = begin; slot < end; ++slot) {
       const std::int64_t i = to.rows.data[slot];
       TwoLeast least;

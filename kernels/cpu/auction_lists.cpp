@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/device/auction.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 
 namespace otnfm::cpu {
@@ -16,7 +16,7 @@ template <class CostOf>
 void rescan(const AuctionRows& to, const AuctionLists& lists, const View<const std::int64_t>& price, float scale,
             std::int64_t work_a_pair, const CostOf& cost_of) {
   const std::int64_t count = std::min<std::int64_t>(to.count.data[0], to.rows.shape[0]), m = price.shape[0];
-  parallel_rows(count, m * work_a_pair, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(count, m * work_a_pair, [&](std::int64_t begin, std::int64_t end) {
     HostVector<std::pair<std::int64_t, std::int32_t>> values;
     for (std::int64_t slot = begin; slot < end; ++slot) {
       const std::int64_t i = to.rows.data[slot];

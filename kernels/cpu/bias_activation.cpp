@@ -21,7 +21,7 @@ void forward(const BiasActivation& a) {
       for (std::int64_t j = begin; j < end; ++j) y[j] = activate<kind>(z[j]);
     });
   }
-  parallel_rows(a.z.rows(), n, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(a.z.rows(), n, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const float* z = a.z.row(i);
       float* y = a.y.row(i);
@@ -35,7 +35,7 @@ template <Activation kind>
 void backward(Stream& stream, const BiasActivationBackward& a) {
   const std::int64_t n = a.z.columns();
   if (a.dbias.data == nullptr) {
-    return parallel_rows(a.z.rows(), n, [&](std::int64_t begin, std::int64_t end) {
+    return host::parallel_rows(a.z.rows(), n, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const float *z = a.z.row(i), *dy = a.dy.row(i), *bias = a.bias.data;
         float* dz = a.dz.row(i);

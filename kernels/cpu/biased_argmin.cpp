@@ -20,7 +20,7 @@
 #include "kernels/cpu/lanes.h"
 #include "kernels/cpu/library/onednn.h"
 #include "kernels/cpu/loops/loops.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm::cpu {
 namespace {
@@ -50,7 +50,8 @@ void fill(const Boxes& boxes, const BiasedArgmin& a, std::int64_t first, std::in
       by.enclose(boxes, block, points);
     }
   };
-  parallel_ranges(boxes.blocks, std::max<std::int64_t>(1, kElementGrain / (kBoxPoints * (d + 1))), fill_blocks);
+  host::parallel_ranges(boxes.blocks, std::max<std::int64_t>(1, host::kElementGrain / (kBoxPoints * (d + 1))),
+                        fill_blocks);
   for (std::int64_t block = boxes.blocks; block < boxes.block_stride; ++block) {
     for (std::int64_t k = 0; k < d; ++k)
       for (float* to : {boxes.low, boxes.high, boxes.shift}) to[k * boxes.block_stride + block] = 0;
@@ -64,15 +65,15 @@ void search_directly(Stream& stream, const BiasedArgmin& a) {
     const std::int64_t count = std::min(kMostBoxes * kBoxPoints, N - first);
     const Boxes boxes(stream.workspace(), d, count);
     fill(boxes, a, first, count);
-    parallel_ranges(a.x.rows(), std::max<std::int64_t>(1, (1 << 16) / (boxes.block_stride + 4 * kBoxPoints)),
-                    [&](std::int64_t begin, std::int64_t end) {
-                      for (std::int64_t i = begin; i < end; ++i) {
-                        Nearest best{a.value.data[i], a.index.data[i]};
-                        loops().search(boxes, a.x.row(i), first, &best);
-                        a.value.data[i] = best.value;
-                        a.index.data[i] = best.index;
-                      }
-                    });
+    host::parallel_ranges(a.x.rows(), std::max<std::int64_t>(1, (1 << 16) / (boxes.block_stride + 4 * kBoxPoints)),
+                          [&](std::int64_t begin, std::int64_t end) {
+                            for (std::int64_t i = begin; i < end; ++i) {
+                              Nearest best{a.value.data[i], a.index.data[i]};
+                              loops().search(boxes, a.x.row(i), first, &best);
+                              a.value.data[i] = best.value;
+                              a.index.data[i] = best.index;
+                            }
+                          });
   }
 }
 
@@ -94,7 +95,7 @@ void search_by_products(Stream& stream, const BiasedArgmin& a) {
   float* const offset = products + kRows * kColumns;
   for (std::int64_t first = 0; first < N; first += kColumns) {
     const std::int64_t columns = std::min(kColumns, N - first);
-    parallel_rows(columns, d, [&](std::int64_t begin, std::int64_t end) {
+    host::parallel_rows(columns, d, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t j = begin; j < end; ++j)
         offset[j] = square_of(a.points.row(first + j), d) - a.bias.data[first + j];
     });
@@ -108,7 +109,7 @@ void search_by_products(Stream& stream, const BiasedArgmin& a) {
                          .row_stride_b = columns > 1 ? a.points.row_stride() : d,
                          .row_stride_c = columns};
       onednn::gemm(stream.workspace(), product, a.x.row(row), a.points.row(first), nullptr, products);
-      parallel_rows(rows, columns, [&](std::int64_t begin, std::int64_t end) {
+      host::parallel_rows(rows, columns, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
           Nearest best{a.value.data[row + i], a.index.data[row + i]};
           loops().search_row(offset, products + i * columns, columns, first, &best);
@@ -118,7 +119,7 @@ void search_by_products(Stream& stream, const BiasedArgmin& a) {
       });
     }
   }
-  parallel_rows(B, d, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(B, d, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i)
       if (a.index.data[i] >= 0) a.value.data[i] += square_of(a.x.row(i), d);
   });

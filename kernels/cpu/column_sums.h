@@ -3,7 +3,7 @@
 // order.
 #pragma once
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "kernels/stream.h"
 
 namespace otnfm::cpu {
@@ -29,9 +29,9 @@ void fold_columns(Stream& stream, std::int64_t rows, std::int64_t columns, float
     return end - begin;
   };
   const std::int64_t tile_elements = std::min(part_rows, rows) * std::min(kTileColumns, columns);
-  const std::int64_t grain = std::max<std::int64_t>(1, kElementGrain / std::max<std::int64_t>(1, tile_elements));
+  const std::int64_t grain = std::max<std::int64_t>(1, host::kElementGrain / std::max<std::int64_t>(1, tile_elements));
   if (parts <= 1) {  // so it is, too, where two rows of results would not fit in the workspace
-    parallel_ranges(strips, grain, [&](std::int64_t first, std::int64_t last) {
+    host::parallel_ranges(strips, grain, [&](std::int64_t first, std::int64_t last) {
       float results[kTileColumns];
       for (std::int64_t strip = first; strip < last; ++strip) {
         const std::int64_t count = fold_tile(0, strip, results);
@@ -40,7 +40,7 @@ void fold_columns(Stream& stream, std::int64_t rows, std::int64_t columns, float
     });
     return;
   }
-  parallel_ranges(parts * strips, grain, [&](std::int64_t first, std::int64_t last) {
+  host::parallel_ranges(parts * strips, grain, [&](std::int64_t first, std::int64_t last) {
     float results[kTileColumns];
     for (std::int64_t k = first; k < last; ++k) {
       const std::int64_t part = k / strips, strip = k % strips;
@@ -48,8 +48,8 @@ void fold_columns(Stream& stream, std::int64_t rows, std::int64_t columns, float
       std::copy(results, results + count, partial + part * columns + strip * kTileColumns);
     }
   });
-  const std::int64_t strip_grain = std::max<std::int64_t>(1, kElementGrain / (parts * kTileColumns));
-  parallel_ranges(strips, strip_grain, [&](std::int64_t first, std::int64_t last) {
+  const std::int64_t strip_grain = std::max<std::int64_t>(1, host::kElementGrain / (parts * kTileColumns));
+  host::parallel_ranges(strips, strip_grain, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t strip = first; strip < last; ++strip) {
       const std::int64_t begin = strip * kTileColumns, count = std::min(kTileColumns, columns - begin);
       float results[kTileColumns];

@@ -1,7 +1,7 @@
 // 8 bytes an element moved: bound by memory.
 #include "kernels/concat.h"
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm::cpu {
 namespace {
@@ -15,7 +15,7 @@ void copy_row(const float* from, float* to, std::int64_t n) {
 
 void concat_columns(Stream&, const ConcatColumns& a) {
   const std::int64_t m = a.a.columns(), n = a.b.columns();
-  parallel_rows(a.y.rows(), m + n, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(a.y.rows(), m + n, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       copy_row(a.a.row(i), a.y.row(i), m);
       copy_row(a.b.row(i), a.y.row(i) + m, n);
@@ -25,7 +25,7 @@ void concat_columns(Stream&, const ConcatColumns& a) {
 
 void split_columns(Stream&, const SplitColumns& a) {
   const std::int64_t m = a.a.columns(), n = a.b.columns();
-  parallel_rows(a.y.rows(), m + n, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(a.y.rows(), m + n, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       if (a.a.data != nullptr) copy_row(a.y.row(i), a.a.row(i), m);
       if (a.b.data != nullptr) copy_row(a.y.row(i) + m, a.b.row(i), n);
@@ -36,7 +36,7 @@ void split_columns(Stream&, const SplitColumns& a) {
 void broadcast(Stream&, const Broadcast& a) {
   const std::int64_t d = a.y.columns();
   const bool column = a.x.columns() == 1 && a.x.rows() == a.y.rows();
-  parallel_rows(a.y.rows(), d, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(a.y.rows(), d, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       if (column)
         std::fill(a.y.row(i), a.y.row(i) + d, *a.x.row(i));

@@ -2,7 +2,7 @@
 // branch-free and the kind a compile-time constant, so that g++ computes 16 points at once.
 #include "kernels/distribution.h"
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm::cpu {
 
@@ -21,7 +21,7 @@ void sample_distribution(Stream&, const SampleDistribution& a) {
     }
   };
   with_distribution(a.kind, [&]<DistributionKind kind>() {
-    parallel_ranges(a.y.rows(), 1024, [&](std::int64_t begin, std::int64_t end) {
+    host::parallel_ranges(a.y.rows(), 1024, [&](std::int64_t begin, std::int64_t end) {
       if (a.y.row_stride() == 2)
         points.template operator()<kind>(begin, end, std::integral_constant<std::int64_t, 2>{});
       else

@@ -3,13 +3,13 @@
 
 #include <limits>
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm::cpu {
 
 void gather_rows(Stream&, const GatherRows& a) {
   const std::int64_t d = a.y.columns();
-  parallel_rows(a.y.rows(), d, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(a.y.rows(), d, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t source = a.index.data[i];
       float* y = a.y.row(i);

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/gradient_norm.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm::cpu {
 namespace {
@@ -35,7 +35,7 @@ void gradient_norm(Stream& stream, const GradientNorm& a) {
   // Chunks grow only where 4 million of them (16 billion weights) would not do.
   const std::int64_t chunk = std::max(kChunk, (n + kMaxChunks - 1) / kMaxChunks), chunks = (n + chunk - 1) / chunk;
   double* partial = reinterpret_cast<double*>(stream.workspace());
-  parallel_ranges(chunks, 4, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_ranges(chunks, 4, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t c = begin; c < end; ++c)
       partial[c] = sum_of_squares(a.gradient.data + c * chunk, std::min(chunk, n - c * chunk));
   });

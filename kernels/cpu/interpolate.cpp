@@ -1,13 +1,13 @@
 // 12 bytes an element forward, 12 backward, 3 and 2 FLOPs: bound by memory.
 #include "kernels/interpolate.h"
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm::cpu {
 
 void interpolate(Stream&, const Interpolate& a) {
   const std::int64_t d = a.xt.columns();
-  parallel_rows(a.xt.rows(), d, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(a.xt.rows(), d, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const float *x0 = a.x0.row(i), *x1 = a.x1.row(i);
       float* xt = a.xt.row(i);
@@ -22,7 +22,7 @@ void interpolate_backward(Stream&, const InterpolateBackward& a) {
   const std::int64_t d = a.dxt.columns();
   const auto scaled = [&](const View<float>& to, auto factor_of) {
     if (to.data == nullptr) return;
-    parallel_rows(a.dxt.rows(), d, [&](std::int64_t begin, std::int64_t end) {
+    host::parallel_rows(a.dxt.rows(), d, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const float* dxt = a.dxt.row(i);
         float* dx = to.row(i);

@@ -2,14 +2,14 @@
 // f(x).
 #include "kernels/device/inverse_step.h"
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm::cpu {
 
 void inverse_step(Stream&, const InverseStep& a) {
   constexpr int kDepth = InverseRow::kDepth;
   const std::int64_t d = a.x.columns();
-  parallel_rows(a.x.rows(), d * kDepth, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(a.x.rows(), d * kDepth, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       double rr = 0, xx = 0, yy = 0;
       for (std::int64_t j = 0; j < d; ++j) {

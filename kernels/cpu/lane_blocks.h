@@ -2,7 +2,7 @@
 // row, or, where there are few columns (one of two, in the plane), neighbouring rows of a column.
 #pragma once
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "kernels/view.h"
 
 namespace otnfm::cpu {
@@ -24,7 +24,7 @@ struct LaneBlock {
 template <class Body, class Done>
 void for_lane_blocks(std::int64_t rows, std::int64_t columns, const Body& body, const Done& done) {
   const std::int64_t grain = std::max<std::int64_t>(1, kLaneGrain / std::max<std::int64_t>(1, columns));
-  parallel_ranges(rows, grain, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_ranges(rows, grain, [&](std::int64_t begin, std::int64_t end) {
     const bool along_rows = columns < kFewLaneColumns;
     for (std::int64_t i = begin; i < end; i += along_rows ? kLaneBlock : 1) {
       double sums[kLaneBlock] = {};

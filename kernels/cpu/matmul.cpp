@@ -9,7 +9,7 @@
 
 #include "kernels/bias_activation.h"
 #include "kernels/cpu/library/onednn.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm::cpu {
 namespace {
@@ -27,7 +27,7 @@ void finish(Stream& stream, const Gemm& g, const View<float>& c, const View<cons
 void scale(const Gemm& g, const View<float>& c) {
   for (std::int64_t i = 0; i < g.batch; ++i) {
     const View<float> product = product_of(c, g, i);
-    parallel_rows(g.m, g.n, [&](std::int64_t begin, std::int64_t end) {
+    host::parallel_rows(g.m, g.n, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row) {
         float* values = product.row(row);
         if (g.beta == 0)
@@ -182,7 +182,7 @@ void multiply(Stream& stream, Gemm g, const void* a, const void* b, const View<c
 /// Rows [row, row + rows) x columns [column, column + columns) of a stored bfloat16 matrix, as dense float32.
 void convert_block(const bfloat16* from, std::int64_t row_stride, std::int64_t row, std::int64_t rows,
                    std::int64_t column, std::int64_t columns, float* to) {
-  parallel_rows(rows, columns, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(rows, columns, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const bfloat16* values = from + (row + i) * row_stride + column;
       for (std::int64_t j = 0; j < columns; ++j) to[i * columns + j] = static_cast<float>(values[j]);

@@ -1,4 +1,4 @@
-#include "kernels/cpu/packed_linear.h"
+#include "kernels/host/packed_linear.h"
 
 #include <algorithm>
 #include <cstring>
@@ -7,8 +7,10 @@
 #include "kernels/check.h"
 #include "kernels/cpu/loops/loops.h"
 
-namespace otnfm::cpu {
+namespace otnfm {
 namespace {
+
+using cpu::kPackedPart, cpu::kPackedParts, cpu::kPackedRows;
 
 constexpr std::int64_t kPanel = kPackedPart * kPackedParts;
 
@@ -20,7 +22,7 @@ std::int64_t stored_width(std::int64_t outputs) {
 template <class Weight>
 void multiply(const PackedLinear& a, const View<const float>& x, const View<float>& y, const Weight* panels) {
   const std::int64_t inner = x.columns(), outputs = y.columns();
-  const auto& by = std::is_same_v<Weight, float> ? loops().packed_floats : loops().packed_bfloat16s;
+  const auto& by = std::is_same_v<Weight, float> ? cpu::loops().packed_floats : cpu::loops().packed_bfloat16s;
   float sums[kPackedRows * kPanel];
   for (std::int64_t column = 0; column < outputs; column += kPanel) {
     const std::int64_t width = std::min(kPanel, outputs - column), stored = stored_width(width);
@@ -135,9 +137,9 @@ View<const std::uint8_t> PackedWeights::resnet_flow(const ResNetFlowShape& shape
   Memory& memory = resnet_flows_[{weights.data, bfloat16}];
   if (memory.data() == nullptr) {
     memory = Memory(Device::cpu, static_cast<std::size_t>(resnet_flow_packed_bytes(shape)), "packed weights");
-    resnet_flow_pack(shape, weights.data, bfloat16, reinterpret_cast<std::uint8_t*>(memory.data()));
+    cpu::resnet_flow_pack(shape, weights.data, bfloat16, reinterpret_cast<std::uint8_t*>(memory.data()));
   }
   return {reinterpret_cast<const std::uint8_t*>(memory.data()), {resnet_flow_packed_bytes(shape)}};
 }
 
-}  // namespace otnfm::cpu
+}  // namespace otnfm

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "kernels/cpu/lanes.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm::cpu {
 namespace {
@@ -70,8 +70,8 @@ float largest_singular_value(const PowerIteration& a, const SpectralMatrix& m) {
 void power_iteration(Stream&, const PowerIteration& a) {
   std::int64_t elements = 0;
   for (int k = 0; k < a.count; ++k) elements += a.matrices[k].rows * a.matrices[k].columns;
-  const std::int64_t grain = elements * a.iterations > kElementGrain ? 1 : a.count;
-  parallel_ranges(a.count, grain, [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t grain = elements * a.iterations > host::kElementGrain ? 1 : a.count;
+  host::parallel_ranges(a.count, grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t k = begin; k < end; ++k) a.sigma.data[k] = largest_singular_value(a, a.matrices[k]);
   });
 }

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "kernels/random.h"
 
 namespace otnfm::cpu {
@@ -17,8 +17,8 @@ constexpr std::int64_t kUnit = 64;  // threads part a range at multiples of this
 /// body(begin, end) over parts of n numbers.
 template <class Body>
 void parallel_numbers(std::int64_t n, const Body& body) {
-  parallel_ranges((n + kUnit - 1) / kUnit, kNumberGrain / kUnit,
-                  [&](std::int64_t begin, std::int64_t end) { body(begin * kUnit, std::min(n, end * kUnit)); });
+  host::parallel_ranges((n + kUnit - 1) / kUnit, kNumberGrain / kUnit,
+                        [&](std::int64_t begin, std::int64_t end) { body(begin * kUnit, std::min(n, end * kUnit)); });
 }
 
 /// y[0 .. count): the numbers first .. first + count - 1 of a stream, kPerBlock of them a Philox block.
@@ -57,7 +57,7 @@ void generate_matrix(const View<float>& y, const RandomKey& key, const Map& map)
     });
     return;
   }
-  parallel_rows(rows, 2 * d, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(rows, 2 * d, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i)
       generate<kNumbersPerBlock>(y.row(i), first + static_cast<std::uint64_t>(i) * d, d, key, step, map);
   });

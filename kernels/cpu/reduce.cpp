@@ -17,7 +17,7 @@ constexpr auto larger = [](const auto& a, const auto& b) { return ((b > a) | (b 
 
 template <class Body>
 void for_each_row(const View<const float>& x, const Body& body) {
-  parallel_rows(x.rows(), x.columns(), [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(x.rows(), x.columns(), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) body(i, x.row(i));
   });
 }
@@ -62,8 +62,9 @@ bool beats(float x, float best) {
 void maximum_of_columns_backward(const ReduceColumnsBackward& a) {
   const std::int64_t rows = a.x.rows(), columns = a.x.columns();
   const std::int64_t strips = (columns + kTileColumns - 1) / kTileColumns;
-  const std::int64_t grain = std::max<std::int64_t>(1, kElementGrain / std::max<std::int64_t>(1, rows * kTileColumns));
-  parallel_ranges(strips, grain, [&](std::int64_t first, std::int64_t last) {
+  const std::int64_t grain =
+      std::max<std::int64_t>(1, host::kElementGrain / std::max<std::int64_t>(1, rows * kTileColumns));
+  host::parallel_ranges(strips, grain, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t strip = first; strip < last; ++strip) {
       const std::int64_t begin = strip * kTileColumns, count = std::min(kTileColumns, columns - begin);
       float best[kTileColumns];

@@ -9,7 +9,7 @@ namespace otnfm::cpu {
 void residual(Stream&, const Residual& a) {
   const std::int64_t d = a.x.columns();
   with_time_function(a.kind, [&]<TimeFunctionKind kind>() {
-    parallel_ranges(a.x.rows(), time_grain(kind, a.w, d), [&](std::int64_t begin, std::int64_t end) {
+    host::parallel_ranges(a.x.rows(), time_grain(kind, a.w, d), [&](std::int64_t begin, std::int64_t end) {
       for_each_phi<kind>(a.t, a.w, d, begin, end, [&](std::int64_t i, std::int64_t j, float phi) {
         a.y.row(i)[j] = a.x.row(i)[j] + phi * a.g.row(i)[j];
       });
@@ -20,7 +20,7 @@ void residual(Stream&, const Residual& a) {
 void residual_backward(Stream&, const ResidualBackward& a) {
   const std::int64_t d = a.dy.columns();
   with_time_function(a.kind, [&]<TimeFunctionKind kind>() {
-    parallel_ranges(a.dy.rows(), time_grain(kind, a.w, d), [&](std::int64_t begin, std::int64_t end) {
+    host::parallel_ranges(a.dy.rows(), time_grain(kind, a.w, d), [&](std::int64_t begin, std::int64_t end) {
       for_each_phi<kind>(a.t, a.w, d, begin, end,
                          [&](std::int64_t i, std::int64_t j, float phi) { a.dg.row(i)[j] = a.dy.row(i)[j] * phi; });
     });

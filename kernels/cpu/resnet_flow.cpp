@@ -4,10 +4,10 @@
 
 #include <array>
 
-#include "kernels/cpu/parallel.h"
-#include "kernels/cpu/processor.h"
 #include "kernels/cpu/resnet_flow/layout.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
+#include "kernels/host/processor.h"
 
 namespace otnfm::cpu {
 namespace resnet {
@@ -27,15 +27,15 @@ struct Variants {
   int count = 0;
   Variants() {
 #if defined(__x86_64__) && !defined(OTNFM_NO_AVX512)
-    const PerProcessor<Variant> tables = {&kPortable, &kAvx2, &kAvx512, &kAvx512Bf16};
+    const host::PerProcessor<Variant> tables = {&kPortable, &kAvx2, &kAvx512, &kAvx512Bf16};
 #elif defined(__x86_64__)
-    const PerProcessor<Variant> tables = {&kPortable, &kAvx2};
+    const host::PerProcessor<Variant> tables = {&kPortable, &kAvx2};
 #else
-    const PerProcessor<Variant> tables = {&kPortable};
+    const host::PerProcessor<Variant> tables = {&kPortable};
 #endif
-    for (int i = static_cast<int>(processor()); i >= 0; --i)
+    for (int i = static_cast<int>(host::processor()); i >= 0; --i)
       if (const Variant* table = tables[static_cast<std::size_t>(i)];
-          table != nullptr && runs_here(static_cast<Processor>(i)))
+          table != nullptr && host::runs_here(static_cast<host::Processor>(i)))
         list[static_cast<std::size_t>(count++)] = table;
   }
 };
@@ -99,8 +99,9 @@ void forward_by(Stream& stream, const Variant& by, const ResNetFlowForward& a) {
   if (a.bfloat16 && a.kept.data != nullptr) {
     // As good as a copy: a thread of its own is worth its waking for a hundred thousand weights.
     float* const rounded = rounded_weights(a.kept, s, a.x.rows());
-    parallel_ranges(s.blocks * (s.depth + 1), 16 * kElementGrain / (s.width * s.width),
-                    [&](std::int64_t begin, std::int64_t end) { by.round(s, a.weights.data, begin, end, rounded); });
+    host::parallel_ranges(
+        s.blocks * (s.depth + 1), 16 * host::kElementGrain / (s.width * s.width),
+        [&](std::int64_t begin, std::int64_t end) { by.round(s, a.weights.data, begin, end, rounded); });
   } else if (a.bfloat16 && packed == nullptr) {
     if (resnet_flow_packed_bytes(s) > static_cast<std::int64_t>(Stream::kWorkspaceBytes))
       throw InputError("resnet_flow_forward: more weights than the workspace holds");
@@ -108,22 +109,22 @@ void forward_by(Stream& stream, const Variant& by, const ResNetFlowForward& a) {
     by.pack(s, a.weights.data, /*bfloat16=*/true, here);
     packed = here;
   }
-  parallel_ranges(tiles_of(a.x.rows()), 1,
-                  [&](std::int64_t begin, std::int64_t end) { by.forward(a, packed, begin, end); });
+  host::parallel_ranges(tiles_of(a.x.rows()), 1,
+                        [&](std::int64_t begin, std::int64_t end) { by.forward(a, packed, begin, end); });
 }
 
 void backward_by(Stream&, const Variant& by, const ResNetFlowBackward& a) {
   const ResNetFlowShape& s = a.shape;
-  parallel_ranges(Chunks(a.dy.rows()).count, 1,
-                  [&](std::int64_t begin, std::int64_t end) { by.backward(a, begin, end); });
+  host::parallel_ranges(Chunks(a.dy.rows()).count, 1,
+                        [&](std::int64_t begin, std::int64_t end) { by.backward(a, begin, end); });
   const std::int64_t layers = s.depth + 1, units = s.blocks * layers;
-  parallel_ranges(units, kElementGrain / std::max<std::int64_t>(1, s.width * s.width),
-                  [&](std::int64_t begin, std::int64_t end) {
-                    for (std::int64_t unit = begin; unit < end; ++unit) {
-                      add_up_layer(a, unit / layers, unit % layers);
-                      if (unit % layers == 0) add_up_phi(a, unit / layers);
-                    }
-                  });
+  host::parallel_ranges(units, host::kElementGrain / std::max<std::int64_t>(1, s.width * s.width),
+                        [&](std::int64_t begin, std::int64_t end) {
+                          for (std::int64_t unit = begin; unit < end; ++unit) {
+                            add_up_layer(a, unit / layers, unit % layers);
+                            if (unit % layers == 0) add_up_phi(a, unit / layers);
+                          }
+                        });
 }
 
 }  // namespace resnet

@@ -1,13 +1,13 @@
 // Bound by memory: 8 bytes a selected element forward, and d + n elements a row backward.
 #include "kernels/select_columns.h"
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm::cpu {
 
 void select_columns(Stream&, const SelectColumns& a) {
   const std::int64_t n = a.index.shape[0];
-  parallel_rows(a.x.rows(), n + 1, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(a.x.rows(), n + 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const float* x = a.x.row(i);
       float* y = a.y.row(i);
@@ -19,7 +19,7 @@ void select_columns(Stream&, const SelectColumns& a) {
 
 void select_columns_backward(Stream&, const SelectColumnsBackward& a) {
   const std::int64_t n = a.index.shape[0], d = a.dx.columns();
-  parallel_rows(a.dx.rows(), d, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(a.dx.rows(), d, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const float* dy = a.dy.row(i);
       float* dx = a.dx.row(i);

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/device/sinkhorn_stage.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 
 namespace otnfm::cpu {
@@ -57,7 +57,7 @@ void solve(const SinkhornResident& a, std::int64_t problem, HostVector<float>& c
 }  // namespace
 
 void sinkhorn_resident(Stream&, const SinkhornResident& a) {
-  parallel_ranges(a.f.rows(), 1, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_ranges(a.f.rows(), 1, [&](std::int64_t begin, std::int64_t end) {
     HostVector<float> costs;
     for (std::int64_t problem = begin; problem < end; ++problem) solve(a, problem, costs);
   });

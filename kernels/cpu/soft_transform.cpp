@@ -8,8 +8,8 @@
 #include <cmath>
 
 #include "kernels/cpu/lanes.h"
-#include "kernels/cpu/parallel.h"
 #include "kernels/device/log_sum.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 
 namespace otnfm::cpu {
@@ -51,7 +51,7 @@ LogSum sum_row(const SoftSource& source, float scale, std::int64_t m, const floa
 template <class Fill>
 void for_rows(const SoftSource& source, const SoftTarget& target, float scale, std::int64_t n, std::int64_t m,
               const Fill& fill) {
-  parallel_rows(n, m, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(n, m, [&](std::int64_t begin, std::int64_t end) {
     HostVector<float> s(static_cast<std::size_t>(m)), exponents(static_cast<std::size_t>(m));
     for (std::int64_t i = begin; i < end; ++i) {
       fill(i, s.data());
@@ -67,7 +67,7 @@ void transform_stored(const Arguments& a) {
     return for_rows(a.source, a.target, a.scale, rows, columns, [&](std::int64_t i, float* s) {
       for (std::int64_t j = 0; j < columns; ++j) s[j] = static_cast<float>(a.s.row(i)[j]);
     });
-  parallel_ranges((columns + kTargetBlock - 1) / kTargetBlock, 1, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_ranges((columns + kTargetBlock - 1) / kTargetBlock, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t block = begin; block < end; ++block) {
       const std::int64_t first = block * kTargetBlock, count = std::min(kTargetBlock, columns - first);
       float highest[kTargetBlock];

@@ -2,7 +2,7 @@
 // between its rows, rows and columns do not matter and a [256, 2] batch is one run of 512 elements, not 256 runs of 2.
 #pragma once
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm::cpu {
 
@@ -11,9 +11,9 @@ namespace otnfm::cpu {
 template <class Body>
 void parallel_spans(std::int64_t rows, std::int64_t columns, bool all_contiguous, const Body& body) {
   if (all_contiguous)
-    return parallel_ranges(rows * columns, kElementGrain,
-                           [&](std::int64_t begin, std::int64_t end) { body(std::int64_t{0}, begin, end); });
-  parallel_rows(rows, columns, [&](std::int64_t begin, std::int64_t end) {
+    return host::parallel_ranges(rows * columns, host::kElementGrain,
+                                 [&](std::int64_t begin, std::int64_t end) { body(std::int64_t{0}, begin, end); });
+  host::parallel_rows(rows, columns, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) body(i, std::int64_t{0}, columns);
   });
 }

@@ -3,14 +3,14 @@
 #include "kernels/spectral_scale.h"
 
 #include "kernels/cpu/lanes.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm::cpu {
 
 void spectral_scale(Stream&, const SpectralScale& a) {
   const float sigma = a.sigma.data[0], factor = sigma > a.target ? a.target / sigma : 1.0f;
   const std::int64_t n = a.w.columns();
-  parallel_rows(a.w.rows(), n, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(a.w.rows(), n, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const float* w = a.w.row(i);
       float* y = a.y.row(i);
@@ -34,7 +34,7 @@ void spectral_scale_backward(Stream&, const SpectralScaleBackward& a) {
     factor = a.target / sigma;
     along = static_cast<float>(inner / sigma);
   }
-  parallel_rows(a.w.rows(), n, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(a.w.rows(), n, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const float *dy = a.dy.row(i), *v = a.v.data;
       const float u = scaled ? along * a.u.data[i] : 0.0f;

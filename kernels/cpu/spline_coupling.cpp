@@ -2,14 +2,14 @@
 // point lies in is a branch, and neighbours have other ones.
 #include "kernels/spline_coupling.h"
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm::cpu {
 
 void spline_coupling(Stream&, const SplineCoupling& a) {
   const std::int64_t d = a.x.columns(), n = a.phi.columns(), kept = d - n, weights = a.shape.weights();
   const std::int64_t* moved = a.index.data + kept;
-  parallel_rows(a.x.rows(), d + n * weights, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(a.x.rows(), d + n * weights, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const float *x = a.x.row(i), *raw = a.raw.row(i), *phi = a.phi.row(i);
       float* y = a.y.row(i);
@@ -25,7 +25,7 @@ void spline_coupling(Stream&, const SplineCoupling& a) {
 void spline_coupling_backward(Stream&, const SplineCouplingBackward& a) {
   const std::int64_t d = a.x.columns(), n = a.phi.columns(), kept = d - n, weights = a.shape.weights();
   const std::int64_t* moved = a.index.data + kept;
-  parallel_rows(a.x.rows(), d + n * weights, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(a.x.rows(), d + n * weights, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const float *x = a.x.row(i), *raw = a.raw.row(i), *phi = a.phi.row(i);
       const float* dy = a.dy.data == nullptr ? nullptr : a.dy.row(i);

@@ -24,7 +24,7 @@ double grouped_sum(Stream& stream, std::int64_t n, std::int64_t group, const Pie
   group = std::max(group, (n + capacity - 1) / capacity);
   const std::int64_t groups = (n + group - 1) / group;
   double* partial = reinterpret_cast<double*>(stream.workspace());
-  parallel_ranges(groups, 2, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_ranges(groups, 2, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t g = begin; g < end; ++g) {
       double sum = 0;
       for (std::int64_t k = g * group; k < std::min(n, (g + 1) * group); ++k) sum += piece(k);
@@ -71,7 +71,7 @@ void squared_error_backward(Stream&, const SquaredErrorBackward& a) {
     return parallel_spans(rows, d, contiguous,
                           [&](std::int64_t i, std::int64_t begin, std::int64_t end) { span(i, begin, end, common); });
   }
-  parallel_rows(rows, d, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(rows, d, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) span(i, 0, d, common * a.weight.data[i]);
   });
 }

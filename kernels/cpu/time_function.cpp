@@ -8,7 +8,7 @@ namespace otnfm::cpu {
 void time_function(Stream&, const TimeFunction& a) {
   const std::int64_t d = a.phi.columns();
   with_time_function(a.kind, [&]<TimeFunctionKind kind>() {
-    parallel_ranges(a.phi.rows(), time_grain(kind, a.w, d), [&](std::int64_t begin, std::int64_t end) {
+    host::parallel_ranges(a.phi.rows(), time_grain(kind, a.w, d), [&](std::int64_t begin, std::int64_t end) {
       for_each_phi<kind>(a.t, a.w, d, begin, end,
                          [&](std::int64_t i, std::int64_t j, float phi) { a.phi.row(i)[j] = phi; });
     });

@@ -7,8 +7,8 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/device/time_function.h"
+#include "kernels/host/parallel.h"
 #include "kernels/view.h"
 
 namespace otnfm::cpu {
@@ -110,16 +110,16 @@ void time_gradient(const View<const float>& t, const View<const float>& w, const
   const std::int64_t B = t.shape[0], d = w.shape[1], terms = time_function_terms(kind, w.shape[0]);
   const bool few = d < kFewColumns;
   const std::int64_t tile = few ? 1 : kTermLanes, tiles = (d + tile - 1) / tile;
-  parallel_ranges(tiles * terms, kTermGrain / std::max<std::int64_t>(1, B * tile),
-                  [&](std::int64_t begin, std::int64_t end) {
-                    for (std::int64_t unit = begin; unit < end; ++unit) {
-                      const std::int64_t k = unit / tiles, j = unit % tiles * tile;
-                      if (few)
-                        add_term_gradient<kind, Lane::row>(t, w, k, j, 1, terms, upstream, dw);
-                      else
-                        add_term_gradient<kind, Lane::column>(t, w, k, j, std::min(tile, d - j), terms, upstream, dw);
-                    }
-                  });
+  host::parallel_ranges(
+      tiles * terms, kTermGrain / std::max<std::int64_t>(1, B * tile), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t unit = begin; unit < end; ++unit) {
+          const std::int64_t k = unit / tiles, j = unit % tiles * tile;
+          if (few)
+            add_term_gradient<kind, Lane::row>(t, w, k, j, 1, terms, upstream, dw);
+          else
+            add_term_gradient<kind, Lane::column>(t, w, k, j, std::min(tile, d - j), terms, upstream, dw);
+        }
+      });
   if constexpr (kind == TimeFunctionKind::bounded_fourier)
     for (std::int64_t j = 0; j < d; ++j) bound_fourier_gradient(w.data + j, dw.data + j, d, terms);
 }

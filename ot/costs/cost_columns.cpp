@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 #include "ot/costs/infinity.h"
 
@@ -122,7 +122,7 @@ double CostColumns::list_all(ShortListAssignment& assignment, std::int64_t k, co
   if (threads_ == 1)
     list(0, n);
   else
-    cpu::parallel_ranges(n, kTile, list);
+    host::parallel_ranges(n, kTile, list);
   if (n == 0) return 0;
   std::nth_element(spreads_.begin(), spreads_.begin() + n / 2, spreads_.end());
   return spreads_[static_cast<std::size_t>(n / 2)];

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "ot/solve_limits.h"
 
 namespace otnfm {
@@ -15,7 +15,7 @@ template <class Tile>
 void fill_rows(std::int64_t rows, std::int64_t work, const SolveLimits& limits, const Tile& tile) {
   constexpr std::int64_t kGrain = 64, kOperations = std::int64_t{1} << 24;
   const std::int64_t step = std::clamp<std::int64_t>(kOperations / std::max<std::int64_t>(1, work) / 4 * 4, 4, kGrain);
-  cpu::parallel_ranges(rows, kGrain, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_ranges(rows, kGrain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; i += step) {
       limits.stop_if_reached();
       tile(i, std::min(step, end - i));
@@ -30,7 +30,7 @@ void read_rows(std::int64_t rows, std::int64_t columns, const SolveLimits* limit
   constexpr std::int64_t kEntries = std::int64_t{1} << 16;
   const std::int64_t step = std::max<std::int64_t>(1, kEntries / std::max<std::int64_t>(1, columns));
   const SharedLimits shared(limits);
-  cpu::parallel_rows(rows, columns, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(rows, columns, [&](std::int64_t begin, std::int64_t end) {
     std::int64_t unchecked = 0;
     for (std::int64_t i = begin; i < end; i += step) {
       const std::int64_t count = std::min(step, end - i);

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 #include "ot/costs/widen.h"
 
@@ -58,7 +58,7 @@ void FloatCosts::reset(const Problem& problem, bool exchanged, CostColumns& cost
   if (threads == 1)
     fill(0, rows);
   else
-    cpu::parallel_ranges(rows, kFillRows, fill);
+    host::parallel_ranges(rows, kFillRows, fill);
 }
 
 void FloatCosts::multiply(std::int64_t rows, std::int64_t columns, std::int64_t d, int threads,
@@ -75,9 +75,9 @@ void FloatCosts::multiply(std::int64_t rows, std::int64_t columns, std::int64_t 
         for (std::int64_t j = 0; j < columns; ++j) out[r * columns + j] += bias_[static_cast<std::size_t>(j)];
     }
   };
-  const cpu::ThreadLimit limit(threads);
+  const host::ThreadLimit limit(threads);
   panels_.pack(target_, columns, d);
-  cpu::parallel_ranges(blocks, panels_.grain(), fill);
+  host::parallel_ranges(blocks, panels_.grain(), fill);
 }
 
 void FloatCosts::prepare(const Problem& problem, bool exchanged) {

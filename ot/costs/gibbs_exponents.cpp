@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 #include "ot/costs/widen.h"
 #include "ot/loops/loops.h"
@@ -43,7 +43,7 @@ void centre_points(const AnyMatrix& points, const HostVector<double>& mean, doub
   const std::int64_t d = points.columns;
   out.resize(static_cast<std::size_t>(points.rows * d));
   with_points(points, [&](const auto* data) {
-    cpu::parallel_rows(points.rows, d, [&](std::int64_t begin, std::int64_t end) {
+    host::parallel_rows(points.rows, d, [&](std::int64_t begin, std::int64_t end) {
       HostVector<double> exact(static_cast<std::size_t>(d));
       for (std::int64_t i = begin; i < end; ++i) {
         float* row = out.data() + i * d;
@@ -79,7 +79,7 @@ void GibbsExponents::reset(const Problem& problem, double epsilon, std::int64_t 
     costs_.reset(problem_, false);
     // A row's least cost is where its mass is, and rounds least if it is 0.
     SharedLimits shared(limits);
-    cpu::parallel_rows(n_, m_, [&](std::int64_t begin, std::int64_t end) {
+    host::parallel_rows(n_, m_, [&](std::int64_t begin, std::int64_t end) {
       HostVector<double> row(static_cast<std::size_t>(m_));
       std::int64_t unchecked = 0;
       for (std::int64_t i = begin; i < end; ++i) {
@@ -177,7 +177,7 @@ void GibbsExponents::multiply(std::int64_t first, std::int64_t count, const Solv
   if (!packed_) panels_.pack(target_, m_, d);
   packed_ = true;
   SharedLimits shared(limits);
-  cpu::parallel_ranges((count + kRows - 1) / kRows, panels_.grain(), [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_ranges((count + kRows - 1) / kRows, panels_.grain(), [&](std::int64_t begin, std::int64_t end) {
     std::int64_t unchecked = 0;
     for (std::int64_t i = begin * kRows; i < std::min(count, end * kRows); i += kRows) {
       const std::int64_t height = std::min(kRows, count - i);
@@ -191,7 +191,7 @@ void GibbsExponents::fill_from_rows(std::int64_t first, std::int64_t count, cons
   constexpr std::int64_t kTile = 16;
   constexpr double kMost = 1e30;  // an exponent that is infinite for every purpose
   SharedLimits shared(limits);
-  cpu::parallel_ranges((count + kTile - 1) / kTile, 1, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_ranges((count + kTile - 1) / kTile, 1, [&](std::int64_t begin, std::int64_t end) {
     HostVector<double> tile(static_cast<std::size_t>(kTile * m_));
     std::int64_t unchecked = 0;
     for (std::int64_t i = begin * kTile; i < std::min(count, end * kTile); i += kTile) {

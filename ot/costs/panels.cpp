@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "ot/loops/loops.h"
 
 namespace otnfm {
@@ -12,7 +12,7 @@ void Panels::pack(std::span<const float> y, std::int64_t m, std::int64_t d) {
   d_ = d;
   const std::int64_t count = (m + kPanelColumns - 1) / kPanelColumns;
   panels_.assign(static_cast<std::size_t>(count * d * kPanelColumns), 0.0f);
-  cpu::parallel_rows(count, kPanelColumns * d, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(count, kPanelColumns * d, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t j = begin * kPanelColumns; j < std::min(m, end * kPanelColumns); ++j) {
       const float* row = y.data() + j * d;
       float* panel = panels_.data() + j / kPanelColumns * d * kPanelColumns + j % kPanelColumns;
@@ -36,7 +36,7 @@ void Panels::multiply(const float* x, std::int64_t rows, float* out, std::int64_
 }
 
 std::int64_t Panels::grain() const {
-  constexpr std::int64_t kProducts = 64 * cpu::kElementGrain;  // some 20 us
+  constexpr std::int64_t kProducts = 64 * host::kElementGrain;  // some 20 us
   return std::max<std::int64_t>(1, kProducts / std::max<std::int64_t>(1, kBlockRows * m_ * (d_ + 2)));
 }
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "ot/costs/infinity.h"
 #include "ot/costs/widen.h"
 #include "ot/loops/loops.h"
@@ -131,7 +131,7 @@ void RowMinima::prepare_screen() {
   for (auto* values : {&cost_, &target_, &slack_}) values->assign(static_cast<std::size_t>(padded), 0.0f);
   const bool square = problem_.cost == Cost::squared_euclidean;
   const double centre_norm = norm_of(centre_.data(), d), unit = scale_ * scale_;
-  cpu::parallel_rows(m, d, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(m, d, [&](std::int64_t begin, std::int64_t end) {
     HostVector<double> y(static_cast<std::size_t>(d));
     for (std::int64_t j = begin; j < end; ++j) {
       const T* row = row_of<T>(problem_.target, j);

@@ -5,7 +5,7 @@
 #include <limits>
 #include <mutex>
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 #include "ot/costs/pair_cost.h"
 
@@ -68,8 +68,8 @@ void ScreenedColumns::list_all(ShortListAssignment& assignment, std::int64_t k, 
                                const SolveLimits* limits) const {
   const std::int64_t n = exponents_.rows();
   std::mutex moving;
-  const cpu::ThreadLimit limit(threads);
-  cpu::parallel_ranges(n, 128, [&](std::int64_t begin, std::int64_t end) {
+  const host::ThreadLimit limit(threads);
+  host::parallel_ranges(n, 128, [&](std::int64_t begin, std::int64_t end) {
     Scratch scratch;
     HostVector<Arc> arcs;
     for (std::int64_t i = begin; i < end; ++i) {

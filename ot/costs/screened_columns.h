@@ -28,7 +28,7 @@ class ScreenedColumns : public NearestColumns {
   }
   std::int64_t work() const override { return static_cast<std::int64_t>(g_.size()) / 4; }
 
-  /// Gives every row of the assignment its list of about k; rows are shared among `threads` (0: cpu::thread_count()).
+  /// Gives every row of the assignment its list of about k; rows are shared among `threads` (0: host::thread_count()).
   /// Throws SolveStopped once `limits`, if not null, are reached.
   void list_all(ShortListAssignment& assignment, std::int64_t k, int threads,
                 const SolveLimits* limits = nullptr) const;

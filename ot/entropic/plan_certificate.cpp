@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 #include "ot/costs/cost_rows.h"
 #include "ot/costs/infinity.h"
@@ -32,7 +32,7 @@ class Passes {
   template <class Body>
   void run(const Body& body) const {
     SharedLimits shared(limits_);
-    cpu::parallel_ranges(chunks(), 1, [&](std::int64_t begin, std::int64_t end) {
+    host::parallel_ranges(chunks(), 1, [&](std::int64_t begin, std::int64_t end) {
       HostVector<double> tile(static_cast<std::size_t>(kPlanRows * m_)), shares(static_cast<std::size_t>(m_));
       std::int64_t unchecked = 0;
       for (std::int64_t chunk = begin; chunk < end; ++chunk) {

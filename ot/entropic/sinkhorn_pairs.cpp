@@ -6,9 +6,9 @@
 #include <numeric>
 #include <string>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/device/philox.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 #include "ot/certificate.h"
 #include "ot/costs/cost_columns.h"
@@ -68,8 +68,8 @@ std::vector<double> row_minima(const Problem& problem, std::span<const double> g
   if (n == 0 || problem.m() == 0) return f;
   const RowMinima rows(problem, g);
   const SharedLimits shared(limits);
-  cpu::parallel_ranges(
-      tiles, std::max<std::int64_t>(1, 8 * cpu::kElementGrain / (kTile * problem.m())),
+  host::parallel_ranges(
+      tiles, std::max<std::int64_t>(1, 8 * host::kElementGrain / (kTile * problem.m())),
       [&](std::int64_t begin, std::int64_t end) {
         RowMinima::Scratch scratch;
         if (limits != nullptr) scratch.stop = [&] { return limits->overdue(); };
@@ -112,7 +112,7 @@ CostSpread spread_of_costs(const Problem& problem) {
   const bool all = n <= kFewestPairs / m;
   const std::int64_t count = all ? n * m : n > kMostPairs / m * 16 ? kMostPairs : std::max(kFewestPairs, n * m / 16);
   HostVector<double> values(static_cast<std::size_t>(count));
-  cpu::parallel_ranges(count, 4096, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_ranges(count, 4096, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t pair = begin; pair < end; ++pair) {
       std::int64_t i = pair / m, j = pair % m;
       if (!all) {
@@ -220,7 +220,7 @@ bool SinkhornSolver::stored() const {
 
 Certificate SinkhornSolver::certify_plan(const SolveLimits* limits) {
   const State& state = solved(*state_);
-  const cpu::ThreadLimit thread_limit(state.threads);
+  const host::ThreadLimit thread_limit(state.threads);
   constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
   Certificate certificate{.primal_cost = kUnknown, .dual_bound = kUnknown, .gap = kUnknown, .is_permutation = false};
   if (!state.solved || state.free) return certificate;
@@ -245,7 +245,7 @@ Certificate SinkhornSolver::certify_plan(const SolveLimits* limits) {
 
 Assignment SinkhornSolver::argmax_pairs(bool certify, const SolveLimits* limits) {
   const State& state = solved(*state_);
-  const cpu::ThreadLimit thread_limit(state.threads);
+  const host::ThreadLimit thread_limit(state.threads);
   return naming_memory([&] { return pairs_of_plan(state); },
                        [&] {
                          Assignment result = no_pairs(state, "sinkhorn, argmax");
@@ -260,7 +260,7 @@ Assignment SinkhornSolver::argmax_pairs(bool certify, const SolveLimits* limits)
 Assignment SinkhornSolver::sample_pairs(std::uint64_t seed, std::uint64_t step, bool certify,
                                         const SolveLimits* limits) {
   State& state = solved(*state_);
-  const cpu::ThreadLimit thread_limit(state.threads);
+  const host::ThreadLimit thread_limit(state.threads);
   return naming_memory([&] { return pairs_of_plan(state); },
                        [&] {
                          Assignment result = no_pairs(state, "sinkhorn, sampled");
@@ -370,7 +370,7 @@ Assignment SinkhornSolver::round_to_permutation(double max_gap, double max_secon
 Assignment SinkhornSolver::round_to_permutation(double max_gap, const SolveLimits& limits, bool certify,
                                                 std::int64_t budget) {
   State& state = solved(*state_);
-  const cpu::ThreadLimit thread_limit(state.threads);
+  const host::ThreadLimit thread_limit(state.threads);
   const std::int64_t n = state.problem.n(), m = state.problem.m();
   if (n != m || !state.uniform)
     throw InputError(fmt::format("a permutation takes as many rows as columns, each of the same mass, not {}{}",

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 #include "ot/loops/loops.h"
 
@@ -14,7 +14,7 @@ namespace {
 
 // Sums within these bounds have lost nothing that counts to the limits of float32.
 constexpr double kLeastSum = 1e-18, kMostSum = 1e10;
-constexpr std::int64_t kExponentialGrain = 4 * cpu::kElementGrain;  // some 20 us of a thread
+constexpr std::int64_t kExponentialGrain = 4 * host::kElementGrain;  // some 20 us of a thread
 constexpr std::int64_t kChunkRows = 64, kMostChunks = 64;
 
 bool in_range(double sum) {
@@ -68,7 +68,7 @@ void SinkhornPass::for_rows(GibbsExponents& exponents, double ratio, std::span<c
   const auto block = [&](std::int64_t first, std::int64_t count, const float* k) {
     const std::int64_t first_chunk = first / chunk_rows, chunks = (count + chunk_rows - 1) / chunk_rows;
     const std::int64_t grain = std::max<std::int64_t>(1, kExponentialGrain / (chunk_rows * stride));
-    cpu::parallel_ranges(chunks, grain, [&](std::int64_t begin, std::int64_t end) {
+    host::parallel_ranges(chunks, grain, [&](std::int64_t begin, std::int64_t end) {
       HostVector<float> e(static_cast<std::size_t>(kHeight * stride));
       std::int64_t unchecked = 0;
       for (std::int64_t chunk = begin; chunk < end; ++chunk)
@@ -116,7 +116,7 @@ void SinkhornPass::run(GibbsExponents& exponents, const Update& update, std::spa
 
   const std::int64_t m = exponents.columns();
   std::atomic<bool> all_in_range{true};
-  cpu::parallel_rows(m, chunks, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_rows(m, chunks, [&](std::int64_t begin, std::int64_t end) {
     bool good = true;
     for (std::int64_t j = begin; j < end; ++j) {
       double sum = 0;
@@ -141,7 +141,7 @@ void SinkhornPass::sum_columns_stably(GibbsExponents& exponents, double ratio, s
   const auto scale = static_cast<float>(ratio);
   SharedLimits shared(limits);
   const auto block = [&](std::int64_t first, std::int64_t count, const float* k) {
-    cpu::parallel_ranges((count + chunk_rows - 1) / chunk_rows, 1, [&](std::int64_t begin, std::int64_t end) {
+    host::parallel_ranges((count + chunk_rows - 1) / chunk_rows, 1, [&](std::int64_t begin, std::int64_t end) {
       std::int64_t unchecked = 0;
       for (std::int64_t i = begin * chunk_rows; i < std::min(count, end * chunk_rows); ++i) {
         const auto row = static_cast<std::size_t>(first + i);

@@ -1,11 +1,11 @@
-// The innermost loops of ot/, compiled for each processor and chosen when the program runs (kernels/cpu/processor.h).
+// The innermost loops of ot/, compiled for each processor and chosen when the program runs (kernels/host/processor.h).
 // They allocate nothing, throw nothing and know no threads. Sums are taken in an order that is written down, over 16
 // floats or 8 doubles whatever the width of the registers, so AVX2 and AVX-512 give the same bits.
 #pragma once
 
 #include <cstdint>
 
-#include "kernels/cpu/processor.h"
+#include "kernels/host/processor.h"
 #include "ot/cost.h"
 
 namespace otnfm {
@@ -67,8 +67,8 @@ struct Loops {
   double (*plan_row)(const float* e, const float* weight, const float* k, std::int64_t stride, float* largest);
 };
 
-/// By index of cpu::Processor.
-const cpu::PerProcessor<Loops>& all_loops();
+/// By index of host::Processor.
+const host::PerProcessor<Loops>& all_loops();
 
 /// Those for this machine.
 const Loops& loops();

@@ -4,12 +4,12 @@
 // not depend on how many are worked on at once.
 #pragma once
 
-#include "kernels/cpu/processor/vector.h"
+#include "kernels/host/vector.h"
 #include "ot/loops/loops.h"
 
 namespace otnfm::OTNFM_PROCESSOR {
 
-using namespace cpu::OTNFM_PROCESSOR;
+using namespace host::OTNFM_PROCESSOR;
 
 constexpr int kRows = 4;
 constexpr int kVectors = OTNFM_VECTOR_BYTES == 64 ? 4 : 2;

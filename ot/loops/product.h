@@ -2,12 +2,12 @@
 // 256 coordinates of the columns' panels (16 KB each) and of 128 rows (128 KB) in the caches.
 #pragma once
 
-#include "kernels/cpu/processor/vector.h"
+#include "kernels/host/vector.h"
 #include "ot/loops/loops.h"
 
 namespace otnfm::OTNFM_PROCESSOR {
 
-using namespace cpu::OTNFM_PROCESSOR;
+using namespace host::OTNFM_PROCESSOR;
 
 constexpr int kTileRows = OTNFM_VECTOR_BYTES == 16 ? 3 : 6;
 constexpr int kPanelVectors = kPanelColumns / kFloats;

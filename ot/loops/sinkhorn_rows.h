@@ -2,12 +2,12 @@
 // exponential is 12, for three loads and a store.
 #pragma once
 
-#include "kernels/cpu/processor/vector.h"
+#include "kernels/host/vector.h"
 #include "ot/loops/loops.h"
 
 namespace otnfm::OTNFM_PROCESSOR {
 
-using namespace cpu::OTNFM_PROCESSOR;
+using namespace host::OTNFM_PROCESSOR;
 
 constexpr int kParts = kFloatBlock / kFloats;
 constexpr std::int64_t kSegment = 1024;  // columns whose sum is kept in float32

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 
 namespace otnfm {
@@ -178,7 +178,7 @@ AuctionBounds DenseAuction<T>::bounds(const SolveLimits& limits) {
   if (threads_ == 1)
     find(0, n_);
   else
-    cpu::parallel_ranges(n_, std::max<std::int64_t>(1, kElementsAThread / std::max<std::int64_t>(1, m_)), find);
+    host::parallel_ranges(n_, std::max<std::int64_t>(1, kElementsAThread / std::max<std::int64_t>(1, m_)), find);
   if (stopped) {
     std::ranges::fill(f_, -kNone<T>);
     return {.dual = -std::numeric_limits<double>::infinity(), .complete = false};

@@ -5,7 +5,7 @@
 #include <limits>
 #include <numeric>
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "kernels/host_vector.h"
 #include "ot/costs/spatial_order.h"
 #include "ot/costs/widen.h"
@@ -58,9 +58,9 @@ void in_order(const AnyMatrix& points, HostVector<std::int32_t>& order, HostVect
 
 template <class Body>
 void MultilevelAssignment::for_rows(std::int64_t n, const SolveLimits& limits, int threads, const Body& body) {
-  const int wanted = threads > 0 ? threads : cpu::thread_count();
+  const int wanted = threads > 0 ? threads : host::thread_count();
   if (scratch_.size() < static_cast<std::size_t>(wanted)) scratch_.resize(static_cast<std::size_t>(wanted));
-  cpu::parallel_items(0, n, 64, n >= 512 ? wanted : 1, [&](std::int64_t i, int part) {
+  host::parallel_items(0, n, 64, n >= 512 ? wanted : 1, [&](std::int64_t i, int part) {
     limits.stop_if_reached();
     body(i, static_cast<std::size_t>(part));
   });

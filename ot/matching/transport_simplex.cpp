@@ -8,7 +8,7 @@
 #include <tuple>
 #include <utility>
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 #include "ot/costs/infinity.h"
 
 namespace otnfm {
@@ -58,7 +58,7 @@ void TransportSimplex::reset(const Problem& problem, std::span<const double> a, 
     constexpr std::int64_t kTile = 8;
     stored_.resize(at(n_ * m_));
     SharedLimits shared(&limits);
-    cpu::parallel_ranges((n_ + kTile - 1) / kTile, 4, [&](std::int64_t begin, std::int64_t end) {
+    host::parallel_ranges((n_ + kTile - 1) / kTile, 4, [&](std::int64_t begin, std::int64_t end) {
       std::int64_t unchecked = 0;
       for (std::int64_t i = begin * kTile; i < std::min(n_, end * kTile); i += kTile) {
         const std::int64_t count = std::min(kTile, n_ - i);
@@ -84,31 +84,31 @@ void TransportSimplex::collect_near_pairs(std::span<const double> g, const Solve
   near_.resize(rows_.size() * at(near));
   SharedLimits shared(&limits);
   const auto count = static_cast<std::int64_t>(rows_.size());
-  cpu::parallel_ranges(count, std::max<std::int64_t>(1, kParallelPairs / m_),
-                       [&](std::int64_t begin, std::int64_t end) {
-                         HostVector<double> buffer(at(m_)), reduced(columns_.size());
-                         HostVector<std::int32_t> order(columns_.size());
-                         std::int64_t unchecked = 0;
-                         for (std::int64_t k = begin; k < end; ++k) {
-                           shared.check(m_ * (4 + dimension_), unchecked);
-                           const std::int32_t i = rows_[at(k)];
-                           const double* costs = row_costs(i, buffer.data());
-                           for (std::size_t c = 0; c < columns_.size(); ++c)
-                             reduced[c] = costs[columns_[c]] - g[at(columns_[c])];
-                           std::iota(order.begin(), order.end(), 0);
-                           const auto less = [&](std::int32_t x, std::int32_t y) {
-                             return reduced[at(x)] < reduced[at(y)] || (reduced[at(x)] == reduced[at(y)] && x < y);
-                           };
-                           std::partial_sort(order.begin(), order.begin() + near, order.end(), less);
-                           for (std::int64_t c = 0; c < near; ++c) {
-                             const std::int32_t j = columns_[at(order[at(c)])];
-                             const double of_pair = reduced[at(order[at(c)])];
-                             // Where all pairs are forbidden there is no least to take off.
-                             near_[at(k * near + c)] = {
-                                 of_pair < kInfinity ? of_pair - reduced[at(order[0])] : kInfinity, costs[j], i, j};
-                           }
-                         }
-                       });
+  host::parallel_ranges(count, std::max<std::int64_t>(1, kParallelPairs / m_),
+                        [&](std::int64_t begin, std::int64_t end) {
+                          HostVector<double> buffer(at(m_)), reduced(columns_.size());
+                          HostVector<std::int32_t> order(columns_.size());
+                          std::int64_t unchecked = 0;
+                          for (std::int64_t k = begin; k < end; ++k) {
+                            shared.check(m_ * (4 + dimension_), unchecked);
+                            const std::int32_t i = rows_[at(k)];
+                            const double* costs = row_costs(i, buffer.data());
+                            for (std::size_t c = 0; c < columns_.size(); ++c)
+                              reduced[c] = costs[columns_[c]] - g[at(columns_[c])];
+                            std::iota(order.begin(), order.end(), 0);
+                            const auto less = [&](std::int32_t x, std::int32_t y) {
+                              return reduced[at(x)] < reduced[at(y)] || (reduced[at(x)] == reduced[at(y)] && x < y);
+                            };
+                            std::partial_sort(order.begin(), order.begin() + near, order.end(), less);
+                            for (std::int64_t c = 0; c < near; ++c) {
+                              const std::int32_t j = columns_[at(order[at(c)])];
+                              const double of_pair = reduced[at(order[at(c)])];
+                              // Where all pairs are forbidden there is no least to take off.
+                              near_[at(k * near + c)] = {
+                                  of_pair < kInfinity ? of_pair - reduced[at(order[0])] : kInfinity, costs[j], i, j};
+                            }
+                          }
+                        });
 }
 
 void TransportSimplex::start(std::span<const double> g, const SolveLimits& limits) {
@@ -347,7 +347,7 @@ bool TransportSimplex::price(bool near, const SolveLimits& limits, bool& stopped
     } else if (count * m_ * (1 + (stored_.empty() ? dimension_ : 0)) < kParallelPairs) {
       for (std::int64_t k = 0; k < count; ++k) best_of_row(of_block(k), buffer.data(), candidates_[at(k)]);
     } else {
-      cpu::parallel_ranges(count, 1, [&](std::int64_t begin, std::int64_t end) {
+      host::parallel_ranges(count, 1, [&](std::int64_t begin, std::int64_t end) {
         HostVector<double> own(stored_.empty() ? at(m_) : 0);
         for (std::int64_t k = begin; k < end; ++k) best_of_row(of_block(k), own.data(), candidates_[at(k)]);
       });

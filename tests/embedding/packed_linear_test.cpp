@@ -1,5 +1,5 @@
 // The product of a flow that only samples, against double arithmetic.
-#include "kernels/cpu/packed_linear.h"
+#include "kernels/host/packed_linear.h"
 
 #include <gtest/gtest.h>
 
@@ -43,15 +43,15 @@ void check(const Sizes& sizes, bool bf16, bool with_bias, Activation activation,
   const View<float> x = View<float>(x_values.data(), {sizes.rows, x_stride}).column_slice(0, sizes.inner);
   const View<float> y = View<float>(y_values.data(), {sizes.rows, y_stride}).column_slice(0, sizes.outputs);
   const View<float> weight(weights.data(), {sizes.outputs, sizes.inner});
-  cpu::PackedWeights packed;
-  cpu::PackedLinear call{.x = x, .y = y, .activation = activation};
+  PackedWeights packed;
+  PackedLinear call{.x = x, .y = y, .activation = activation};
   if (with_bias) call.bias = View<float>(bias.data(), {sizes.outputs});
   if (bf16)
     call.panels_bfloat16 = packed.bfloat16s(weight);
   else
     call.panels = packed.float32(weight);
   Stream stream(Device::cpu);
-  cpu::packed_linear(stream, call);
+  packed_linear(stream, call);
   for (std::int64_t i = 0; i < sizes.rows; ++i) {
     for (std::int64_t j = 0; j < sizes.outputs; ++j) {
       double sum = with_bias ? bias[static_cast<std::size_t>(j)] : 0, size = std::fabs(sum);
@@ -84,12 +84,12 @@ TEST(PackedLinear, AgreesWithDoubleArithmetic) {
 
 TEST(PackedLinear, RefusesPanelsOfAnotherWeight) {
   std::vector<float> weights(6, 1), x(4, 1), y(6, 1);
-  cpu::PackedWeights packed;
+  PackedWeights packed;
   Stream stream(Device::cpu);
   const View<const float> panels = packed.float32(View<float>(weights.data(), {2, 3}));
-  EXPECT_THROW(cpu::packed_linear(
-                   stream, {.x = View<float>(x.data(), {2, 2}), .panels = panels, .y = View<float>(y.data(), {2, 2})}),
-               InputError);
+  EXPECT_THROW(
+      packed_linear(stream, {.x = View<float>(x.data(), {2, 2}), .panels = panels, .y = View<float>(y.data(), {2, 2})}),
+      InputError);
 }
 
 }  // namespace

@@ -9,8 +9,8 @@
 #include <thread>
 #include <utility>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
 #include "tests/kernels/on_devices.h"
 
 namespace otnfm {
@@ -37,7 +37,7 @@ PairsAhead::Make numbered(std::int64_t B, std::atomic<int>& began_anew, bool slo
 TEST(PairsAhead, GivesThePairsOfTheStepAskedFor) {
   for (Device device : devices_at_hand())
     for (const auto& [slow, threads] : {std::pair{false, 2}, {true, 2}, {false, 1}}) {
-      const cpu::ThreadLimit limit(threads);
+      const host::ThreadLimit limit(threads);
       const std::int64_t B = 5;
       Stream stream(device);
       Tape tape(device);
@@ -68,7 +68,7 @@ TEST(PairsAhead, GivesThePairsOfTheStepAskedFor) {
 
 TEST(PairsAhead, BeginsAnewWhereItIsToldToForget) {
   for (const int threads : {1, 2}) {
-    const cpu::ThreadLimit limit(threads);
+    const host::ThreadLimit limit(threads);
     Stream stream(Device::cpu);
     Tape tape(Device::cpu);
     std::atomic<int> began_anew = 0;
@@ -86,7 +86,7 @@ TEST(PairsAhead, BeginsAnewWhereItIsToldToForget) {
 
 TEST(PairsAhead, NoThreadIsBesideTheOnlyOne) {
   for (const int threads : {1, 2}) {
-    const cpu::ThreadLimit limit(threads);
+    const host::ThreadLimit limit(threads);
     Stream stream(Device::cpu);
     Tape tape(Device::cpu);
     std::atomic<int> began_anew = 0, elsewhere = 0;
@@ -104,7 +104,7 @@ TEST(PairsAhead, NoThreadIsBesideTheOnlyOne) {
 
 TEST(PairsAhead, AnErrorArrivesWhereThePairsWouldHave) {
   for (const int threads : {1, 2}) {
-    const cpu::ThreadLimit limit(threads);
+    const host::ThreadLimit limit(threads);
     Stream stream(Device::cpu);
     Tape tape(Device::cpu);
     std::atomic<int> began_anew = 0;

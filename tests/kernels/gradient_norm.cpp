@@ -6,8 +6,8 @@
 #include <limits>
 #include <random>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
 #include "tests/kernels/on_devices.h"
 
 namespace otnfm {
@@ -67,7 +67,7 @@ TEST(GradientNorm, GivesTheSameBitsForAnyNumberOfThreads) {
   Stream stream(Device::cpu);
   std::vector<float> norms, scales;
   for (int threads : {1, 2, 3, 5}) {
-    const cpu::ThreadLimit limit(threads);
+    const host::ThreadLimit limit(threads);
     const Result got = run(stream, gradient, 1);
     norms.push_back(got.norm), scales.push_back(got.clip_scale);
   }

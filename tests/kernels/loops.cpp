@@ -14,12 +14,12 @@
 namespace otnfm {
 namespace {
 
-using cpu::Processor;
+using host::Processor;
 
 std::vector<Processor> all_that_run() {
   std::vector<Processor> found;
   for (std::size_t i = 0; i < cpu::all_loops().size(); ++i)
-    if (cpu::all_loops()[i] != nullptr && cpu::runs_here(static_cast<Processor>(i)))
+    if (cpu::all_loops()[i] != nullptr && host::runs_here(static_cast<Processor>(i)))
       found.push_back(static_cast<Processor>(i));
   return found;
 }
@@ -61,7 +61,7 @@ TEST(CpuLoops, PackedTilesAreChainsWhateverIsSummedBeside) {
           tile.panel = halves.data();
           tile.sums = of_halves.data();
           loops_of(processor).packed_bfloat16s(tile);
-          EXPECT_TRUE(sums == of_halves) << cpu::name_of(processor);
+          EXPECT_TRUE(sums == of_halves) << host::name_of(processor);
           for (std::int64_t r = 0; r < rows; ++r)
             for (std::int64_t j = 0; j < width; ++j) {
               float chain = 0;
@@ -76,7 +76,7 @@ TEST(CpuLoops, PackedTilesAreChainsWhateverIsSummedBeside) {
               if (processor == Processor::portable)  // which may have no fused multiply-add
                 ASSERT_NEAR(found, chain, 1e-7 * static_cast<double>(inner) * size);
               else
-                ASSERT_EQ(found, chain) << cpu::name_of(processor);
+                ASSERT_EQ(found, chain) << host::name_of(processor);
             }
         }
       }
@@ -119,7 +119,7 @@ TEST(CpuLoops, TheNearestPointIsFoundWhateverTheBoxesSay) {
             least = std::min(least, value);
           }
           ASSERT_NEAR(best.value, least, 2e-6 * static_cast<double>(d) * (1 + std::fabs(least)));
-          ASSERT_TRUE(best.index >= 100 && best.index < 100 + count) << cpu::name_of(processor);
+          ASSERT_TRUE(best.index >= 100 && best.index < 100 + count) << host::name_of(processor);
         }
       }
     }
@@ -134,7 +134,7 @@ TEST(CpuLoops, RowsAreSearchedToTheirLastColumn) {
       for (const Processor processor : all_that_run()) {
         cpu::Nearest best{std::numeric_limits<float>::infinity(), -1};
         loops_of(processor).search_row(offset.data(), product.data(), columns, 10, &best);
-        EXPECT_EQ(best.index, 10 + where) << cpu::name_of(processor);
+        EXPECT_EQ(best.index, 10 + where) << host::name_of(processor);
         EXPECT_NEAR(best.value, offset[static_cast<std::size_t>(where)] - 100, 1e-4);
         best.value = -1000;  // what is better already stays
         best.index = 3;

@@ -1,5 +1,5 @@
 // The pool of threads: every part once whoever comes, and nobody is waited for who has not come.
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 
 #include <gtest/gtest.h>
 #include <pthread.h>
@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-namespace otnfm::cpu {
+namespace otnfm::host {
 namespace {
 
 TEST(Parallel, RunsEveryPartOnce) {
@@ -190,4 +190,4 @@ TEST(Parallel, WorksInAForkedChildWhichHasNoneOfTheThreads) {
 #endif
 
 }  // namespace
-}  // namespace otnfm::cpu
+}  // namespace otnfm::host

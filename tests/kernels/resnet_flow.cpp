@@ -8,9 +8,9 @@
 #include <cmath>
 #include <random>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/cpu/resnet_flow/layout.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
 #include "kernels/memory.h"
 #include "tests/cases/reference_resnet_flow.h"
 #include "tests/kernels/on_devices.h"
@@ -281,10 +281,10 @@ TEST(ResNetFlowVariants, GiveTheSameGradientsForAnyNumberOfThreads) {
     for (const bool rounded : {false, true}) {
       std::vector<float> alone;
       {
-        const cpu::OneThread one_thread;
+        const host::OneThread one_thread;
         alone = problem.gradients(cpu::resnet::variant(k), rounded);
       }
-      const cpu::ThreadLimit limit(3);
+      const host::ThreadLimit limit(3);
       EXPECT_EQ(alone, problem.gradients(cpu::resnet::variant(k), rounded)) << cpu::resnet::variant(k).name;
     }
 }

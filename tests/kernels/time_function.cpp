@@ -6,8 +6,8 @@
 #include <limits>
 #include <random>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
 #include "tests/kernels/on_devices.h"
 
 namespace otnfm {
@@ -96,7 +96,7 @@ TEST(TimeFunctionBackward, GivesTheSameBitsForAnyNumberOfThreads) {
       for (float& x : w) x = normal(random);
       for (float& x : dphi) x = normal(random);
       for (int threads : {1, 2, 3, 5}) {
-        const cpu::ThreadLimit limit(threads);
+        const host::ThreadLimit limit(threads);
         std::vector<float> dw(K * d, -9.0f);
         time_function_backward(stream, {.t = {t.data(), {B}},
                                         .w = {w.data(), {K, d}},

@@ -9,7 +9,7 @@
 #include <random>
 
 #include "engine/core/ops.h"
-#include "kernels/cpu/packed_linear.h"
+#include "kernels/host/packed_linear.h"
 #include "tests/cases/reference_resnet_flow.h"
 
 namespace otnfm {
@@ -87,7 +87,7 @@ class Comparison {
   }
 
   Outcome run(bool one_kernel, bool training, Precision precision = Precision::float32,
-              cpu::PackedWeights* packed = nullptr) {
+              PackedWeights* packed = nullptr) {
     flow_.one_kernel = one_kernel;
     flow_.precision = precision;
     const std::int64_t d = flow_.dimension(), B = static_cast<std::int64_t>(t_.size());
@@ -189,7 +189,7 @@ TEST(ResNetFlow, OfPackedWeightsEqualsItsLayersForFewRows) {
         Comparison comparison({.dimension = 2, .blocks = 4, .width = width, .depth = 3}, B, std::random_device{}());
         const Outcome before = comparison.run(true, false, precision);
         comparison.fix_weights();
-        cpu::PackedWeights packed;
+        PackedWeights packed;
         const Outcome fused = comparison.run(true, false, precision, &packed);
         EXPECT_EQ(fused.nodes, 1U);
         EXPECT_EQ(fused.y, before.y) << "weights that may change";

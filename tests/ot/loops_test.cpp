@@ -17,8 +17,8 @@ namespace {
 std::vector<std::pair<const char*, const Loops*>> all_that_run() {
   std::vector<std::pair<const char*, const Loops*>> found;
   for (std::size_t i = 0; i < all_loops().size(); ++i)
-    if (const auto processor = static_cast<cpu::Processor>(i); all_loops()[i] != nullptr && cpu::runs_here(processor))
-      found.emplace_back(cpu::name_of(processor), all_loops()[i]);
+    if (const auto processor = static_cast<host::Processor>(i); all_loops()[i] != nullptr && host::runs_here(processor))
+      found.emplace_back(host::name_of(processor), all_loops()[i]);
   return found;
 }
 

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
 #include "ot/costs/integer_range.h"
 #include "ot/costs/pair_cost.h"
 #include "ot/entropic/sinkhorn_setup.h"
@@ -146,7 +146,7 @@ TEST(ScaledProblem, PreparationsHeedLimits) {
   c(3, 5) = std::numeric_limits<double>::infinity();
   const Problem problem = Problem::from_matrix(c.view());
   const SolveLimits late(SolveLimits::kNoIterations, -1);
-  const cpu::ThreadLimit one_thread(1);
+  const host::ThreadLimit one_thread(1);
   EXPECT_THROW(check_entries(problem, &late), SolveStopped);
   EXPECT_THROW(cost_size(problem, &late), SolveStopped);
   ScaledProblem scaled;

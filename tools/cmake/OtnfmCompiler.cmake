@@ -82,7 +82,7 @@ if(OTNFM_SANITIZE)
 endif()
 
 find_package(OpenMP REQUIRED COMPONENTS CXX)
-# OpenMP is for `omp simd`, and to tell oneDNN, whose threads are OpenMP's, to take one (kernels/cpu/parallel.h). g++'s is invisible to
+# OpenMP is for `omp simd`, and to tell oneDNN, whose threads are OpenMP's, to take one (kernels/host/parallel.h). g++'s is invisible to
 # ThreadSanitizer.
 if(OTNFM_SANITIZE MATCHES thread AND NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(otnfm_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-unknown-pragmas>)

@@ -1,4 +1,4 @@
-# Hot loops, compiled for one processor each whatever OTNFM_MARCH is, and chosen when the program runs: kernels/cpu/processor.h.
+# Hot loops, compiled for one processor each whatever OTNFM_MARCH is, and chosen when the program runs: kernels/host/processor.h.
 
 # otnfm_processors(FOLDER): how FOLDER/avx2.cpp, avx512.cpp and avx512_bf16.cpp of this directory are compiled. On other than x86-64
 # these files are empty, and portable.cpp, which has no flags of its own, is all there is.

@@ -28,7 +28,7 @@ function(otnfm_public target export_name)
                              $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/package/include>)
   add_library(otnfm::${export_name} ALIAS ${target})
   get_target_property(type ${target} TYPE)
-  if(type STREQUAL SHARED_LIBRARY)  # its threads never end (kernels/cpu/parallel.cpp), so neither may their code
+  if(type STREQUAL SHARED_LIBRARY)  # its threads never end (kernels/host/parallel.cpp), so neither may their code
     target_link_options(${target} PRIVATE LINKER:-z,nodelete)
   endif()
   if(NOT export_name STREQUAL c)

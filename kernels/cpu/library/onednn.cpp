@@ -4,7 +4,7 @@
 // of 256x64x64 where sgemm needs 10 to 14, and bias, activation and accumulation are free.
 //
 // Each product runs on one thread: larger ones are cut here, into rows or columns of the result, because the library's
-// own threads are OpenMP's (kernels/cpu/parallel.h says why not).
+// own threads are OpenMP's (kernels/host/parallel.h says why not).
 #include "kernels/cpu/library/onednn.h"
 
 #include <algorithm>
@@ -12,9 +12,9 @@
 #include <memory>
 #include <unordered_map>
 
-#include "kernels/cpu/parallel.h"
-#include "kernels/cpu/processor.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
+#include "kernels/host/processor.h"
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -48,12 +48,12 @@ constexpr std::size_t kMostShapes = 1024;
 void limit_instructions() {
 #if defined(__x86_64__)
   static const bool limited = [] {
-    switch (processor()) {
-      case Processor::portable:
+    switch (host::processor()) {
+      case host::Processor::portable:
         return dnnl::set_max_cpu_isa(dnnl::cpu_isa::sse41) == dnnl::status::success;
-      case Processor::avx2:
+      case host::Processor::avx2:
         return dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2) == dnnl::status::success;
-      case Processor::avx512:
+      case host::Processor::avx512:
         return dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core) == dnnl::status::success;
       default:
         return true;
@@ -162,7 +162,7 @@ constexpr std::int64_t kCut = 16;                           // rows or columns o
 /// Of `length` rows or columns among all threads: what the slowest has.
 std::int64_t longest_part(std::int64_t length) {
   const std::int64_t units = (length + kCut - 1) / kCut;
-  return std::min(length, (units + thread_count() - 1) / thread_count() * kCut);
+  return std::min(length, (units + host::thread_count() - 1) / host::thread_count() * kCut);
 }
 
 std::size_t scratch_share(int parts) {
@@ -231,12 +231,12 @@ bool has_bfloat16() {
 }
 
 void gemm(std::byte* scratch, const Gemm& g, const void* a, const void* b, const float* bias, float* c) {
-  const bool by_product = g.batch >= thread_count(), by_row = longest_part(g.m) * g.n <= longest_part(g.n) * g.m;
+  const bool by_product = g.batch >= host::thread_count(), by_row = longest_part(g.m) * g.n <= longest_part(g.n) * g.m;
   const std::int64_t length = by_product ? g.batch : by_row ? g.m : g.n, unit = by_product ? 1 : kCut;
   const std::int64_t units = (length + unit - 1) / unit;
   const int parts = static_cast<int>(std::max<std::int64_t>(
-      1, std::min({std::int64_t{thread_count()}, units, g.batch * g.m * g.n * g.k / kWorkAPart})));
-  parallel_parts(parts, [&](int part) {
+      1, std::min({std::int64_t{host::thread_count()}, units, g.batch * g.m * g.n * g.k / kWorkAPart})));
+  host::parallel_parts(parts, [&](int part) {
     const std::int64_t begin = units * part / parts * unit;
     const std::int64_t end = std::min(length, units * (part + 1) / parts * unit);
     Gemm share = g;

@@ -2,9 +2,11 @@
 #pragma once
 
 #include "kernels/cpu/loops/loops.h"
-#include "kernels/cpu/processor/vector.h"
+#include "kernels/host/vector.h"
 
 namespace otnfm::cpu::OTNFM_PROCESSOR {
+
+using namespace host::OTNFM_PROCESSOR;
 
 constexpr std::int64_t kBlock = kBoxPoints, kWidth = kFloats;
 constexpr std::uint32_t kAll = (1u << kFloats) - 1;

@@ -15,19 +15,19 @@ extern const Loops kLoops;
 #endif
 #endif
 
-const PerProcessor<Loops>& all_loops() {
+const host::PerProcessor<Loops>& all_loops() {
 #if defined(__x86_64__) && !defined(OTNFM_NO_AVX512)
-  static const PerProcessor<Loops> all = {&portable::kLoops, &avx2::kLoops, &avx512::kLoops, nullptr};
+  static const host::PerProcessor<Loops> all = {&portable::kLoops, &avx2::kLoops, &avx512::kLoops, nullptr};
 #elif defined(__x86_64__)
-  static const PerProcessor<Loops> all = {&portable::kLoops, &avx2::kLoops, nullptr, nullptr};
+  static const host::PerProcessor<Loops> all = {&portable::kLoops, &avx2::kLoops, nullptr, nullptr};
 #else
-  static const PerProcessor<Loops> all = {&portable::kLoops, nullptr, nullptr, nullptr};
+  static const host::PerProcessor<Loops> all = {&portable::kLoops, nullptr, nullptr, nullptr};
 #endif
   return all;
 }
 
 const Loops& loops() {
-  static const Loops& chosen = choose(all_loops(), processor());
+  static const Loops& chosen = host::choose(all_loops(), host::processor());
   return chosen;
 }
 

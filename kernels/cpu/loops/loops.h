@@ -1,11 +1,11 @@
 // The innermost loops of kernels/cpu that are not a library's, compiled for each processor and chosen when the program
-// runs (kernels/cpu/processor.h). They allocate nothing and throw nothing.
+// runs (kernels/host/processor.h). They allocate nothing and throw nothing.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/cpu/processor.h"
+#include "kernels/host/processor.h"
 
 namespace otnfm::cpu {
 
@@ -70,7 +70,7 @@ struct Loops {
 };
 
 /// By index of Processor.
-const PerProcessor<Loops>& all_loops();
+const host::PerProcessor<Loops>& all_loops();
 
 /// Those for this machine.
 const Loops& loops();

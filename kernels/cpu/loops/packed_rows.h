@@ -4,9 +4,11 @@
 #pragma once
 
 #include "kernels/cpu/loops/loops.h"
-#include "kernels/cpu/processor/vector.h"
+#include "kernels/host/vector.h"
 
 namespace otnfm::cpu::OTNFM_PROCESSOR {
+
+using namespace host::OTNFM_PROCESSOR;
 
 constexpr int kPartVectors = kPackedPart / kFloats;
 

@@ -1,4 +1,4 @@
-// The table of one processor; see kernels/cpu/processor/vector.h for the macros that go before it.
+// The table of one processor; see kernels/host/vector.h for the macros that go before it.
 #pragma once
 
 #include "kernels/cpu/loops/argmin.h"
@@ -6,6 +6,8 @@
 #include "kernels/cpu/loops/packed_rows.h"
 
 namespace otnfm::cpu::OTNFM_PROCESSOR {
+
+using namespace host::OTNFM_PROCESSOR;
 
 static constexpr Loops table() {
   return {.packed_floats = packed_rows<float>,

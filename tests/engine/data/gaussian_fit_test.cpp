@@ -10,8 +10,8 @@
 
 #include "engine/data/row_product.h"
 #include "engine/data/source.h"
-#include "kernels/cpu/parallel.h"
 #include "kernels/error.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm {
 namespace {
@@ -230,11 +230,11 @@ TEST(Source, DrawsDoNotDependOnTheNumberOfThreads) {
   const Source source = Source::gaussian_fit(fit_gaussian({x.data(), {200, 130}}));
   std::vector<float> first(300 * 130), again = first;
   {
-    const cpu::OneThread one_thread;
+    const host::OneThread one_thread;
     source.draw({.seed = 1}, {first.data(), {300, 130}});
   }
   for (int threads : {2, 3, 7}) {
-    const cpu::ThreadLimit limit(threads);
+    const host::ThreadLimit limit(threads);
     source.draw({.seed = 1}, {again.data(), {300, 130}});
     EXPECT_EQ(first, again) << threads << " threads";
   }

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <exception>
 
-namespace otnfm::cpu {
+namespace otnfm::host {
 
 inline constexpr std::int64_t kElementGrain = 8192;
 inline constexpr int kMostThreads = 1024;
@@ -124,4 +124,4 @@ void parallel_items(std::int64_t begin, std::int64_t end, std::int64_t chunk, in
   });
 }
 
-}  // namespace otnfm::cpu
+}  // namespace otnfm::host

@@ -7,7 +7,7 @@
 // of these threads), or where no thread can be made takes as long as on one thread.
 //
 // The threads run until the program ends. They block all signals, so that those reach the program's own threads.
-#include "kernels/cpu/parallel.h"
+#include "kernels/host/parallel.h"
 
 #include <linux/futex.h>
 #include <pthread.h>
@@ -26,7 +26,7 @@
 #include <omp.h>
 #endif
 
-namespace otnfm::cpu {
+namespace otnfm::host {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -263,4 +263,4 @@ void run_parts(int parts, void (*run)(const void* body, int part), const void* b
   entry->taken.store(false, std::memory_order_release);
 }
 
-}  // namespace otnfm::cpu
+}  // namespace otnfm::host

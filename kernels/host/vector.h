@@ -1,5 +1,5 @@
 // Vectors as wide as a processor's registers. Included by the files that are compiled for one processor each
-// (kernels/cpu/processor.h), after
+// (kernels/host/processor.h), after
 //     #define OTNFM_PROCESSOR avx2        the namespace that their functions stand in
 //     #define OTNFM_VECTOR_BYTES 32       16, 32 or 64
 // so that the linker never takes a function that was compiled for another processor. For the same reason nothing of
@@ -17,7 +17,7 @@
 
 #define OTNFM_INLINE static inline __attribute__((always_inline))
 
-namespace otnfm::cpu::OTNFM_PROCESSOR {
+namespace otnfm::host::OTNFM_PROCESSOR {
 
 constexpr int kFloats = OTNFM_VECTOR_BYTES / 4, kDoubles = OTNFM_VECTOR_BYTES / 8;
 constexpr float kInfinity = __builtin_huge_valf();
@@ -167,4 +167,4 @@ OTNFM_INLINE Floats exp2_of(Floats x) {
   return p * (Floats)((Integers)shifted << 23);
 }
 
-}  // namespace otnfm::cpu::OTNFM_PROCESSOR
+}  // namespace otnfm::host::OTNFM_PROCESSOR

@@ -10,7 +10,7 @@
 #include <array>
 #include <cstdint>
 
-namespace otnfm::cpu {
+namespace otnfm::host {
 
 enum class Processor : std::uint8_t {
   portable,     ///< vectors of 16 bytes in the compiler's terms
@@ -40,4 +40,4 @@ const Table& choose(const PerProcessor<Table>& tables, Processor most) {
   return *tables[0];
 }
 
-}  // namespace otnfm::cpu
+}  // namespace otnfm::host

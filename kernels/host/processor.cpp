@@ -1,11 +1,11 @@
-#include "kernels/cpu/processor.h"
+#include "kernels/host/processor.h"
 
 #include <cstdlib>
 #include <string>
 
 #include "kernels/error.h"
 
-namespace otnfm::cpu {
+namespace otnfm::host {
 
 const char* name_of(Processor processor) {
   switch (processor) {
@@ -60,4 +60,4 @@ Processor processor() {
   return chosen;
 }
 
-}  // namespace otnfm::cpu
+}  // namespace otnfm::host

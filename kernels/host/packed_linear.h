@@ -21,7 +21,7 @@
 #include "kernels/stream.h"
 #include "kernels/view.h"
 
-namespace otnfm::cpu {
+namespace otnfm {
 
 struct PackedLinear {
   static constexpr const char* kName = "packed_linear";
@@ -52,4 +52,4 @@ class PackedWeights {
   std::map<std::pair<const float*, bool>, Memory> resnet_flows_;
 };
 
-}  // namespace otnfm::cpu
+}  // namespace otnfm
