@@ -8,7 +8,7 @@
 #include <cmath>
 #include <utility>
 
-#include "engine/data/sampler.h"
+#include "engine/data/random_permutation.h"
 #include "engine/io/array_file.h"
 #include "engine/io/cifar10.h"
 #include "engine/io/idx.h"
@@ -90,12 +90,6 @@ const std::string& dataset_names() {
 
 float value_of_pixel(std::uint8_t pixel) {
   return static_cast<float>(pixel) / 127.5f - 1.0f;
-}
-
-std::uint8_t pixel_of_value(float value) {
-  const float pixel = std::nearbyint((value + 1.0f) * 127.5f);
-  if (!(pixel > 0)) return 0;
-  return pixel < 255 ? static_cast<std::uint8_t>(pixel) : 255;
 }
 
 Dataset Dataset::distribution(DistributionKind kind) {

@@ -22,9 +22,8 @@ struct ImageShape {
   std::int64_t channels = 0, height = 0, width = 0;
 };
 
-/// 0 .. 255 to [-1, 1], and back to the nearest (what lies outside, or is NaN, goes to the nearer end, or 0).
+/// 0 .. 255 to [-1, 1].
 float value_of_pixel(std::uint8_t pixel);
-std::uint8_t pixel_of_value(float value);
 
 /// Cheap to copy: copies share the rows. Drawing is const and may be done by several threads at once.
 class Dataset {

@@ -27,14 +27,4 @@ double covariance_trace(View<const float> x) {
   return trace;
 }
 
-double collapse_rho(View<const float> generated, View<const float> data) {
-  require(data.rank == 2, "collapse_rho", "data must be a matrix", describe(data));
-  require(generated.rank == 2, "collapse_rho", "the generated sample must be a matrix", describe(generated));
-  require_matrix("collapse_rho", "the generated sample", generated, generated.rows(), data.columns());
-  const double spread = covariance_trace(data);
-  if (!(spread > 0))
-    throw InputError("collapse_rho: the data does not vary, or is not finite: tr Cov = " + std::to_string(spread));
-  return covariance_trace(generated) / spread;
-}
-
 }  // namespace otnfm

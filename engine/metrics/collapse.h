@@ -9,7 +9,4 @@ namespace otnfm {
 /// tr Cov(x) = mean_i |x_i - mean|^2 of x [n, d], in double, divided by n. InputError for no rows.
 double covariance_trace(View<const float> x);
 
-/// generated [n, d], data [m, d]. InputError where the dimensions disagree or the data does not vary.
-double collapse_rho(View<const float> generated, View<const float> data);
-
 }  // namespace otnfm

@@ -16,7 +16,7 @@
 #include <numeric>
 #include <optional>
 
-#include "engine/data/sampler.h"
+#include "engine/data/random_permutation.h"
 #include "engine/train/batch_solver.h"
 #include "engine/train/couplings.h"
 #include "engine/train/pairs_ahead.h"

@@ -204,13 +204,9 @@ TEST(OpenDataset, ScalesPixels) {
   for (int pixel = 0; pixel < 256; ++pixel) {
     const float value = value_of_pixel(static_cast<std::uint8_t>(pixel));
     EXPECT_NEAR(value, pixel * 2.0 / 255 - 1, 1e-7);
-    EXPECT_EQ(pixel_of_value(value), pixel);
   }
   EXPECT_EQ(value_of_pixel(0), -1.0f);
   EXPECT_EQ(value_of_pixel(255), 1.0f);
-  EXPECT_EQ(pixel_of_value(-7.0f), 0);
-  EXPECT_EQ(pixel_of_value(7.0f), 255);
-  EXPECT_EQ(pixel_of_value(std::nanf("")), 0);
 }
 
 TEST(OpenDataset, ReadsMnist) {

@@ -1,10 +1,9 @@
-#include "engine/data/sampler.h"
+#include "engine/data/random_permutation.h"
 
 #include <algorithm>
 #include <bit>
 #include <string>
 
-#include "kernels/check.h"
 #include "kernels/error.h"
 
 namespace otnfm {
@@ -43,27 +42,6 @@ std::int64_t RandomPermutation::operator()(std::int64_t i) const {
     x = static_cast<std::uint64_t>(left) << half_bits_ | right;
   } while (x >= static_cast<std::uint64_t>(size_));
   return static_cast<std::int64_t>(x);
-}
-
-EpochSampler::EpochSampler(std::int64_t rows, std::uint64_t seed, std::uint32_t stream)
-    : key_{.seed = seed, .stream = stream}, permutation_(rows, key_) {}
-
-void EpochSampler::next(View<std::int64_t> index) {
-  require(index.rank == 1, "EpochSampler::next", "index must be a vector", describe(index));
-  require_vector("EpochSampler::next", "index", index, index.shape[0]);
-  for (std::int64_t i = 0; i < index.shape[0]; ++i) {
-    if (static_cast<std::uint64_t>(epoch()) != key_.step) {
-      key_.step = static_cast<std::uint64_t>(epoch());
-      permutation_ = RandomPermutation(permutation_.size(), key_);
-    }
-    index(i) = permutation_(position_ % permutation_.size());
-    ++position_;
-  }
-}
-
-void EpochSampler::set_position(std::int64_t position) {
-  if (position < 0) throw InputError("a sampler's position is " + std::to_string(position) + ": it counts from 0");
-  position_ = position;
 }
 
 }  // namespace otnfm

@@ -1,4 +1,4 @@
-#include "engine/data/sampler.h"
+#include "engine/data/random_permutation.h"
 
 #include <gtest/gtest.h>
 
@@ -54,35 +54,6 @@ TEST(RandomPermutation, IsUniform) {
   }
   EXPECT_LT(std::abs(image_chi - 100), 6 * std::sqrt(2.0 * 100));  // (11 - 1)^2 degrees of freedom
   EXPECT_LT(std::abs(pair_chi - 109), 6 * std::sqrt(2.0 * 109));
-}
-
-TEST(EpochSampler, GivesEveryRowOnceAnEpochAndResumes) {
-  constexpr std::int64_t kRows = 37, kBatch = 8, kBatches = 23;
-  EpochSampler sampler(kRows, 3, 4);
-  std::vector<std::int64_t> all(kBatch * kBatches);
-  for (std::int64_t b = 0; b < kBatches; ++b) sampler.next({all.data() + b * kBatch, {kBatch}});
-  EXPECT_EQ(sampler.position(), kBatch * kBatches);
-  EXPECT_EQ(sampler.epoch(), kBatch * kBatches / kRows);
-  std::vector<std::vector<std::int64_t>> epochs;
-  for (std::int64_t begin = 0; begin + kRows <= kBatch * kBatches; begin += kRows) {
-    std::vector<std::int64_t> epoch(all.begin() + begin, all.begin() + begin + kRows);
-    epochs.push_back(epoch);
-    std::sort(epoch.begin(), epoch.end());
-    for (std::int64_t i = 0; i < kRows; ++i) ASSERT_EQ(epoch[static_cast<std::size_t>(i)], i);
-  }
-  ASSERT_GE(epochs.size(), 4u);
-  EXPECT_NE(epochs[0], epochs[1]);
-  EXPECT_NE(epochs[1], epochs[2]);
-
-  for (std::int64_t position : {0, 1, 36, 37, 38, 100}) {
-    EpochSampler resumed(kRows, 3, 4);
-    resumed.set_position(position);
-    std::vector<std::int64_t> rest(50);
-    resumed.next({rest.data(), {50}});
-    EXPECT_TRUE(std::equal(rest.begin(), rest.end(), all.begin() + position)) << position;
-  }
-  EXPECT_THROW(sampler.set_position(-1), InputError);
-  EXPECT_THROW(EpochSampler(0, 1, 1), InputError);
 }
 
 }  // namespace
