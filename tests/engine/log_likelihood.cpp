@@ -19,8 +19,8 @@ Model random_model(const nlohmann::json& flow, Source source, std::uint64_t seed
   Model model{make_flow(flow), std::move(source), {}};
   model.flow->parameters().allocate(Device::cpu, seed, /*training=*/false);
   std::mt19937_64 random(seed);
-  // Small enough that the map stretches next to nothing out of the grid.
-  std::normal_distribution<float> normal(0.0f, 0.15f);
+  // Small enough that the map stretches next to nothing out of the grid, and nowhere squeezes it below a cell.
+  std::normal_distribution<float> normal(0.0f, 0.1f);
   const View<float> values = model.flow->parameters().values();
   for (std::int64_t k = 0; k < values.size(); ++k) values.data[k] += normal(random);
   return model;
