@@ -145,23 +145,27 @@ void forget_cost_of_nothing(Assignment& assignment) {
     assignment.certificate.primal_cost = assignment.certificate.gap = kUnknown;
 }
 
-// Certified or not, its cost is known.
-void take_assignment(const Problem& problem, bool certified, Solution& solution) {
+Certificate cost_without_proof(const Problem& problem, const SolveOptions& options, const Assignment& assignment) {
+  if (options.costs) return cost_of_pairs(problem, assignment.sigma);
+  return {.primal_cost = kUnknown, .dual_bound = kUnknown, .gap = kUnknown};
+}
+
+void take_assignment(const Problem& problem, const SolveOptions& options, Solution& solution) {
   Assignment& assignment = solution.assignment;
-  if (!certified) assignment.certificate = cost_of_pairs(problem, assignment.sigma);
-  solution.certified = certified;
+  if (!options.certify) assignment.certificate = cost_without_proof(problem, options, assignment);
+  solution.certified = options.certify;
   const auto matched = std::ranges::count_if(assignment.sigma, [](std::int64_t j) { return j >= 0; });
   const std::int64_t most = std::min(problem.n(), problem.m());
   // Rows and columns that are left without their mass, each of 1 / min(n, m).
   solution.marginal_error = most == 0 ? 0 : 2 * (1 - static_cast<double>(matched) / static_cast<double>(most));
-  solution.message = message_of(assignment, matched, most, certified);
+  solution.message = message_of(assignment, matched, most, options.certify);
 }
 
-void take_assignments(std::span<const Problem> problems, bool certified, std::vector<Assignment>& from,
+void take_assignments(std::span<const Problem> problems, const SolveOptions& options, std::vector<Assignment>& from,
                       std::span<Solution> solutions) {
   for (std::size_t b = 0; b < problems.size(); ++b) {
     std::swap(solutions[b].assignment, from[b]);  // whose memory is for the next solve
-    take_assignment(problems[b], certified, solutions[b]);
+    take_assignment(problems[b], options, solutions[b]);
   }
 }
 
@@ -199,7 +203,7 @@ void solve_exactly(std::span<const Problem> problems, const SolveOptions& option
     solve_exact(problems.front(), own, state.exact, state.assignments.front());
   else
     solve_exact_batch(problems, own, state.exact, state.assignments);
-  take_assignments(problems, options.certify, state.assignments, solutions);
+  take_assignments(problems, options, state.assignments, solutions);
 }
 
 // A watch for problems that are solved side by side: asked for one of them at a time, and ending all.
@@ -288,7 +292,7 @@ void solve_by_auction(Stream& stream, std::span<const Problem> problems, const S
     else
       solve_auction_batch(problems, own, state.auction, state.assignments);
   }
-  take_assignments(problems, options.certify, state.assignments, solutions);
+  take_assignments(problems, options, state.assignments, solutions);
 }
 
 // The pairs of the host's plan, with the certificate of what they stand for: that of the permutation, or of the plan.
@@ -298,12 +302,13 @@ void take_pairs(const Problem& problem, SinkhornSolver& solver, const SolveOptio
   if (entropic.pairs == PlanPairs::permutation) {
     solution.assignment =
         solver.round_to_permutation(options.max_gap.value_or(kPermutationGap), limits, options.certify);
-    return take_assignment(problem, options.certify, solution);
+    return take_assignment(problem, options, solution);
   }
   Assignment& assignment = solution.assignment;
   assignment = entropic.pairs == PlanPairs::argmax ? solver.argmax_pairs(options.certify, &limits)
                                                    : solver.sample_pairs(options.seed, step, options.certify, &limits);
-  const Certificate of_pairs = options.certify ? assignment.certificate : cost_of_pairs(problem, assignment.sigma);
+  const Certificate of_pairs =
+      options.certify ? assignment.certificate : cost_without_proof(problem, options, assignment);
   entropic.pairs_cost = of_pairs.primal_cost;
   assignment.certificate =
       options.certify ? solver.certify_plan(&limits)
@@ -368,7 +373,7 @@ void solve_entropically(const Problem& problem, const SolveOptions& options, Sin
                                          .max_seconds = std::max(0.0, limits.seconds_left()),
                                          .watch = options.watch,
                                          .warm_start = result.g});
-    take_assignment(problem, options.certify, solution);
+    take_assignment(problem, options, solution);
   } else {
     take_pairs(problem, lane.sinkhorn, options, step, limits, result, solution);
   }

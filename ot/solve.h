@@ -63,7 +63,8 @@ const char* name_of(PlanPairs pairs);
 struct SolveOptions {
   TransportSolver solver = TransportSolver::exact;
   std::string regime = "automatic";
-  bool certify = true;      ///< a pass over all pairs; without it bound and gap are NaN, the cost is known
+  bool certify = true;      ///< a pass over all pairs; without it bound and gap are NaN
+  bool costs = true;        ///< of the pairs, without `certify` too; else, for pairs alone, they are NaN
   bool check_input = true;  ///< refuse NaN and infinite entries but forbidden pairs; else they are undefined behaviour
   int threads = 0;          ///< of the host, 0: host::thread_count()
   double max_seconds = SolveLimits::kNoSeconds;              ///< for all problems together, proofs too

@@ -15,7 +15,7 @@ SolveOptions pairing_options(const std::string& solver, const std::string& pairs
   SolveOptions options;
   options.solver = find_by_name(transport_solvers(), solver, "solver").value;
   options.pairs = find_by_name(plan_pairs(), pairs, "pairs").value;
-  options.certify = false;
+  options.certify = options.costs = false;
   if (options.pairs != PlanPairs::automatic && options.solver != TransportSolver::sinkhorn)
     throw InputError("pairs " + pairs + " are of solver sinkhorn, not of " + solver);
   const bool permutation = options.pairs == PlanPairs::automatic || options.pairs == PlanPairs::permutation;

@@ -61,7 +61,7 @@ TEST(Solve, EachSolverIsTheOneThatItNames) {
   }
 }
 
-TEST(Solve, WithoutACertificateTheCostIsKnownAndNothingElse) {
+TEST(Solve, WithoutACertificateTheCostIsKnownIfWantedAndNothingElse) {
   Random random(std::random_device{}());
   Stream stream(Device::cpu);
   const Stack stack(random, 2, 40, 2);
@@ -76,6 +76,13 @@ TEST(Solve, WithoutACertificateTheCostIsKnownAndNothingElse) {
         EXPECT_TRUE(std::isnan(solution.assignment.certificate.dual_bound));
         EXPECT_TRUE(std::isnan(solution.assignment.certificate.gap));
         EXPECT_EQ(solution.assignment.certificate.is_permutation, pairs == PlanPairs::automatic);
+      }
+      const SolveOptions pairs_alone{.solver = entry.value, .certify = false, .costs = false, .pairs = pairs},
+          with_costs{.solver = entry.value, .certify = false, .pairs = pairs};
+      const Solution alone = solve(stream, stack.problems[0], pairs_alone);
+      EXPECT_EQ(alone.assignment.sigma, solve(stream, stack.problems[0], with_costs).assignment.sigma);
+      if (pairs == PlanPairs::automatic) {
+        EXPECT_TRUE(std::isnan(alone.assignment.certificate.primal_cost));
       }
     }
 }
