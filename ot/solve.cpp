@@ -182,7 +182,7 @@ void solve_weighted(const Problem& problem, const SolveOptions& options, double 
                                    options.certify && std::isnan(plan.dual_bound)
                                        ? "the plan has all its mass, but the proof was cut off and there is no bound"
                                        : "the plan has all its mass, and is not the cheapest yet");
-  Solution::Weighted& weighted = solution.weighted.emplace();
+  WeightedPlan& weighted = solution.weighted.emplace();
   weighted.mass = plan.total_mass;
   for (std::size_t k = 0; k < plan.mass.size(); ++k)
     weighted.entries.push_back({plan.rows[k], plan.columns[k], plan.mass[k]});
@@ -298,7 +298,7 @@ void solve_by_auction(Stream& stream, std::span<const Problem> problems, const S
 // The pairs of the host's plan, with the certificate of what they stand for: that of the permutation, or of the plan.
 void take_pairs(const Problem& problem, SinkhornSolver& solver, const SolveOptions& options, std::uint64_t step,
                 const SolveLimits& limits, const SinkhornResult& result, Solution& solution) {
-  Solution::Entropic& entropic = *solution.entropic;
+  EntropicPlan& entropic = *solution.entropic;
   if (entropic.pairs == PlanPairs::permutation) {
     solution.assignment =
         solver.round_to_permutation(options.max_gap.value_or(kPermutationGap), limits, options.certify);
@@ -321,7 +321,7 @@ void solve_entropically(const Problem& problem, const SolveOptions& options, Sin
                         double max_seconds, Lane& lane, Solution& solution) {
   const bool free = !std::isinf(options.marginal_penalty);
   const bool one_to_one = problem.n() == problem.m() && !has_weights(options) && !free;
-  Solution::Entropic& entropic = solution.entropic.emplace();
+  EntropicPlan& entropic = solution.entropic.emplace();
   entropic.pairs = options.pairs != PlanPairs::automatic ? options.pairs
                    : one_to_one                          ? PlanPairs::permutation
                                                          : PlanPairs::argmax;

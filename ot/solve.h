@@ -93,6 +93,22 @@ struct PlanEntry {
   double mass = 0;
 };
 
+/// What sinkhorn found beside pairs.
+struct EntropicPlan {
+  PlanPairs pairs = PlanPairs::argmax;  ///< never automatic
+  bool has_plan = false;                ///< else a failure or a limit came first, and of what follows only epsilon is
+  double epsilon = 0, transport_cost = 0, entropic_cost = 0, mass = 0, rounding = 0;  ///< SinkhornResult's
+  std::vector<double> f = {}, g = {};                                                 ///< the plan's potentials
+  double pairs_cost = 0;  ///< mean cost of argmax or sampled pairs; NaN of a permutation
+  std::optional<SinkhornPlan> plan = {};
+};
+
+/// What exact found for weights.
+struct WeightedPlan {
+  double mass = 0;                      ///< of the whole plan
+  std::vector<PlanEntry> entries = {};  ///< by rows, and in a row by columns
+};
+
 /// Where there are no pairs at all, cost and gap are NaN.
 struct Solution {
   /// The pairs; of a plan those that were asked for, the certificate then being the plan's but for is_permutation,
@@ -102,24 +118,8 @@ struct Solution {
   double marginal_error = 0;    ///< L1, of masses of sum 1
   std::string message;          ///< one line where the status is not converged
   bool certified = false;
-
-  /// Of sinkhorn.
-  struct Entropic {
-    PlanPairs pairs = PlanPairs::argmax;  ///< never automatic
-    bool has_plan = false;                ///< else a failure or a limit came first, and of what follows only epsilon is
-    double epsilon = 0, transport_cost = 0, entropic_cost = 0, mass = 0, rounding = 0;  ///< SinkhornResult's
-    std::vector<double> f, g;                                                           ///< the plan's potentials
-    double pairs_cost = 0;  ///< mean cost of argmax or sampled pairs; NaN of a permutation
-    std::optional<SinkhornPlan> plan = {};
-  };
-  std::optional<Entropic> entropic = {};
-
-  /// Of exact with weights.
-  struct Weighted {
-    double mass = 0;                 ///< of the whole plan
-    std::vector<PlanEntry> entries;  ///< by rows, and in a row by columns
-  };
-  std::optional<Weighted> weighted = {};
+  std::optional<EntropicPlan> entropic = {};  ///< of sinkhorn
+  std::optional<WeightedPlan> weighted = {};  ///< of exact with weights
 };
 
 /// Memory that solves reuse. One call at a time may use it.

@@ -207,7 +207,7 @@ void couple(const CoupleFlags& flags) {
            (assignment.status == SolveStatus::numerical_failure && !assignment.certificate.is_permutation);
   });
   // Potentials that nobody computed would be read as a plan.
-  const std::optional<Solution::Entropic>& entropic = solutions.front().entropic;
+  const std::optional<EntropicPlan>& entropic = solutions.front().entropic;
   const bool no_plan = !flags.plan_out.empty() && entropic && !entropic->has_plan;
   const bool answered = failed == solutions.end() && !no_plan;
   if (answered) write_answers(flags, opened, solutions);

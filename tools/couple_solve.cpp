@@ -115,7 +115,7 @@ nlohmann::json more_of(const Problem& problem, const Solution& solution) {
     more["entries"] = solution.weighted->entries.size();
   }
   if (!solution.entropic) return more;
-  const Solution::Entropic& entropic = *solution.entropic;
+  const EntropicPlan& entropic = *solution.entropic;
   more["epsilon"] = entropic.epsilon;
   if (of_plan && solution.assignment.status != SolveStatus::numerical_failure) {
     more["pairs_cost"] = entropic.pairs_cost;

@@ -120,7 +120,7 @@ void take(otnfm::Solution from, otnfm_solution& solution) {
     solution.has_entries = true;
   }
   if (!from.entropic) return;
-  otnfm::Solution::Entropic& entropic = *from.entropic;
+  otnfm::EntropicPlan& entropic = *from.entropic;
   solution.is_entropic = true;
   solution.plan = std::move(entropic.plan);
   solution.assignment.f = std::move(entropic.f);

@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "kernels/error.h"
+#include "kernels/host_vector.h"
 #include "ot/costs/fill_rows.h"
 #include "ot/costs/infinity.h"
 #include "ot/costs/widen.h"
