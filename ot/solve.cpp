@@ -247,12 +247,7 @@ int lanes_for(std::size_t problems, int most) {
 
 // The device's auction knows no forbidden pairs.
 bool device_auction_serves(const Problem& problem) {
-  if (!device_auction_takes(problem)) return false;
-  for (std::int64_t i = 0; problem.has_matrix && i < problem.n(); ++i) {
-    const float* row = static_cast<const float*>(problem.costs.data) + i * problem.costs.row_stride;
-    if (std::any_of(row, row + problem.m(), [](float cost) { return std::isinf(cost); })) return false;
-  }
-  return true;
+  return device_auction_takes(problem) && !(problem.has_matrix && check_entries(problem));
 }
 
 void auction_on_device(Stream& stream, std::span<const Problem> problems, const SolveOptions& options,

@@ -10,12 +10,12 @@ namespace {
 
 constexpr CouplingEntry kCouplings[] = {
     {"independent", "no pairing at all: the map collapses to the data's mean (the baseline that shows it)", false,
-     make_independent_coupling},
-    {"minibatch", "optimal transport inside each batch", false, make_minibatch_coupling},
-    {"global", "one optimal assignment between a fixed bank of noise and the data, solved once", true,
+     false, make_independent_coupling},
+    {"minibatch", "optimal transport inside each batch", false, false, make_minibatch_coupling},
+    {"global", "one optimal assignment between a fixed bank of noise and the data, solved once", true, true,
      make_global_coupling},
-    {"online", "a bank's pairing, improved by each step's batch and kept (LOOM)", true, make_online_coupling},
-    {"semidiscrete", "optimal transport from all noise to the data, by potentials that are fitted once", true,
+    {"online", "a bank's pairing, improved by each step's batch and kept (LOOM)", true, true, make_online_coupling},
+    {"semidiscrete", "optimal transport from all noise to the data, by potentials that are fitted once", true, false,
      make_semidiscrete_coupling},
 };
 

@@ -88,6 +88,7 @@ struct CouplingEntry {
   const char* name;
   const char* about;
   bool consistent;  ///< x1 is a function of x0, or becomes one; otherwise the map learns means, and blurs
+  bool one_to_one;  ///< its pairs are a permutation, so that those of a plan must be one
   std::unique_ptr<Coupling> (*make)(const Source& source, const Dataset& target, const CouplingOptions& options);
 };
 

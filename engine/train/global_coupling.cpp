@@ -23,7 +23,6 @@ class GlobalCoupling : public Coupling {
         d_(target.dimension()) {
     if (n_ < 1)
       throw InputError("the bank of a global coupling needs at least one pair, not " + std::to_string(options.bank));
-    pairing_options(options.solver, options.pairs, true, "the global coupling");
     x0_.resize(n_ * d_);
     x1_.resize(n_ * d_);
     source.draw({.seed = options.seed, .stream = kSourceBankStream}, x0());

@@ -95,10 +95,10 @@ void TrainingOptions::read(const nlohmann::json& configuration) {
   TrainingOptions changed = *this;  // so that an error leaves everything as it was
   changed.read_unchecked(configuration);
   // Names are looked up here, so that a typing error costs nothing.
-  find_by_name(couplings(), changed.coupling, "coupling");
+  const bool one_to_one = find_by_name(couplings(), changed.coupling, "coupling").one_to_one;
   find_by_name(objectives(), changed.objective, "objective");
   find_by_name(time_weightings(), changed.time_weighting, "time weighting");
-  pairing_options(changed.solver, changed.pairs, false, "");
+  pairing_options(changed.solver, changed.pairs, one_to_one, ("the " + changed.coupling + " coupling").c_str());
   check_standardise_name(changed.standardise);
   (void)changed.learning_rate_schedule();
   (void)changed.matmul_precision();

@@ -5,12 +5,14 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <set>
 #include <string>
 #include <tuple>
 
 #include "engine/train/coupling.h"
+#include "engine/train/options.h"
 #include "kernels/error.h"
 #include "layers/table.h"
 #include "tests/cuda_at_hand.h"
@@ -121,6 +123,20 @@ TEST(BatchSolver, ChoicesAreAFunctionOfSeedAndStep) {
   rest.target.erase(rest.target.begin(), rest.target.begin() + stack.B * stack.d);
   const std::vector<std::int64_t> later = rest.solve(*make("sinkhorn", "sampled"), 3, 11);
   EXPECT_EQ(later, std::vector<std::int64_t>(sigma.begin() + stack.B, sigma.end()));
+}
+
+// When options are read, before a run has touched its folder.
+TEST(BatchSolver, OptionsThatDoNotGoTogetherAreRefusedAtOnce) {
+  const auto read = [](const char* coupling, const char* solver, const char* pairs) {
+    TrainingOptions options;
+    options.read({{"coupling", coupling}, {"solver", solver}, {"pairs", pairs}});
+  };
+  EXPECT_NO_THROW(read("minibatch", "sinkhorn", "argmax"));
+  EXPECT_NO_THROW(read("global", "sinkhorn", "permutation"));
+  EXPECT_THROW(read("global", "sinkhorn", "sampled"), InputError);
+  EXPECT_THROW(read("online", "sinkhorn", "argmax"), InputError);
+  EXPECT_THROW(read("minibatch", "auction", "argmax"), InputError);
+  EXPECT_THROW(read("minibatch", "sinkhorn", "none"), InputError);
 }
 
 // Feeds two steps; what the coupling says of them then.
