@@ -3,7 +3,7 @@
 #include <cmath>
 #include <span>
 
-#include "layers/table.h"
+#include "engine/core/table.h"
 
 namespace otnfm {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <span>
 
-#include "layers/table.h"
+#include "engine/core/table.h"
 
 namespace otnfm {
 namespace {

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
+#include "engine/core/table.h"
 #include "engine/io/array_file.h"
 #include "kernels/error.h"
-#include "layers/table.h"
 
 namespace otnfm {
 namespace {

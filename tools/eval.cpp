@@ -3,11 +3,11 @@
 
 #include <cmath>
 
+#include "engine/evaluate/evaluation.h"
+#include "engine/evaluate/preview.h"
 #include "engine/generate/log_likelihood.h"
 #include "engine/generate/model.h"
 #include "engine/generate/model_data.h"
-#include "engine/train/evaluation.h"
-#include "engine/train/preview.h"
 #include "tools/command.h"
 #include "tools/rows.h"
 

@@ -1,12 +1,12 @@
 // otnfm info: this program and the machine, or what a model file holds.
 #include <fmt/format.h>
 
+#include "engine/api/version.h"
 #include "engine/core/json_text.h"
-#include "engine/embed/version.h"
+#include "engine/core/table.h"
+#include "engine/couplings/coupling.h"
 #include "engine/generate/model_file.h"
-#include "engine/train/coupling.h"
-#include "layers/flow.h"
-#include "layers/table.h"
+#include "layers/flows/flow.h"
 #include "tools/command.h"
 
 namespace otnfm {

@@ -11,7 +11,7 @@
 #include "engine/generate/model_data.h"
 #include "engine/generate/model_file.h"
 #include "engine/io/array_file.h"
-#include "layers/inverse.h"
+#include "layers/maps/inverse.h"
 #include "tools/command.h"
 #include "tools/rows.h"
 

@@ -8,7 +8,7 @@
 #include <exception>
 #include <new>
 
-#include "engine/embed/version.h"
+#include "engine/api/version.h"
 #include "kernels/error.h"
 #include "tools/command.h"
 #include "tools/out_of_memory.h"

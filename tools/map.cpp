@@ -7,10 +7,10 @@
 
 #include "engine/generate/generator.h"
 #include "engine/generate/model.h"
-#include "engine/io/map_plot.h"
 #include "engine/io/png.h"
-#include "layers/flow_map.h"
-#include "layers/jacobian.h"
+#include "engine/plot/map_plot.h"
+#include "layers/maps/flow_map.h"
+#include "layers/maps/jacobian.h"
 #include "tools/command.h"
 
 namespace otnfm {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "engine/train/random_streams.h"
+#include "engine/data/random_streams.h"
 #include "kernels/error.h"
 
 namespace otnfm {

@@ -7,13 +7,13 @@
 #include <filesystem>
 #include <new>
 
+#include "engine/data/random_streams.h"
 #include "engine/generate/generator.h"
 #include "engine/generate/model.h"
 #include "engine/io/array_file.h"
-#include "engine/io/image_grid.h"
 #include "engine/io/png.h"
-#include "engine/io/scatter.h"
-#include "engine/train/random_streams.h"
+#include "engine/plot/image_grid.h"
+#include "engine/plot/scatter.h"
 #include "tools/command.h"
 #include "tools/rows.h"
 #include "tools/trajectory.h"

@@ -108,8 +108,8 @@ avx2() {
   fi
   export OTNFM_PROCESSOR=avx2
   run_stage "avx2: configure" configure avx2
-  run_stage "avx2: build" build build-avx2 --target otnfm test_kernels test_ot test_layers test_embedding
-  run_stage "avx2: tests" run_ctest build-avx2 -R '^(kernels|ot|layers|embedding)'
+  run_stage "avx2: build" build build-avx2 --target otnfm test_kernels test_ot test_layers test_engine_api
+  run_stage "avx2: tests" run_ctest build-avx2 -R '^(kernels|ot|layers|engine/api)'
   unset OTNFM_PROCESSOR
 }
 

@@ -13,13 +13,13 @@
 #include <utility>
 
 #include "engine/core/json_text.h"
+#include "engine/core/table.h"
 #include "engine/generate/model_file.h"
-#include "engine/train/objective.h"
+#include "engine/objectives/objective.h"
 #include "engine/train/run_start.h"
 #include "engine/train/run_state.h"
 #include "engine/train/training_run.h"
-#include "layers/flow.h"
-#include "layers/table.h"
+#include "layers/flows/flow.h"
 #include "ot/solve.h"
 #include "tools/command.h"
 #include "tools/out_of_memory.h"

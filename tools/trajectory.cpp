@@ -6,10 +6,10 @@
 
 #include "engine/generate/model.h"
 #include "engine/generate/sampled_states.h"
-#include "engine/io/image_grid.h"
-#include "engine/io/map_plot.h"
 #include "engine/io/npy.h"
 #include "engine/io/png.h"
+#include "engine/plot/image_grid.h"
+#include "engine/plot/map_plot.h"
 
 namespace otnfm {
 namespace {

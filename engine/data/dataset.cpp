@@ -30,7 +30,7 @@ constexpr std::pair<const char*, DistributionKind> kDistributions[] = {
     {"crescent", DistributionKind::crescent},
 };
 
-constexpr std::uint32_t kHoldOutStream = 0x401d;  // engine/train/random_streams.h has those of training
+constexpr std::uint32_t kHoldOutStream = 0x401d;  // engine/data/random_streams.h has those of training
 
 void check_output(const char* where, View<float> out, std::int64_t dimension) {
   require(out.rank == 2, where, "the output must be a matrix", describe(out));

@@ -93,16 +93,17 @@ class GeneratorContext {
 
   // The way back. In closed form (families `coupling`, `coupling-spline`) all that is said above holds: no allocation,
   // no waiting, the same numbers for any split; y is not looked through for NaN. By a fixed point (`gru`,
-  // `resnet-invertible`) a call goes on until every row has converged (layers/inverse.h, at its default tolerance), so
-  // it waits, allocates some vectors of its rows' size, and a row's last bits depend on the others; on CUDA the rows
-  // go by way of the host. It throws InputError where y is not finite and RunError where a block does not converge.
+  // `resnet-invertible`) a call goes on until every row has converged (layers/maps/inverse.h, at its default
+  // tolerance), so it waits, allocates some vectors of its rows' size, and a row's last bits depend on the others; on
+  // CUDA the rows go by way of the host. It throws InputError where y is not finite and RunError where a block does not
+  // converge.
 
   /// x0 with F(1, x0) = y, both [n, d]; they may be the same memory. InputError where the context was not prepared for
   /// it.
   void inverse(CUstream_st* stream, View<const float> y, View<float> x0);
 
   /// log p(y) in nats of each row, float32. y [n, d] -> out [n]. By a fixed point log|det| is by LU up to d = 64 and
-  /// above it an unbiased estimate, always with the same random numbers (layers/log_determinant.h).
+  /// above it an unbiased estimate, always with the same random numbers (layers/maps/log_determinant.h).
   void log_prob(CUstream_st* stream, View<const float> y, View<float> out);
 
   /// Waits for the work on the context's own stream.

@@ -8,8 +8,8 @@
 
 #include "engine/data/gaussian_density.h"
 #include "engine/generate/model.h"
-#include "layers/inverse.h"
-#include "layers/log_determinant.h"
+#include "layers/maps/inverse.h"
+#include "layers/maps/log_determinant.h"
 
 namespace otnfm {
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "engine/data/source.h"
-#include "layers/flow.h"
+#include "layers/flows/flow.h"
 
 namespace otnfm {
 

@@ -11,7 +11,7 @@
 namespace otnfm {
 
 /// The stream of random numbers that noise for samples is drawn from; training draws have others
-/// (engine/train/random_streams.h).
+/// (engine/data/random_streams.h).
 inline constexpr std::uint32_t kSampleStream = 0x5a;
 
 /// One thread uses it at a time. It refers to the source, which must outlive it.

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "kernels/check.h"
-#include "layers/flow_map.h"
+#include "layers/maps/flow_map.h"
 
 namespace otnfm {
 

@@ -9,7 +9,7 @@
 #include "engine/generate/sampler.h"
 #include "kernels/memory.h"
 #include "kernels/stream.h"
-#include "layers/flow.h"
+#include "layers/flows/flow.h"
 
 namespace otnfm {
 

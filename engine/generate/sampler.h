@@ -8,7 +8,7 @@
 
 #include "engine/core/tape.h"
 #include "kernels/memory.h"
-#include "layers/flow.h"
+#include "layers/flows/flow.h"
 
 namespace otnfm {
 

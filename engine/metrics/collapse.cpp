@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "engine/data/random_streams.h"
 #include "kernels/check.h"
 #include "kernels/error.h"
 
@@ -25,6 +26,15 @@ double covariance_trace(View<const float> x) {
   double trace = 0;
   for (std::size_t j = 0; j < d; ++j) trace += (square[j] - sum[j] * sum[j] / n) / n;
   return trace;
+}
+
+double total_variance(const Dataset& dataset, std::uint64_t seed) {
+  constexpr std::int64_t kDraws = 16384;
+  if (!dataset.endless()) return covariance_trace(dataset.rows());
+  std::vector<float> drawn(kDraws * dataset.dimension());
+  const View<float> rows(drawn.data(), {kDraws, dataset.dimension()});
+  dataset.draw({.seed = seed, .stream = kTargetBankStream}, rows);
+  return covariance_trace(rows);
 }
 
 }  // namespace otnfm

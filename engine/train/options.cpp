@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
+#include "engine/core/configuration.h"
 #include "engine/core/json_text.h"
+#include "engine/core/table.h"
+#include "engine/couplings/batch_solver.h"
 #include "engine/data/standardise.h"
-#include "engine/train/batch_solver.h"
-#include "engine/train/objective.h"
-#include "layers/configuration.h"
-#include "layers/flow.h"
-#include "layers/table.h"
+#include "engine/objectives/objective.h"
+#include "layers/flows/flow.h"
 
 namespace otnfm {
 namespace {
@@ -97,7 +97,7 @@ void TrainingOptions::read(const nlohmann::json& configuration) {
   // Names are looked up here, so that a typing error costs nothing.
   const bool one_to_one = find_by_name(couplings(), changed.coupling, "coupling").one_to_one;
   find_by_name(objectives(), changed.objective, "objective");
-  find_by_name(time_weightings(), changed.time_weighting, "time weighting");
+  time_weighting_by_name(changed.time_weighting);
   pairing_options(changed.solver, changed.pairs, one_to_one, ("the " + changed.coupling + " coupling").c_str());
   check_standardise_name(changed.standardise);
   (void)changed.learning_rate_schedule();

@@ -7,8 +7,8 @@
 #include <string>
 
 #include "engine/core/ops.h"
+#include "engine/couplings/coupling.h"
 #include "engine/data/dataset.h"
-#include "engine/train/coupling.h"
 #include "kernels/device/schedule.h"
 
 namespace otnfm {

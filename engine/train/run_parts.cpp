@@ -1,4 +1,5 @@
 #include "engine/train/run_parts.h"
+#include "engine/metrics/collapse.h"
 
 #include <fmt/format.h>
 
@@ -6,10 +7,10 @@
 #include <utility>
 
 #include "engine/core/json_text.h"
+#include "engine/core/table.h"
 #include "engine/train/run_state.h"
 #include "kernels/clock.h"
 #include "kernels/error.h"
-#include "layers/table.h"
 
 namespace otnfm {
 namespace {
@@ -70,7 +71,7 @@ void RunParts::make_objective(const std::function<bool()>& must_end) {
     return !must_end();
   };
   objective_ = find_by_name(objectives(), options().objective, "objective")
-                   .make({.options = options(),
+                   .make({.time_weighting = time_weighting_by_name(options().time_weighting),
                           .source = pair_.source,
                           .target = pair_.target,
                           .device = run_.device,

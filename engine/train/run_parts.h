@@ -6,14 +6,14 @@
 #include <optional>
 #include <string>
 
+#include "engine/couplings/coupling.h"
 #include "engine/data/standardise.h"
-#include "engine/train/coupling.h"
-#include "engine/train/objective.h"
+#include "engine/objectives/objective.h"
 #include "engine/train/optimizer.h"
 #include "engine/train/run_start.h"
 #include "engine/train/trainer.h"
 #include "engine/train/training_run.h"
-#include "layers/flow.h"
+#include "layers/flows/flow.h"
 
 namespace otnfm {
 

@@ -10,7 +10,7 @@
 #include "engine/io/folder_lock.h"
 #include "engine/io/safetensors.h"
 #include "engine/train/options.h"
-#include "layers/flow.h"
+#include "layers/flows/flow.h"
 
 namespace otnfm {
 

@@ -5,9 +5,9 @@
 #include <filesystem>
 
 #include "engine/io/safetensors.h"
+#include "engine/io/saved_lists.h"
 #include "engine/train/options.h"
-#include "engine/train/saved_lists.h"
-#include "layers/flow.h"
+#include "layers/flows/flow.h"
 
 namespace otnfm {
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <optional>
 
-#include "engine/train/time_weighting.h"
+#include "engine/core/table.h"
+#include "engine/objectives/time_weighting.h"
 #include "kernels/clock.h"
-#include "layers/table.h"
 
 namespace otnfm {
 
@@ -30,7 +30,7 @@ Trainer::Trainer(const TrainerParts& parts, const TrainingOptions& options, Devi
                     {.batch = pairs ? pairs->x0.rows() : options.batch,
                      .seed = options.seed,
                      .step = parts.optimizer.step(),
-                     .time_weighting = &find_by_name(time_weightings(), options.time_weighting, "time weighting")},
+                     .time_weighting = &time_weighting_by_name(options.time_weighting)},
                     held_);
   loss_ = parts.objective.record(tape_, flow, inputs);
   tape_.keep(loss_);

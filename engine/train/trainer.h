@@ -9,12 +9,12 @@
 #include <vector>
 
 #include "engine/core/tape.h"
-#include "engine/train/coupling.h"
-#include "engine/train/objective.h"
+#include "engine/couplings/coupling.h"
+#include "engine/data/record_draw.h"
+#include "engine/objectives/objective.h"
 #include "engine/train/optimizer.h"
 #include "engine/train/options.h"
-#include "engine/train/record_draw.h"
-#include "layers/flow.h"
+#include "layers/flows/flow.h"
 
 namespace otnfm {
 

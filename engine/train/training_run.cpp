@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "engine/core/json_text.h"
+#include "engine/evaluate/preview.h"
 #include "engine/generate/model_file.h"
 #include "engine/io/folder_lock.h"
 #include "engine/train/metrics_file.h"
-#include "engine/train/preview.h"
 #include "engine/train/run_parts.h"
 #include "engine/train/run_state.h"
 #include "kernels/clock.h"

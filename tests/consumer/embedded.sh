@@ -14,7 +14,7 @@ for by_fetch in OFF ON; do
   cmake -G Ninja -S "$source/embedded" -B "$project" -DOTNFM_TREE="$tree" -DBY_FETCH=$by_fetch -DOTNFM_CUDA=OFF -DOTNFM_UNITY=OFF >"$work.log" 2>&1 || { cat "$work.log" >&2; exit 1; }
   [[ $by_fetch == OFF ]] || continue
   mapfile -t objects < <(ninja -C "$project" -t targets all | grep -oE \
-    '^[^:]*(pairs_only.dir/[^:]*|example_cpp.dir/[^:]*|example_c.dir/[^:]*|kernels.dir/check.cpp|ot.dir/assignment.cpp|core.dir/core/parameters.cpp|io.dir/io/text.cpp|data.dir/data/random_permutation.cpp|layers.dir/linear.cpp|generate.dir/generate/noise.cpp|embed.dir/embed/c.cpp).o')
+    '^[^:]*(pairs_only.dir/[^:]*|example_cpp.dir/[^:]*|example_c.dir/[^:]*|kernels.dir/check.cpp|ot.dir/assignment.cpp|core.dir/core/parameters.cpp|io.dir/io/text.cpp|data.dir/data/random_permutation.cpp|layers.dir/linear.cpp|generate.dir/generate/noise.cpp|api.dir/api/c.cpp).o')
   [[ ${#objects[@]} -eq 11 ]] || { echo "embedded.sh: only ${objects[*]} found to compile" >&2; exit 1; }
   ninja -C "$project" -j "${OTNFM_JOBS:-2}" "${objects[@]}" >"$work.log" || { cat "$work.log" >&2; exit 1; }
   # The build without a target makes the project's programs, and of otnfm only what they need.

@@ -2,7 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/train/options.h"
-#include "layers/flow.h"
+#include "layers/flows/flow.h"
 #include "tests/fuzz/memory_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t count) {

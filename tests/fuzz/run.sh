@@ -49,7 +49,7 @@ compile() {
 reads_files() { [[ " ${readers[*]} " == *" $1 "* ]]; }
 sources_of() {
   printf '%s\n' "tests/fuzz/$1.cpp" engine/io/{npy,npy_header,npz,csv,array_file,idx,cifar10,lap,inflate,input_file,safetensors,text,atomic_file}.cpp engine/core/json_text.cpp kernels/check.cpp
-  reads_files "$1" || printf '%s\n' layers/*.cpp engine/generate/model_file.cpp engine/train/options.cpp
+  reads_files "$1" || printf '%s\n' layers/*.cpp layers/*/*.cpp engine/core/configuration.cpp engine/generate/model_file.cpp engine/train/options.cpp
 }
 archives() { local name; for name in "$@"; do find "$build" -name "libotnfm_$name.a" -not -path '*/package/*'; done; }
 
@@ -65,7 +65,7 @@ for target in "${targets[@]}"; do
   mapfile -t objects < <(sources_of "$target" | while read -r source; do object_of "$source"; done)
   libraries=(-lz -lfmt)
   if ! reads_files "$target"; then
-    mapfile -t found < <(archives train generate metrics data layers io core ot kernels)
+    mapfile -t found < <(archives train objectives couplings evaluate generate metrics data layers plot io core ot kernels)
     # A library's object may be several files at once, some of them instrumented here: what comes first counts.
     libraries+=(-Wl,--allow-multiple-definition -Wl,--start-group "${found[@]}" -Wl,--end-group -lspdlog -lpng -ldnnl -lgomp)
   fi

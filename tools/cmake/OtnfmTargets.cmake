@@ -81,11 +81,21 @@ function(otnfm_library name folder)
   endif()
 endfunction()
 
-# otnfm_test(FOLDER [SHARDS n] [DEPENDS ...]): tests/FOLDER/*.cpp as one GoogleTest program, test_<folder>. ctest runs it in so many
-# shards, so that a long one does not keep a processor to itself at the end.
+# otnfm_sources(OUT FOLDER FOLDERS...): the .cpp files of FOLDER and of these folders in it.
+function(otnfm_sources out folder)
+  set(patterns ${PROJECT_SOURCE_DIR}/${folder}/*.cpp)
+  foreach(inner IN LISTS ARGN)
+    list(APPEND patterns ${PROJECT_SOURCE_DIR}/${folder}/${inner}/*.cpp)
+  endforeach()
+  file(GLOB sources CONFIGURE_DEPENDS ${patterns})
+  set(${out} ${sources} PARENT_SCOPE)
+endfunction()
+
+# otnfm_test(FOLDER [SHARDS n] [FOLDERS ...] [DEPENDS ...]): tests/FOLDER/*.cpp, and those of FOLDERS in it, as one GoogleTest
+# program, test_<folder>. ctest runs it in so many shards, so that a long one does not keep a processor to itself at the end.
 function(otnfm_test folder)
-  cmake_parse_arguments(ARG "" "SHARDS" "DEPENDS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${folder}/*.cpp)
+  cmake_parse_arguments(ARG "" "SHARDS" "FOLDERS;DEPENDS" ${ARGN})
+  otnfm_sources(sources tests/${folder} ${ARG_FOLDERS})
   if(NOT sources)
     return()
   endif()
@@ -119,10 +129,11 @@ function(otnfm_test folder)
   endforeach()
 endfunction()
 
-# otnfm_bench(FOLDER [DEPENDS ...]): bench/FOLDER/*.cpp as one Google Benchmark program, bench_<folder>; one of the files has main.
+# otnfm_bench(FOLDER [FOLDERS ...] [DEPENDS ...]): the same of bench/ as one Google Benchmark program, bench_<folder>; one of the
+# files has main.
 function(otnfm_bench folder)
-  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/${folder}/*.cpp)
+  cmake_parse_arguments(ARG "" "" "FOLDERS;DEPENDS" ${ARGN})
+  otnfm_sources(sources bench/${folder} ${ARG_FOLDERS})
   if(NOT sources)
     return()
   endif()

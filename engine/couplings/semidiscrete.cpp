@@ -1,0 +1,260 @@
+// Fresh noise at every step, each paired with the datum that semidiscrete optimal transport (ot/semidiscrete.h) sends
+// it to: argmin_j |x0 - x1_j|^2 - g_j. The potentials g are fitted once, before the first step; then x1 is a function
+// of x0 for all noise, not only for that of a bank. The target is a finite set, whole, or a bank of an endless one.
+//
+// The step's pairs are ops of the tape, so on CUDA nothing passes through the host. `axes` > 0 takes the cost on the
+// span of so many principal axes of the data: for images the fit and each step's search (2 B N d FLOPs) are then many
+// times cheaper, and the pairs hardly differ. In few dimensions the points stand in spatial order, which lets the CPU's
+// search pass over most of them (kernels/cpu/biased_argmin.cpp).
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "engine/couplings/couplings.h"
+#include "engine/data/gaussian_fit.h"
+#include "engine/data/random_streams.h"
+#include "engine/data/record_draw.h"
+#include "kernels/biased_argmin.h"
+#include "kernels/gather.h"
+#include "kernels/matmul.h"
+#include "ot/costs/spatial_order.h"
+#include "ot/semidiscrete.h"
+
+namespace otnfm {
+namespace {
+
+class SemidiscreteCoupling : public Coupling {
+ public:
+  SemidiscreteCoupling(const Source& source, const Dataset& target, const CouplingOptions& options)
+      : source_(source),
+        options_(options),
+        N_(target.endless() ? options.bank : target.count()),
+        d_(target.dimension()),
+        cost_dimension_(options.axes > 0 && options.axes < d_ ? options.axes : d_) {
+    if (N_ < 1)
+      throw InputError("the bank of a semidiscrete coupling needs at least one datum, not " +
+                       std::to_string(options.bank));
+    data_.resize(static_cast<std::size_t>(N_ * d_));
+    if (target.endless())
+      target.draw({.seed = options.seed, .stream = kTargetBankStream}, matrix(data_, d_));
+    else
+      std::copy_n(target.rows().data, N_ * d_, data_.data());
+  }
+
+  void prepare(const CouplingState& state) override {
+    const auto start = std::chrono::steady_clock::now();
+    if (state.empty()) {
+      if (cost_dimension_ < d_) fit_axes();
+      place();
+      SemidiscreteOptions fit;
+      fit.device = options_.device;
+      bool stopped = false;
+      if (options_.wanted)
+        fit.wanted = [&] {
+          stopped = stopped || !options_.wanted();
+          return !stopped;
+        };
+      if (options_.watch)
+        fit.watch = [&](const SemidiscreteProgress& at) {
+          stopped = !options_.watch("fitting potentials of " + std::to_string(at.points) + " points: step " +
+                                    std::to_string(at.step) + ", chi^2 " + std::to_string(at.chi_squared));
+          return !stopped;
+        };
+      const Semidiscrete result = solve_semidiscrete(
+          matrix(points_, cost_dimension_),
+          [this](std::uint64_t batch, View<float> out) {
+            draw({.seed = options_.seed, .stream = kPotentialStream, .step = batch}, out);
+          },
+          fit);
+      if (stopped) throw PairingStopped();
+      set_potentials(result.potentials);
+    } else {
+      if (cost_dimension_ < d_) set_axes(state.floats_of("mean"), state.floats_of("axes"));
+      place();
+      const std::vector<float>& saved = state.floats_of("potentials");
+      if (static_cast<std::int64_t>(saved.size()) != N_)
+        throw InputError("the saved semidiscrete coupling has " + std::to_string(saved.size()) +
+                         " potentials, the data have " + std::to_string(N_) + " rows");
+      for (std::size_t j = 0; j < saved.size(); ++j)
+        if (!std::isfinite(saved[j]))
+          throw InputError("the saved semidiscrete coupling: potential " + std::to_string(j) + " is " +
+                           std::to_string(saved[j]));
+      std::vector<float> ordered(saved.size());
+      for (std::int64_t p = 0; p < N_; ++p) ordered[p] = saved[order_[p]];
+      set_potentials(ordered);
+    }
+    probe();
+    statistics_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
+  Pairs record(Tape& tape, View<const std::uint64_t> step) override {
+    const std::int64_t B = options_.batch;
+    const Tensor x0 = record_draw(tape, source_, B, {.seed = options_.seed, .stream = kSourceStream, .step = step},
+                                  kSourceDiagonalStream, held_);
+    const Tensor data = record_constant(tape, matrix(data_, d_), held_);
+    const Tensor bias = record_constant(tape, View<const float>(potentials_.data(), {1, N_}), held_);
+    Tensor points = data, x = x0;
+    if (cost_dimension_ < d_) {
+      points = record_constant(tape, matrix(points_, cost_dimension_), held_);
+      const Tensor axes = record_constant(tape, matrix(axes_, d_), held_);
+      const Tensor shift = record_constant(tape, View<const float>(shift_.data(), {1, cost_dimension_}), held_);
+      x = tape.make({B, cost_dimension_});
+      tape.record(matmul,
+                  Matmul{.a = x0.view(), .b = axes.view(), .c = x.view(), .transpose_b = true, .bias = shift.flat()});
+    }
+    Tensor index = tape.make({B}, DType::int64), value = tape.make({B}), x1 = tape.make({B, d_});
+    tape.record(biased_argmin, BiasedArgmin{.x = x.view(),
+                                            .points = points.view(),
+                                            .bias = bias.flat(),
+                                            .index = index.view<std::int64_t>(),
+                                            .value = value.view()});
+    tape.record(gather_rows, GatherRows{.x = data.view(), .index = index.view<std::int64_t>(), .y = x1.view()});
+    return {x0, x1};
+  }
+
+  CouplingStatistics statistics() const override { return statistics_; }
+
+  CouplingState state() const override {
+    CouplingState state;
+    std::vector<float>& potentials = state.floats["potentials"];
+    potentials.resize(potentials_.size());
+    for (std::int64_t p = 0; p < N_; ++p) potentials[order_[p]] = potentials_[p];
+    if (cost_dimension_ < d_) {
+      state.floats["axes"] = axes_;
+      state.floats["mean"] = mean_;
+    }
+    return state;
+  }
+  CouplingState map() const override { return state(); }
+
+ private:
+  static View<float> matrix(std::vector<float>& values, std::int64_t columns) {
+    return {values.data(), {static_cast<std::int64_t>(values.size()) / columns, columns}};
+  }
+
+  /// Of the cost: the principal axes of the data.
+  void fit_axes() {
+    const GaussianParameters fit =
+        fit_gaussian(View<const float>(matrix(data_, d_)), {.max_full_dimension = 0, .rank = cost_dimension_});
+    std::vector<float> axes = fit.factor;
+    for (std::int64_t k = 0; k < cost_dimension_; ++k) {
+      double square = 0;
+      for (std::int64_t j = 0; j < d_; ++j) square += std::pow(static_cast<double>(axes[k * d_ + j]), 2);
+      // An axis without variance is none; it adds nothing to any cost.
+      const double factor = square > 0 ? 1 / std::sqrt(square) : 0;
+      for (std::int64_t j = 0; j < d_; ++j) axes[k * d_ + j] = static_cast<float>(axes[k * d_ + j] * factor);
+    }
+    set_axes(fit.mean, axes);
+  }
+
+  void set_axes(const std::vector<float>& mean, const std::vector<float>& axes) {
+    if (static_cast<std::int64_t>(mean.size()) != d_ || static_cast<std::int64_t>(axes.size()) != cost_dimension_ * d_)
+      throw InputError("the saved semidiscrete coupling has " + std::to_string(axes.size()) + " numbers for " +
+                       std::to_string(cost_dimension_) + " axes of " + std::to_string(d_) + " dimensions");
+    mean_ = mean;
+    axes_ = axes;
+    shift_.assign(static_cast<std::size_t>(cost_dimension_), 0.0f);
+    for (std::int64_t k = 0; k < cost_dimension_; ++k) {
+      double product = 0;
+      for (std::int64_t j = 0; j < d_; ++j) product += static_cast<double>(axes[k * d_ + j]) * mean[j];
+      shift_[k] = static_cast<float>(-product);
+    }
+  }
+
+  /// y = axes (x - mean)
+  void project(View<const float> x, View<float> y) const {
+    matmul(host_stream(), {.a = x,
+                           .b = View<const float>(axes_.data(), {cost_dimension_, d_}),
+                           .c = y,
+                           .transpose_b = true,
+                           .bias = View<const float>(shift_.data(), {cost_dimension_})});
+  }
+
+  /// Puts the data in order and makes the points of the cost.
+  void place() {
+    order_.resize(static_cast<std::size_t>(N_));
+    std::iota(order_.begin(), order_.end(), 0);
+    if (cost_dimension_ < d_) {
+      points_.resize(static_cast<std::size_t>(N_ * cost_dimension_));
+      project(matrix(data_, d_), matrix(points_, cost_dimension_));
+      return;
+    }
+    if (d_ <= BiasedArgmin::kMostDirect) {
+      const std::vector<double> wide(data_.begin(), data_.end());
+      spatial_order(wide, d_, order_);
+      const std::vector<float> rows = data_;
+      for (std::int64_t p = 0; p < N_; ++p) std::copy_n(&rows[order_[p] * d_], d_, &data_[p * d_]);
+    }
+    points_ = data_;
+  }
+
+  void set_potentials(const std::vector<float>& potentials) { potentials_ = potentials; }
+
+  /// Noise as the cost sees it.
+  void draw(const DrawKey& key, View<float> out) {
+    if (cost_dimension_ == d_) return source_.draw(key, out);
+    noise_.resize(static_cast<std::size_t>(out.rows() * d_));
+    source_.draw(key, matrix(noise_, d_));
+    project(matrix(noise_, d_), out);
+  }
+
+  /// The mean cost, and the conditional variance: of noises that are paired twice, the second time moved by a
+  /// thousandth of their standard deviation. A function of x0 has none at all; one that is not smooth at that scale,
+  /// which a map cannot learn, or a pairing that is not a function of x0, has one that is seen.
+  void probe() {
+    constexpr std::int64_t kProbes = 2048;
+    std::vector<float> x0(kProbes * d_), moved(kProbes * d_), direction(kProbes * d_);
+    source_.draw({.seed = options_.seed, .stream = kProbeSourceStream}, matrix(x0, d_));
+    source_.draw({.seed = options_.seed, .stream = kProbeSourceStream, .step = 1}, matrix(direction, d_));
+    for (std::size_t k = 0; k < x0.size(); ++k) moved[k] = x0[k] + 1e-3f * (direction[k] - x0[k]);
+    const std::vector<std::int64_t> first = pair(x0), second = pair(moved);
+    double cost = 0, variance = 0;
+    for (std::int64_t i = 0; i < kProbes; ++i) {
+      if (first[i] < 0 || second[i] < 0) throw RunError("the semidiscrete coupling left a noise without a datum");
+      for (std::int64_t k = 0; k < d_; ++k) {
+        const double y = data_[first[i] * d_ + k], z = data_[second[i] * d_ + k];
+        cost += (x0[i * d_ + k] - y) * (x0[i * d_ + k] - y);
+        variance += (y - z) * (y - z);
+      }
+    }
+    statistics_.mean_cost = cost / kProbes;
+    statistics_.conditional_variance = variance / 2 / kProbes;
+  }
+
+  std::vector<std::int64_t> pair(std::vector<float>& x0) {
+    std::vector<float> projected, value(x0.size() / static_cast<std::size_t>(d_));
+    std::vector<std::int64_t> index(value.size());
+    const std::int64_t count = static_cast<std::int64_t>(value.size());
+    if (cost_dimension_ < d_) {
+      projected.resize(static_cast<std::size_t>(count * cost_dimension_));
+      project(matrix(x0, d_), matrix(projected, cost_dimension_));
+    }
+    biased_argmin(host_stream(), {.x = matrix(cost_dimension_ < d_ ? projected : x0, cost_dimension_),
+                                  .points = matrix(points_, cost_dimension_),
+                                  .bias = View<const float>(potentials_.data(), {N_}),
+                                  .index = {index.data(), {count}},
+                                  .value = {value.data(), {count}}});
+    return index;
+  }
+
+  Source source_;
+  CouplingOptions options_;
+  std::int64_t N_, d_, cost_dimension_;
+  std::vector<float> data_, points_;        // [N, d] and, on the axes of the cost, [N, cost dimension]; in order
+  std::vector<std::int32_t> order_;         // place p holds row order[p] of the data
+  std::vector<float> potentials_;           // [N], in order
+  std::vector<float> axes_, mean_, shift_;  // [cost dimension, d], [d], -axes mean; empty where the cost takes all axes
+  std::vector<float> noise_;
+  CouplingStatistics statistics_;
+  HeldMemory held_;
+};
+
+}  // namespace
+
+std::unique_ptr<Coupling> make_semidiscrete_coupling(const Source& source, const Dataset& target,
+                                                     const CouplingOptions& options) {
+  return std::make_unique<SemidiscreteCoupling>(source, target, options);
+}
+
+}  // namespace otnfm

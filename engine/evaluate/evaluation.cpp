@@ -1,0 +1,183 @@
+#include "engine/evaluate/evaluation.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/data/random_streams.h"
+#include "engine/generate/model.h"
+#include "engine/metrics/collapse.h"
+#include "engine/metrics/mmd.h"
+#include "engine/metrics/nearest.h"
+#include "engine/metrics/summary.h"
+#include "engine/metrics/wasserstein.h"
+#include "kernels/clock.h"
+
+namespace otnfm {
+namespace {
+
+// Above it two draws of the data lie as far apart as either does from blurred data.
+constexpr std::int64_t kFewDimensions = 16;
+constexpr float kLeastScale = 1e-37f;  // its inverse is finite
+
+/// Draws 2 r and 2 r + 1 belong to repeat r; of a finite set, which has twice as many rows, no row is in both.
+void draw_fresh(const Dataset& data, std::uint64_t seed, std::int64_t draw, View<float> out) {
+  const std::int64_t n = out.rows();
+  DrawKey key{.seed = seed,
+              .stream = kEvaluationStream,
+              .step = static_cast<std::uint64_t>(draw / 2),
+              .first_row = draw % 2 * n};
+  if (!data.endless()) return data.draw_distinct(key, out);
+  data.draw(key, out);
+}
+
+/// What is measured between points of a model that has standardised coordinates: x less the mean over a power of two,
+/// so that neither an offset nor a unit costs float32 its digits. Distances times `unit` are those of raw points.
+/// `rest` leads on to the model's coordinates, where they differ by more than that.
+struct Centred {
+  Standardisation move, rest;
+  double unit = 1;
+
+  explicit Centred(const Standardisation& model) {
+    if (model.identity()) return;
+    const auto d = static_cast<double>(model.scale.size());
+    double squares = 0;
+    for (const float scale : model.scale) squares += static_cast<double>(scale) * scale / d;
+    unit = std::exp2(std::round(std::log2(std::sqrt(squares))));
+    move = {.shift = model.shift, .scale = std::vector<float>(model.scale.size(), static_cast<float>(unit))};
+    if (std::ranges::all_of(model.scale, [&](float scale) { return scale == model.scale.front(); })) return;
+    rest = {.shift = std::vector<float>(model.scale.size(), 0.0f), .scale = model.scale};
+    // A constant column's scale may be below what float holds of it; its entries are next to 0 for any.
+    for (float& scale : rest.scale) scale = std::max(static_cast<float>(scale / unit), kLeastScale);
+  }
+};
+
+void require_finite(View<const float> samples) {
+  std::int64_t wrong = 0;
+  for (std::int64_t i = 0; i < samples.rows(); ++i)
+    if (!std::all_of(samples.row(i), samples.row(i) + samples.columns(), [](float x) { return std::isfinite(x); }))
+      ++wrong;
+  if (wrong > 0)
+    throw RunError(std::to_string(wrong) + " of " + std::to_string(samples.rows()) +
+                   " samples of the model hold numbers that are not finite: there is nothing to measure");
+}
+
+/// The mean distance of samples, and of data that stand beside them, to their nearest row of the rest of the data. The
+/// data beside them are the test split, or where there is none some of the rows themselves. Distances times `unit`.
+void add_nearest(nlohmann::json& result, View<const float> samples, const Dataset& data, std::uint64_t seed,
+                 double unit) {
+  const std::int64_t n = samples.rows(), d = samples.columns();
+  double of_samples = 0, of_data = 0;
+  if (data.has_test_split()) {
+    const Dataset test = data.test_split();
+    of_samples = find_nearest(samples, data.rows()).mean_distance();
+    of_data = find_nearest(test.rows().row_slice(0, std::min(n, test.count())), data.rows()).mean_distance();
+  } else {
+    const std::int64_t count = data.count(), part = std::min(n, count / 5);
+    if (part < 1) return;
+    std::vector<float> values(static_cast<std::size_t>(count * d));
+    const View<float> shuffled(values.data(), {count, d});
+    data.draw_distinct({.seed = seed, .stream = kEvaluationStream}, shuffled);
+    const View<const float> all = shuffled, rest = all.row_slice(part, count - part);
+    of_samples = find_nearest(samples, rest).mean_distance();
+    of_data = find_nearest(all.row_slice(0, part), rest).mean_distance();
+  }
+  result["nearest_train"] = unit * of_samples;
+  result["nearest_train_test"] = unit * of_data;
+  result["nearest_train_ratio"] = of_samples / of_data;
+}
+
+double rate_of(GeneratorContext& context, View<float> x0, View<float> x1) {
+  const auto sample = [&] {
+    context.sample(nullptr, x0, x1);
+    context.synchronize();
+  };
+  sample();
+  std::int64_t made = 0;
+  const double start = now();
+  while (now() - start < 0.2) {
+    sample();
+    made += x0.rows();
+  }
+  return static_cast<double>(made) / (now() - start);
+}
+
+}  // namespace
+
+nlohmann::json evaluate(const Generator& generator, const Dataset& data, const EvaluationOptions& options) {
+  const Dataset compared = options.on_test_split ? data.test_split() : data;
+  const std::int64_t d = generator.dimension();
+  std::int64_t n = options.samples;
+  if (data.dimension() != d)
+    throw InputError("the data have " + std::to_string(data.dimension()) + " dimensions, the model " +
+                     std::to_string(d));
+  constexpr std::int64_t kMost = std::int64_t{1} << 24;
+  if (n < 1 || n > kMost || options.repeats < 1 || options.repeats > kMost / n)
+    throw InputError("eval takes 1 to " + std::to_string(kMost) + " samples over all repeats, not " +
+                     std::to_string(options.repeats) + " x " + std::to_string(n));
+
+  // Two draws of a finite set share no row: with replacement they would, and the floor would be too low.
+  if (!compared.endless() && compared.count() < 2 * n) n = compared.count() / 2;
+  if (n < 2)
+    throw InputError(options.samples < 2 ? std::string("eval compares draws of at least 2 samples, not of 1")
+                                         : compared.name() + " has too few rows, " + std::to_string(compared.count()) +
+                                               ": two draws of it that share none, of at least 2 rows, need 4");
+  std::vector<float> generated_values(options.repeats * n * d), fresh_values(n * d), other_values(n * d);
+  const View<float> generated(generated_values.data(), {options.repeats * n, d});
+  const View<float> fresh(fresh_values.data(), {n, d}), other(other_values.data(), {n, d});
+  GeneratorContext context = generator.prepare(4096, {.threads = 0});
+  generator.noise(options.seed, 0, generated);
+  context.sample(nullptr, generated, generated);
+  context.synchronize();
+  require_finite(generated);
+
+  const Standardisation& standardisation = generator.model().flow->coordinates.target;
+  const Centred centred(standardisation);
+  std::vector<double> distance, floor, sliced, discrepancy, standardised_distance, standardised_floor;
+  for (std::int64_t r = 0; r < options.repeats; ++r) {
+    const View<float> mine = generated.row_slice(r * n, n);
+    draw_fresh(compared, options.seed, 2 * r, fresh);
+    draw_fresh(compared, options.seed, 2 * r + 1, other);
+    for (const View<float>& rows : {mine, fresh, other}) centred.move.apply(View<const float>(rows), rows);
+    distance.push_back(centred.unit * w2(mine, fresh));
+    floor.push_back(centred.unit * w2(other, fresh));
+    sliced.push_back(centred.unit * sliced_wasserstein(mine, fresh, {.seed = options.seed}));
+    discrepancy.push_back(mmd(mine, fresh).squared);
+    for (const View<float>& rows : {mine, fresh, other}) centred.rest.apply(View<const float>(rows), rows);
+    if (centred.rest.identity()) continue;
+    standardised_distance.push_back(w2(mine, fresh));
+    standardised_floor.push_back(w2(other, fresh));
+  }
+  // In the flow's coordinates; where its columns keep their proportions a common factor is left, which cancels.
+  const Dataset moved = data.standardised(centred.rest.identity() ? centred.move : standardisation);
+  // The unbiased estimate of MMD^2 may fall below 0 where the distributions agree.
+  const double mmd_squared = summarize(discrepancy).mean;
+  const Summary w2_summary = summarize(distance), floor_summary = summarize(floor);
+  nlohmann::json result = {{"n", n},
+                           {"repeats", options.repeats},
+                           {"d", d},
+                           {"w2", w2_summary.mean},
+                           {"w2_std", w2_summary.standard_deviation},
+                           {"w2_floor", floor_summary.mean},
+                           {"w2_floor_std", floor_summary.standard_deviation},
+                           {"w2_ratio", w2_summary.mean / floor_summary.mean},
+                           {"collapse_rho", covariance_trace(generated) / total_variance(moved, options.seed)},
+                           {"sliced_w2", summarize(sliced).mean},
+                           {"mmd", std::sqrt(std::max(0.0, mmd_squared))},
+                           {"mmd_squared", mmd_squared},
+                           {"nfe", context.nfe()}};
+  if (!standardised_distance.empty()) {
+    const Summary w2_columns = summarize(standardised_distance), floor_columns = summarize(standardised_floor);
+    result["w2_standardised"] = w2_columns.mean;
+    result["w2_standardised_floor"] = floor_columns.mean;
+    result["w2_standardised_ratio"] = w2_columns.mean / floor_columns.mean;
+  }
+  const bool high = d > kFewDimensions;
+  if (data.has_test_split() || (high && !data.endless()))
+    add_nearest(result, generated.row_slice(0, n), moved, options.seed, centred.rest.identity() ? centred.unit : 1);
+  result["w2_ratio_tells"] = !high;
+  generator.noise(options.seed, 0, other);
+  result["samples_per_second"] = rate_of(context, other, fresh);
+  return result;
+}
+
+}  // namespace otnfm

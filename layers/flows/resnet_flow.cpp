@@ -1,0 +1,96 @@
+#include "layers/flows/resnet_flow.h"
+
+#include "engine/core/fused_resnet.h"
+#include "layers/flows/shared_keys.h"
+
+namespace otnfm {
+
+ResNetFlow::ResNetFlow(const Options& options) : options_(options) {
+  if (options.invertible && !bounded_by_one(options.time_function))
+    throw InputError(std::string("flow resnet: an invertible flow needs |phi(t)| <= 1, which the time function ") +
+                     name_of(options.time_function) + " has not: there are identity, tanh, bounded_fourier");
+  std::vector<std::int64_t> widths(options.depth + 2, options.width);
+  widths.front() = options.dimension + 1;
+  widths.back() = options.dimension;
+  for (std::int64_t k = 0; k < options.blocks; ++k) {
+    const std::string name = "blocks." + std::to_string(k);
+    blocks_.push_back(
+        {TimeFunctionLayer(parameters_, name + ".phi", options.time_function, options.dimension, options.fourier_terms),
+         Mlp(parameters_, name + ".g", widths, options.activation, /*zero_last=*/true)});
+    if (options.invertible) blocks_.back().g.normalise(parameters_, norm_, options.coefficient);
+  }
+  if (options.invertible) norm_.declare(parameters_, "singular_vectors");
+}
+
+ResNetFlowShape ResNetFlow::shape() const {
+  const bool phi_has_terms = is_fourier(options_.time_function);
+  const bool phi_has_weights = options_.time_function != TimeFunctionKind::identity;
+  return {.dimension = options_.dimension,
+          .blocks = options_.blocks,
+          .width = options_.width,
+          .depth = options_.depth,
+          .phi_weights = phi_has_terms ? 2 * options_.fourier_terms : (phi_has_weights ? 1 : 0),
+          .activation = options_.activation,
+          .phi = options_.time_function};
+}
+
+Tensor ResNetFlow::packed_weights(Tape& tape) {
+  if (fixed_ && !tape.learns()) return tape.external(fixed_weights_);
+  std::vector<ResNetBlockWeights> weights(blocks_.size());
+  for (std::size_t k = 0; k < blocks_.size(); ++k) {
+    weights[k].phi = blocks_[k].phi.weight(tape, parameters_);
+    for (const Linear& layer : blocks_[k].g.layers()) {
+      weights[k].weights.push_back(options_.invertible ? norm_.weight(tape, parameters_, layer.weight())
+                                                       : tape.parameter(parameters_, layer.weight()));
+      weights[k].biases.push_back(tape.parameter(parameters_, layer.bias()));
+    }
+  }
+  return pack_resnet_weights(tape, shape(), weights);
+}
+
+void ResNetFlow::fix_weights() {
+  if (options_.invertible) norm_.fix(parameters_);
+  if (fixed_ || !resnet_flow_fits(shape())) return;
+  auto tape = std::make_unique<Tape>(parameters_.device(), Tape::Options{.training = false});
+  const Tensor packed = packed_weights(*tape);
+  tape->keep(packed);
+  tape->plan();
+  Stream stream(parameters_.device());
+  tape->run(stream);
+  stream.synchronize();
+  fixed_weights_ = tape->view(packed);
+  fixed_ = std::move(tape);
+}
+
+Tensor ResNetFlow::forward(Tape& tape, Tensor t, Tensor x) {
+  if (!one_kernel || !resnet_flow_fits(shape())) return Flow::forward(tape, t, x);
+  return fused_resnet(tape, shape(), t, x, packed_weights(tape), precision);
+}
+
+Tensor ResNetFlow::forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) {
+  const Block& block = blocks_[k];
+  const Tensor g =
+      block.g.forward(tape, parameters_, concat(tape, x, t), precision, options_.invertible ? &norm_ : nullptr);
+  return residual(tape, x, options_.time_function, t, block.phi.weight(tape, parameters_), g);
+}
+
+nlohmann::json ResNetFlow::configuration() const {
+  nlohmann::json all = shared_keys("resnet", options_);
+  all["invertible"] = options_.invertible;
+  all["coefficient"] = options_.coefficient;
+  return all;
+}
+
+std::unique_ptr<Flow> make_resnet_flow(const nlohmann::json& configuration) {
+  ResNetFlow::Options options;
+  ConfigurationReader reader(configuration, "flow resnet");
+  reader.integer("dimension", options.dimension, 1, 1 << 20);
+  if (options.dimension > 16) options.width = 512, options.depth = 2;  // images
+  read_shared_keys(reader, options);
+  reader.boolean("invertible", options.invertible);
+  reader.number("coefficient", options.coefficient, 0.01, 0.9999);
+  reader.finish();
+  return std::make_unique<ResNetFlow>(options);
+}
+
+}  // namespace otnfm
