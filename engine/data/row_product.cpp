@@ -5,32 +5,29 @@
 
 #include "kernels/check.h"
 #include "kernels/host/parallel.h"
+#include "kernels/host/vector.h"
 
 namespace otnfm {
 namespace {
 
-// The compiler's vector type, since it does not keep a two-dimensional array of sums in registers by itself.
-#if defined(__AVX512F__)
-constexpr int kLanes = 16, kVectors = 4;
-#else
-constexpr int kLanes = 8, kVectors = 2;
-#endif
-typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float))));
-constexpr std::int64_t kPanel = kLanes * kVectors;
+// Vectors by name, since the compiler does not keep a two-dimensional array of sums in registers by itself.
+using host::Floats, host::kFloats;
+constexpr int kVectors = kFloats / 4;
+constexpr std::int64_t kPanel = kFloats * kVectors;
 constexpr std::int64_t kTileRows = 4;
 
 // One tile: kRows rows of y, the kPanel columns of a panel of which `width` exist.
 template <int kRows>
 void tile(const float* a, std::int64_t a_stride, const float* panel, const float* bias, std::int64_t inner, float* y,
           std::int64_t y_stride, std::int64_t width) {
-  Lanes sums[kRows][kVectors] = {};
+  Floats sums[kRows][kVectors] = {};
   for (std::int64_t k = 0; k < inner; ++k) {
-    Lanes b[kVectors];
+    Floats b[kVectors];
     std::memcpy(b, panel + k * kPanel, sizeof(b));
     for (int i = 0; i < kRows; ++i)
       for (int v = 0; v < kVectors; ++v) sums[i][v] += b[v] * a[i * a_stride + k];
   }
-  Lanes shift[kVectors];
+  Floats shift[kVectors];
   std::memcpy(shift, bias, sizeof(shift));
   for (int i = 0; i < kRows; ++i) {
     for (int v = 0; v < kVectors; ++v) sums[i][v] += shift[v];

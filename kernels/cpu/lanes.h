@@ -8,14 +8,15 @@
 #include <cstring>
 #include <functional>
 
+#include "kernels/host/vector.h"
+
 namespace otnfm::cpu {
 
-/// 64 bytes of Number: 16 floats or 8 doubles. (g++ cuts them up where the registers are narrower.)
+/// 16 floats or 8 doubles on every processor, as the sums depend on it.
 template <class Number>
-using Lanes __attribute__((vector_size(64))) = Number;
-
+inline constexpr int kLaneCount = 64 / sizeof(Number);
 template <class Number>
-inline constexpr std::int64_t kLaneCount = 64 / static_cast<std::int64_t>(sizeof(Number));
+using Lanes = host::Vector<Number, kLaneCount<Number>>;
 
 /// Loads element `j` of an array of floats as a Number.
 template <class Number>
@@ -29,10 +30,7 @@ template <class Number>
 struct LoadLanes {
   std::int64_t j;
   __attribute__((always_inline)) Lanes<Number> operator()(const float* from) const {
-    typedef float Floats __attribute__((vector_size(kLaneCount<Number> * sizeof(float))));
-    Floats floats;
-    std::memcpy(&floats, from + j, sizeof(floats));
-    return __builtin_convertvector(floats, Lanes<Number>);
+    return __builtin_convertvector(host::load<host::Vector<float, kLaneCount<Number>>>(from + j), Lanes<Number>);
   }
 };
 

@@ -4,12 +4,12 @@
 #include "kernels/matmul.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "kernels/bias_activation.h"
 #include "kernels/cpu/library/onednn.h"
 #include "kernels/host/parallel.h"
+#include "kernels/host/vector.h"
 
 namespace otnfm::cpu {
 namespace {
@@ -49,47 +49,24 @@ bool is_narrow(const Gemm& g) {
          g.m * g.n * g.k <= kMostNarrowWork;
 }
 
-#if defined(__AVX512F__)
-constexpr int kLanes = 16;
-#else
-constexpr int kLanes = 8;  // sixteen sums fill the registers of AVX2
-#endif
-typedef float FloatLanes __attribute__((vector_size(kLanes * sizeof(float))));
-
-FloatLanes load(const float* from, std::int64_t count = kLanes) {
-  FloatLanes lanes = {};
-  if (count >= kLanes)
-    std::memcpy(&lanes, from, sizeof(lanes));
-  else
-    std::memcpy(&lanes, from, static_cast<std::size_t>(count) * sizeof(float));
-  return lanes;
-}
-
-FloatLanes multiply_add(float a, FloatLanes b, FloatLanes c) {
-  for (int lane = 0; lane < kLanes; ++lane) c[lane] = fma_rn(a, b[lane], c[lane]);
-  return c;
-}
-FloatLanes multiply_add(FloatLanes a, FloatLanes b, FloatLanes c) {
-  for (int lane = 0; lane < kLanes; ++lane) c[lane] = fma_rn(a[lane], b[lane], c[lane]);
-  return c;
-}
+using host::all, host::Floats, host::kFloats, host::load, host::load_some, host::multiply_add;
 
 /// Adds the upper half of each group of 2 * half lanes to the lower; those of a, then those of b.
 template <int half, int... lane>
-FloatLanes fold(FloatLanes a, FloatLanes b, std::integer_sequence<int, lane...>) {
-  constexpr int k = kLanes / 2;
-  return __builtin_shufflevector(a, b, (lane / k * kLanes + lane % k / half * 2 * half + lane % half)...) +
-         __builtin_shufflevector(a, b, (lane / k * kLanes + lane % k / half * 2 * half + lane % half + half)...);
+Floats fold(Floats a, Floats b, std::integer_sequence<int, lane...>) {
+  constexpr int k = kFloats / 2;
+  return __builtin_shufflevector(a, b, (lane / k * kFloats + lane % k / half * 2 * half + lane % half)...) +
+         __builtin_shufflevector(a, b, (lane / k * kFloats + lane % k / half * 2 * half + lane % half + half)...);
 }
 
 /// The sums of the lanes of as many vectors; 45 instructions of AVX-512, where one at a time takes 128.
-template <int half = kLanes / 2>
-FloatLanes sums_of(const FloatLanes* v) {
-  constexpr std::make_integer_sequence<int, kLanes> lanes;
+template <int half = kFloats / 2>
+Floats sums_of(const Floats* v) {
+  constexpr std::make_integer_sequence<int, kFloats> lanes;
   if constexpr (half == 1)
     return fold<half>(v[0], v[1], lanes);
   else {
-    FloatLanes folded[half];
+    Floats folded[half];
     for (int i = 0; i < half; ++i) folded[i] = fold<half>(v[2 * i], v[2 * i + 1], lanes);
     return sums_of<half / 2>(folded);
   }
@@ -99,56 +76,58 @@ void put(float& to, float beta, float value) {
   to = beta == 0 ? value : fma_rn(beta, to, value);
 }
 
-/// Rows of a are contiguous: the elements of a column of c are dot products of kLanes of them with a row of `b`, [n,
+/// Rows of a are contiguous: the elements of a column of c are dot products of kFloats of them with a row of `b`, [n,
 /// k].
 void narrow_dots(const Gemm& g, const float* a, const float* b, std::int64_t row_stride_b, float* c) {
-  for (std::int64_t i = 0; i < g.m; i += kLanes) {
-    const std::int64_t rows = std::min<std::int64_t>(kLanes, g.m - i);
-    const float* row[kLanes];
-    for (std::int64_t r = 0; r < kLanes; ++r) row[r] = a + (i + std::min(r, rows - 1)) * g.row_stride_a;
+  for (std::int64_t i = 0; i < g.m; i += kFloats) {
+    const std::int64_t rows = std::min<std::int64_t>(kFloats, g.m - i);
+    const float* row[kFloats];
+    for (std::int64_t r = 0; r < kFloats; ++r) row[r] = a + (i + std::min(r, rows - 1)) * g.row_stride_a;
     for (std::int64_t j = 0; j < g.n; ++j) {
-      FloatLanes products[kLanes] = {};
+      Floats products[kFloats] = {};
       std::int64_t k = 0;
-      for (; k + kLanes <= g.k; k += kLanes) {
-        const FloatLanes values = load(b + j * row_stride_b + k);
+      for (; k + kFloats <= g.k; k += kFloats) {
+        const Floats values = load<Floats>(b + j * row_stride_b + k);
 #pragma GCC unroll 16
-        for (int r = 0; r < kLanes; ++r) products[r] = multiply_add(load(row[r] + k), values, products[r]);
+        for (int r = 0; r < kFloats; ++r) products[r] = multiply_add(load<Floats>(row[r] + k), values, products[r]);
       }
       if (k < g.k) {
-        const FloatLanes values = load(b + j * row_stride_b + k, g.k - k);
-        for (int r = 0; r < kLanes; ++r) products[r] = multiply_add(load(row[r] + k, g.k - k), values, products[r]);
+        const Floats values = load_some<Floats>(b + j * row_stride_b + k, g.k - k);
+        for (int r = 0; r < kFloats; ++r)
+          products[r] = multiply_add(load_some<Floats>(row[r] + k, g.k - k), values, products[r]);
       }
-      const FloatLanes sums = sums_of(products);
+      const Floats sums = sums_of(products);
       for (std::int64_t r = 0; r < rows; ++r) put(c[(i + r) * g.row_stride_c + j], g.beta, sums[r]);
     }
   }
 }
 
-/// Columns of op(a) are contiguous: 2 kLanes rows of c at a time, in registers, as a sum of multiples of those columns.
+/// Columns of op(a) are contiguous: 2 kFloats rows of c at a time, in registers, as a sum of multiples of the columns.
 template <int n = 1>
 void narrow_sums(const Gemm& g, const float* a, const float* b, std::int64_t step_k, std::int64_t step_j, float* c) {
   if constexpr (n < kNarrow)
     if (g.n > n) return narrow_sums<n + 1>(g, a, b, step_k, step_j, c);
-  for (std::int64_t i = 0; i < g.m; i += 2 * kLanes) {
-    const std::int64_t rows = std::min<std::int64_t>(2 * kLanes, g.m - i);
-    const std::int64_t low = std::min<std::int64_t>(rows, kLanes), high = rows - low;
-    FloatLanes sums[n][2] = {};
-    const auto add = [&](std::int64_t k, FloatLanes low_rows, FloatLanes high_rows) {
+  for (std::int64_t i = 0; i < g.m; i += 2 * kFloats) {
+    const std::int64_t rows = std::min<std::int64_t>(2 * kFloats, g.m - i);
+    const std::int64_t low = std::min<std::int64_t>(rows, kFloats), high = rows - low;
+    Floats sums[n][2] = {};
+    const auto add = [&](std::int64_t k, Floats low_rows, Floats high_rows) {
 #pragma GCC unroll 8
       for (int j = 0; j < n; ++j) {
-        const float factor = b[k * step_k + j * step_j];
+        const Floats factor = all<Floats>(b[k * step_k + j * step_j]);
         sums[j][0] = multiply_add(factor, low_rows, sums[j][0]);
         sums[j][1] = multiply_add(factor, high_rows, sums[j][1]);
       }
     };
     const float* column = a + i;
-    if (high == kLanes)
-      for (std::int64_t k = 0; k < g.k; ++k, column += g.row_stride_a) add(k, load(column), load(column + kLanes));
+    if (high == kFloats)
+      for (std::int64_t k = 0; k < g.k; ++k, column += g.row_stride_a)
+        add(k, load<Floats>(column), load<Floats>(column + kFloats));
     else
       for (std::int64_t k = 0; k < g.k; ++k, column += g.row_stride_a)
-        add(k, load(column, low), load(column + low, high));
+        add(k, load_some<Floats>(column, low), load_some<Floats>(column + low, high));
     for (std::int64_t r = 0; r < rows; ++r)
-      for (int j = 0; j < n; ++j) put(c[(i + r) * g.row_stride_c + j], g.beta, sums[j][r / kLanes][r % kLanes]);
+      for (int j = 0; j < n; ++j) put(c[(i + r) * g.row_stride_c + j], g.beta, sums[j][r / kFloats][r % kFloats]);
   }
 }
 

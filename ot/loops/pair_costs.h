@@ -9,7 +9,7 @@
 
 namespace otnfm::OTNFM_PROCESSOR {
 
-using namespace host::OTNFM_PROCESSOR;
+using namespace host;
 
 constexpr int kRows = 4;
 constexpr int kVectors = OTNFM_VECTOR_BYTES == 64 ? 4 : 2;
@@ -29,10 +29,10 @@ OTNFM_INLINE void add_terms(const double* x, std::int64_t x_stride, const double
   for (std::int64_t k = 0; k < depth; ++k, block += kPairColumns) {
     Doubles y[kVectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) y[v] = load(block + v * kDoubles);
+    for (int v = 0; v < kVectors; ++v) y[v] = load<Doubles>(block + v * kDoubles);
 #pragma GCC unroll 4
     for (int r = 0; r < rows; ++r) {
-      const Doubles xk = all(x[r * x_stride + k]);
+      const Doubles xk = all<Doubles>(x[r * x_stride + k]);
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sum[r][v] = add_term<kind>(xk, y[v], sum[r][v]);
     }
@@ -48,7 +48,7 @@ OTNFM_INLINE void pair_costs_of(const double* x, std::int64_t x_stride, const do
 #pragma GCC unroll 4
       for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) sum[r][v] = load(sums + r * sums_stride + column + v * kDoubles);
+        for (int v = 0; v < kVectors; ++v) sum[r][v] = load<Doubles>(sums + r * sums_stride + column + v * kDoubles);
     }
     add_terms<kind, rows>(x, x_stride, block + column, depth, sum);
 #pragma GCC unroll 4
@@ -90,14 +90,14 @@ OTNFM_INLINE void row_minima_of(const double* x, const double* block, std::int64
 #pragma GCC unroll 4
     for (int first = 0; first < kApart; ++first) {
       const int lane = (column + first * kDoubles) % kMinimaLanes;
-      Doubles size = load(largest + lane);
+      Doubles size = load<Doubles>(largest + lane);
 #pragma GCC unroll 4
       for (int r = 0; r < rows; ++r) {
-        Doubles least = load(minima + r * kMinimaLanes + lane);
+        Doubles least = load<Doubles>(minima + r * kMinimaLanes + lane);
 #pragma GCC unroll 4
         for (int v = first; v < kVectors; v += kApart) {
           const Doubles cost = kind == Cost::euclidean ? root_of(sum[r][v]) : sum[r][v];
-          least = smaller(cost - load(bias + column + v * kDoubles), least);
+          least = smaller(cost - load<Doubles>(bias + column + v * kDoubles), least);
           size = larger(kind == Cost::negative_dot ? absolute(cost) : cost, size);
         }
         store(minima + r * kMinimaLanes + lane, least);
@@ -134,7 +134,7 @@ OTNFM_INLINE double pair_cost_as(const double* x, const double* y, std::int64_t 
   for (; k + kWide <= d; k += kWide) {
 #pragma GCC unroll 8
     for (int v = 0; v < kWide / kDoubles; ++v)
-      sum[v] = add_term<kind>(load(x + k + v * kDoubles), load(y + k + v * kDoubles), sum[v]);
+      sum[v] = add_term<kind>(load<Doubles>(x + k + v * kDoubles), load<Doubles>(y + k + v * kDoubles), sum[v]);
   }
 #pragma GCC unroll 8
   for (int v = 0; v < kWide / kDoubles; ++v) store(lanes + v * kDoubles, sum[v]);

@@ -7,7 +7,7 @@
 
 namespace otnfm::OTNFM_PROCESSOR {
 
-using namespace host::OTNFM_PROCESSOR;
+using namespace host;
 
 constexpr int kTileRows = OTNFM_VECTOR_BYTES == 16 ? 3 : 6;
 constexpr int kPanelVectors = kPanelColumns / kFloats;
@@ -23,16 +23,16 @@ OTNFM_INLINE void product_tile(const float* x, std::int64_t x_stride, const floa
 #pragma GCC unroll 8
     for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 8
-      for (int v = 0; v < panels * kPanelVectors; ++v) sum[r][v] = load(out + r * out_stride + v * kFloats);
+      for (int v = 0; v < panels * kPanelVectors; ++v) sum[r][v] = load<Floats>(out + r * out_stride + v * kFloats);
   }
   for (std::int64_t k = 0; k < depth; ++k, y += kPanelColumns) {
     Floats column[panels * kPanelVectors];
 #pragma GCC unroll 8
     for (int v = 0; v < panels * kPanelVectors; ++v)
-      column[v] = load(y + v / kPanelVectors * panel_stride + v % kPanelVectors * kFloats);
+      column[v] = load<Floats>(y + v / kPanelVectors * panel_stride + v % kPanelVectors * kFloats);
 #pragma GCC unroll 8
     for (int r = 0; r < rows; ++r) {
-      const Floats factor = all(x[r * x_stride + k]);
+      const Floats factor = all<Floats>(x[r * x_stride + k]);
 #pragma GCC unroll 8
       for (int v = 0; v < panels * kPanelVectors; ++v) sum[r][v] = multiply_add(factor, column[v], sum[r][v]);
     }
@@ -88,23 +88,23 @@ OTNFM_INLINE float least_of(Floats v) {
 
 static std::int64_t screen(const Loops::Screen& s, const float* product, std::int64_t count, float* ceiling,
                            float* least, float* most, std::int64_t room, std::int32_t* at, float* low) {
-  const Floats factor = all(-s.factor), size = all(s.size);
-  Floats top = all(*ceiling), lowest = all(*least), highest = all(*most);
+  const Floats factor = all<Floats>(-s.factor), size = all<Floats>(s.size);
+  Floats top = all<Floats>(*ceiling), lowest = all<Floats>(*least), highest = all<Floats>(*most);
   for (std::int64_t j = 0; j < count; j += kFloats) {
-    const Floats p = load(product + j), cost = multiply_add(factor, p, load(s.cost + j));
+    const Floats p = load<Floats>(product + j), cost = multiply_add(factor, p, load<Floats>(s.cost + j));
     lowest = smaller(cost, lowest);
     highest = larger(cost, highest);
-    const Floats v = multiply_add(factor, p, load(s.bias + j));
-    top = smaller(v + multiply_add(size, load(s.target + j), load(s.slack + j)), top);
+    const Floats v = multiply_add(factor, p, load<Floats>(s.bias + j));
+    top = smaller(v + multiply_add(size, load<Floats>(s.target + j), load<Floats>(s.slack + j)), top);
   }
   *ceiling = least_of(top);
   *least = least_of(lowest);
   *most = -least_of(-highest);
-  top = all(*ceiling);
+  top = all<Floats>(*ceiling);
   std::int64_t found = 0;
   for (std::int64_t j = 0; j < count; j += kFloats) {
-    const Floats v = multiply_add(factor, load(product + j), load(s.bias + j));
-    const Floats floor = v - multiply_add(size, load(s.target + j), load(s.slack + j));
+    const Floats v = multiply_add(factor, load<Floats>(product + j), load<Floats>(s.bias + j));
+    const Floats floor = v - multiply_add(size, load<Floats>(s.target + j), load<Floats>(s.slack + j));
     for (std::uint32_t near = not_above(floor, top); near != 0; near &= near - 1) {
       if (found == room) return room + 1;
       const int lane = __builtin_ctz(near);

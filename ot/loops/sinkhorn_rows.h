@@ -7,7 +7,7 @@
 
 namespace otnfm::OTNFM_PROCESSOR {
 
-using namespace host::OTNFM_PROCESSOR;
+using namespace host;
 
 constexpr int kParts = kFloatBlock / kFloats;
 constexpr std::int64_t kSegment = 1024;  // columns whose sum is kept in float32
@@ -29,7 +29,7 @@ OTNFM_INLINE float largest_of(Floats v) {
 
 static double exponentials(const float* k, std::int64_t stride, const float* v, const float* weight, float u,
                            float ratio, float* e) {
-  const Floats scale = all(ratio), shift = all(u);
+  const Floats scale = all<Floats>(ratio), shift = all<Floats>(u);
   double total = 0;
   for (std::int64_t begin = 0; begin < stride; begin += kSegment) {
     const std::int64_t end = begin + kSegment < stride ? begin + kSegment : stride;
@@ -38,9 +38,9 @@ static double exponentials(const float* k, std::int64_t stride, const float* v, 
 #pragma GCC unroll 4
       for (int p = 0; p < kParts; ++p) {
         const std::int64_t at = j + p * kFloats;
-        const Floats value = exp2_of(multiply_add(load(k + at), scale, load(v + at)) + shift);
+        const Floats value = exp2_of(multiply_add(load<Floats>(k + at), scale, load<Floats>(v + at)) + shift);
         store(e + at, value);
-        sum[p] = multiply_add(value, load(weight + at), sum[p]);
+        sum[p] = multiply_add(value, load<Floats>(weight + at), sum[p]);
       }
     total += static_cast<double>(sum_of(sum));
   }
@@ -48,11 +48,11 @@ static double exponentials(const float* k, std::int64_t stride, const float* v, 
 }
 
 static float highest_exponent(const float* k, std::int64_t stride, const float* v, const float* weight, float ratio) {
-  const Floats scale = all(ratio);
-  Floats highest = all(-kInfinity);
+  const Floats scale = all<Floats>(ratio);
+  Floats highest = all<Floats>(-kInfinity);
   for (std::int64_t j = 0; j < stride; j += kFloats) {
-    const Floats exponent = multiply_add(load(k + j), scale, load(v + j));
-    highest = load(weight + j) > Floats{} ? larger(highest, exponent) : highest;
+    const Floats exponent = multiply_add(load<Floats>(k + j), scale, load<Floats>(v + j));
+    highest = load<Floats>(weight + j) > Floats{} ? larger(highest, exponent) : highest;
   }
   return largest_of(highest);
 }
@@ -60,9 +60,9 @@ static float highest_exponent(const float* k, std::int64_t stride, const float* 
 template <int rows>
 OTNFM_INLINE void add_rows_of(const float* e, std::int64_t stride, const float* scale, float* sums) {
   for (std::int64_t j = 0; j < stride; j += kFloats) {
-    Floats sum = load(sums + j);
+    Floats sum = load<Floats>(sums + j);
 #pragma GCC unroll 4
-    for (int r = 0; r < rows; ++r) sum = multiply_add(load(e + r * stride + j), all(scale[r]), sum);
+    for (int r = 0; r < rows; ++r) sum = multiply_add(load<Floats>(e + r * stride + j), all<Floats>(scale[r]), sum);
     store(sums + j, sum);
   }
 }
@@ -75,16 +75,16 @@ static void add_rows(const float* e, std::int64_t stride, int rows, const float*
 static void add_stably(const float* k, std::int64_t stride, const float* v, float u, float ratio, float factor,
                        float* sums, float* highest) {
   for (std::int64_t j = 0; j < stride; j += kFloats) {
-    const Floats exponent = multiply_add(load(k + j), all(ratio), load(v + j)) + all(u);
-    const Floats before = load(highest + j), now = larger(before, exponent);
-    const Floats sum = load(sums + j) * exp2_of(before - now);
+    const Floats exponent = multiply_add(load<Floats>(k + j), all<Floats>(ratio), load<Floats>(v + j)) + all<Floats>(u);
+    const Floats before = load<Floats>(highest + j), now = larger(before, exponent);
+    const Floats sum = load<Floats>(sums + j) * exp2_of(before - now);
     store(highest + j, now);
-    store(sums + j, multiply_add(exp2_of(exponent - now), all(factor), sum));
+    store(sums + j, multiply_add(exp2_of(exponent - now), all<Floats>(factor), sum));
   }
 }
 
 static double plan_row(const float* e, const float* weight, const float* k, std::int64_t stride, float* largest) {
-  Floats most = all(-1.0f);
+  Floats most = all<Floats>(-1.0f);
   double exponent = 0;
   for (std::int64_t begin = 0; begin < stride; begin += kSegment) {
     const std::int64_t end = begin + kSegment < stride ? begin + kSegment : stride;
@@ -93,9 +93,9 @@ static double plan_row(const float* e, const float* weight, const float* k, std:
 #pragma GCC unroll 4
       for (int p = 0; p < kParts; ++p) {
         const std::int64_t at = j + p * kFloats;
-        const Floats mass = load(e + at) * load(weight + at);
+        const Floats mass = load<Floats>(e + at) * load<Floats>(weight + at);
         most = larger(most, mass);
-        sum[p] = multiply_add(mass, load(k + at), sum[p]);
+        sum[p] = multiply_add(mass, load<Floats>(k + at), sum[p]);
       }
     exponent += static_cast<double>(sum_of(sum));
   }

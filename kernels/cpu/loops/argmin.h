@@ -6,7 +6,7 @@
 
 namespace otnfm::cpu::OTNFM_PROCESSOR {
 
-using namespace host::OTNFM_PROCESSOR;
+using namespace host;
 
 constexpr std::int64_t kBlock = kBoxPoints, kWidth = kFloats;
 constexpr std::uint32_t kAll = (1u << kFloats) - 1;
@@ -50,10 +50,10 @@ static void enclose(const Boxes& boxes, std::int64_t block, std::int64_t points)
   float slope[kMostBoxDimensions] = {}, mean[kMostBoxDimensions];
   for (std::int64_t k = 0; k < d; ++k) {
     const float* y = coordinate + k * boxes.point_stride;
-    Floats low = load(y), high = low, sum = {};
+    Floats low = load<Floats>(y), high = low, sum = {};
     std::uint32_t numbers = kAll;
     for (std::int64_t j = 0; j < kBlock; j += kWidth) {
-      const Floats values = load(y + j);
+      const Floats values = load<Floats>(y + j);
       low = smaller(values, low);
       high = larger(values, high);
       sum += values;
@@ -82,21 +82,21 @@ static void enclose(const Boxes& boxes, std::int64_t block, std::int64_t points)
         const float* y = coordinate + k * boxes.point_stride;
         Floats variance = {}, covariance = {};
         for (std::int64_t j = 0; j < kBlock; j += kWidth) {
-          const Floats centred = load(y + j) - mean[k];
+          const Floats centred = load<Floats>(y + j) - mean[k];
           variance = multiply_add(centred, centred, variance);
-          covariance = multiply_add(centred, load(rest + j), covariance);
+          covariance = multiply_add(centred, load<Floats>(rest + j), covariance);
         }
         const float step = sum_of(covariance) / sum_of(variance);
         if (!(absolute(step) < kInfinity)) continue;
         slope[k] += step;
         for (std::int64_t j = 0; j < kBlock; j += kWidth)
-          store(rest + j, load(rest + j) - step * (load(y + j) - mean[k]));
+          store(rest + j, load<Floats>(rest + j) - step * (load<Floats>(y + j) - mean[k]));
       }
-    Floats highest = all(-kInfinity);
+    Floats highest = all<Floats>(-kInfinity);
     for (std::int64_t j = 0; j < kBlock; j += kWidth) {
-      Floats left = load(bias + j);
+      Floats left = load<Floats>(bias + j);
       for (std::int64_t k = 0; k < d; ++k)
-        left = multiply_add(all(-slope[k]), load(coordinate + k * boxes.point_stride + j), left);
+        left = multiply_add(all<Floats>(-slope[k]), load<Floats>(coordinate + k * boxes.point_stride + j), left);
       highest = larger(left, highest);
     }
     top = -kInfinity;
@@ -122,23 +122,23 @@ OTNFM_INLINE void search_block(const Boxes& boxes, const float* x, std::int64_t 
                                Nearest& best) {
   const std::int64_t d = kD > 0 ? kD : boxes.d;
   Floats values[kBlock / kWidth];
-  Floats least = all(kInfinity);
+  Floats least = all<Floats>(kInfinity);
   for (std::int64_t part = 0; part < kBlock / kWidth; ++part) {
     const std::int64_t at = block * kBlock + part * kWidth;
     Floats value = {};
     for (std::int64_t k = 0; k < d; ++k) {
-      const Floats difference = x[k] - load(boxes.coordinate + k * boxes.point_stride + at);
+      const Floats difference = x[k] - load<Floats>(boxes.coordinate + k * boxes.point_stride + at);
       value = multiply_add(difference, difference, value);
     }
-    value -= load(boxes.bias + at);
+    value -= load<Floats>(boxes.bias + at);
     values[part] = value;
     least = smaller(value, least);
   }
-  if (not_above(least, all(best.value)) == 0) return;
+  if (not_above(least, all<Floats>(best.value)) == 0) return;
   float lowest = least[0];
   for (int lane = 1; lane < kWidth; ++lane) lowest = least[lane] < lowest ? least[lane] : lowest;
   for (std::int64_t part = 0; part < kBlock / kWidth; ++part) {
-    const std::uint32_t where = not_above(values[part], all(lowest));
+    const std::uint32_t where = not_above(values[part], all<Floats>(lowest));
     if (where == 0) continue;
     return offer(best, lowest, first + block * kBlock + part * kWidth + __builtin_ctz(where));
   }
@@ -151,19 +151,19 @@ static void search_boxes(const Boxes& boxes, const float* x, std::int64_t first,
   for (std::int64_t k = 0; k < d; ++k) margin += x[k] * x[k];
   margin *= rounding(d);
   float bounds[kMostBoxes];
-  Floats least = all(kInfinity);
+  Floats least = all<Floats>(kInfinity);
   Integers least_at = {}, at = {};
   for (int lane = 0; lane < kWidth; ++lane) at[lane] = lane;
   for (std::int64_t block = 0; block < boxes.block_stride; block += kWidth, at += static_cast<std::int32_t>(kWidth)) {
     Floats bound = {};
-    Floats linear = load(boxes.top + block);
+    Floats linear = load<Floats>(boxes.top + block);
     for (std::int64_t k = 0; k < d; ++k) {
-      const Floats shift = load(boxes.shift + k * boxes.block_stride + block), shifted = x[k] + shift;
-      const Floats below = load(boxes.low + k * boxes.block_stride + block) - shifted,
-                   above = shifted - load(boxes.high + k * boxes.block_stride + block);
+      const Floats shift = load<Floats>(boxes.shift + k * boxes.block_stride + block), shifted = x[k] + shift;
+      const Floats below = load<Floats>(boxes.low + k * boxes.block_stride + block) - shifted,
+                   above = shifted - load<Floats>(boxes.high + k * boxes.block_stride + block);
       const Floats outside = larger(larger(below, above), Floats{});
       bound = multiply_add(outside, outside, bound);
-      linear = multiply_add(shift, all(2 * x[k]), linear);
+      linear = multiply_add(shift, all<Floats>(2 * x[k]), linear);
     }
     bound -= linear + margin;
     store(bounds + block, bound);
@@ -177,7 +177,7 @@ static void search_boxes(const Boxes& boxes, const float* x, std::int64_t first,
     if (bounds[least_at[lane]] < bounds[promising]) promising = least_at[lane];
   if (promising < boxes.blocks) search_block<kD>(boxes, x, promising, first, best);
   for (std::int64_t block = 0; block < boxes.block_stride; block += kWidth) {
-    std::uint32_t worth = not_above(load(bounds + block), all(best.value));
+    std::uint32_t worth = not_above(load<Floats>(bounds + block), all<Floats>(best.value));
     for (; worth != 0; worth &= worth - 1) {
       const std::int64_t other = block + __builtin_ctz(worth);
       if (bounds[other] <= best.value && other != promising && other < boxes.blocks)
@@ -189,12 +189,12 @@ static void search_boxes(const Boxes& boxes, const float* x, std::int64_t first,
 static void search_row(const float* offset, const float* product, std::int64_t columns, std::int64_t first,
                        Nearest* result) {
   Nearest best = *result;
-  Floats least = all(kInfinity);
+  Floats least = all<Floats>(kInfinity);
   Integers least_at = {}, at = {};
   for (int lane = 0; lane < kWidth; ++lane) at[lane] = lane;
   std::int64_t j = 0;
   for (; j + kWidth <= columns; j += kWidth, at += static_cast<std::int32_t>(kWidth)) {
-    const Floats value = multiply_add(all(-2.0f), load(product + j), load(offset + j));
+    const Floats value = multiply_add(all<Floats>(-2.0f), load<Floats>(product + j), load<Floats>(offset + j));
     const Integers less = value < least;
     least = less ? value : least;
     least_at = less ? at : least_at;

@@ -8,18 +8,15 @@
 
 namespace otnfm::cpu::OTNFM_PROCESSOR {
 
-using namespace host::OTNFM_PROCESSOR;
+using namespace host;
 
 constexpr int kPartVectors = kPackedPart / kFloats;
 
 OTNFM_INLINE Floats load_weights(const float* from) {
-  return load(from);
+  return load<Floats>(from);
 }
 OTNFM_INLINE Floats load_weights(const std::uint16_t* from) {  // bfloat16: the upper half of a float
-  typedef std::uint16_t Halves __attribute__((vector_size(OTNFM_VECTOR_BYTES / 2)));
-  Halves halves;
-  std::memcpy(&halves, from, sizeof(halves));
-  return (Floats)(__builtin_convertvector(halves, Integers) << 16);
+  return (Floats)(__builtin_convertvector(load<Vector<std::uint16_t, kFloats>>(from), Integers) << 16);
 }
 
 template <int rows, int parts, class Weight>
@@ -34,7 +31,7 @@ OTNFM_INLINE void packed_part(const PackedTile& t, int part) {
     for (int v = 0; v < kVectors; ++v) w[v] = load_weights(panel + v * kFloats);
 #pragma GCC unroll 8
     for (int r = 0; r < rows; ++r) {
-      const Floats x = all(t.x[r * t.x_stride + k]);
+      const Floats x = all<Floats>(t.x[r * t.x_stride + k]);
 #pragma GCC unroll 16
       for (int v = 0; v < kVectors; ++v) sum[r][v] = multiply_add(x, w[v], sum[r][v]);
     }

@@ -7,8 +7,6 @@
 
 namespace otnfm::cpu::OTNFM_PROCESSOR {
 
-using namespace host::OTNFM_PROCESSOR;
-
 static constexpr Loops table() {
   return {.packed_floats = packed_rows<float>,
           .packed_bfloat16s = packed_rows<std::uint16_t>,

@@ -9,11 +9,11 @@
 // kernels/device/activation.h.
 #pragma once
 
-#include "kernels/cpu/resnet_flow/vector.h"
+#include "kernels/cpu/resnet_flow/product.h"
 
-namespace otnfm::cpu::resnet::OTNFM_RESNET_VARIANT {
+namespace otnfm::cpu::resnet::OTNFM_PROCESSOR {
 
-#if OTNFM_RESNET_LANES == 16
+#if OTNFM_VECTOR_BYTES == 64
 
 struct Sigmoid {
   __m512 table = _mm512_setr_ps(1.0f, 1.04427378f, 1.09050773f, 1.13878863f, 1.18920712f, 1.24185781f, 1.29683955f,
@@ -43,7 +43,7 @@ struct Sigmoid {
   }
 };
 
-#elif OTNFM_RESNET_LANES == 8
+#elif OTNFM_VECTOR_BYTES == 32
 
 struct Sigmoid {
   __m256 table =
@@ -74,14 +74,14 @@ struct Sigmoid {
 
 #endif
 
-#if OTNFM_RESNET_LANES >= 8
+#if OTNFM_VECTOR_BYTES >= 32
 
 static inline void silu(const float* z, float* y, std::int64_t n) {
   const Sigmoid sigmoid;
-  const Vector one = broadcast(1.0f);
+  const Floats one = all<Floats>(1.0f);
 #pragma GCC unroll 4
-  for (std::int64_t i = 0; i < n; i += kLanes) {
-    const Vector v = load(z + i), below = one + sigmoid.exponential(Sigmoid::clamp(v));
+  for (std::int64_t i = 0; i < n; i += kFloats) {
+    const Floats v = load<Floats>(z + i), below = one + sigmoid.exponential(Sigmoid::clamp(v));
     store(y + i, Sigmoid::quotient(v, below));
   }
 }
@@ -89,11 +89,11 @@ static inline void silu(const float* z, float* y, std::int64_t n) {
 /// With s = sigmoid(z), e = e^-z: the slope s + z s (1 - s) is s + y e s, where nothing cancels.
 static inline void silu_with_slope(const float* z, float* y, float* slope, std::int64_t n) {
   const Sigmoid sigmoid;
-  const Vector one = broadcast(1.0f);
+  const Floats one = all<Floats>(1.0f);
 #pragma GCC unroll 4
-  for (std::int64_t i = 0; i < n; i += kLanes) {
-    const Vector v = load(z + i), e = sigmoid.exponential(Sigmoid::clamp(v));
-    const Vector s = Sigmoid::quotient(one, one + e), result = v * s;
+  for (std::int64_t i = 0; i < n; i += kFloats) {
+    const Floats v = load<Floats>(z + i), e = sigmoid.exponential(Sigmoid::clamp(v));
+    const Floats s = Sigmoid::quotient(one, one + e), result = v * s;
     store(y + i, result);
     store(slope + i, multiply_add(result, e * s, s));
   }
@@ -107,7 +107,7 @@ static inline void round_to_bfloat16(float* x, std::int64_t n) {
 
 /// y = activation(z), n a multiple of kRowPad; y may be z.
 static void activate_tile(Activation activation, const float* z, float* y, std::int64_t n) {
-#if OTNFM_RESNET_LANES >= 8
+#if OTNFM_VECTOR_BYTES >= 32
   if (activation == Activation::silu) return silu(z, y, n);
 #endif
   with_activation(
@@ -123,7 +123,7 @@ static void activate_tile(Activation activation, const float* z, float* y, std::
 
 /// The same with slope = d activation(z) / dz.
 static void activate_tile_with_slope(Activation activation, const float* z, float* y, float* slope, std::int64_t n) {
-#if OTNFM_RESNET_LANES >= 8
+#if OTNFM_VECTOR_BYTES >= 32
   if (activation == Activation::silu) return silu_with_slope(z, y, slope, n);
 #endif
   with_activation(
@@ -219,4 +219,4 @@ static void add_phi_gradient(const ResNetFlowShape& s, const float* t, const flo
       });
 }
 
-}  // namespace otnfm::cpu::resnet::OTNFM_RESNET_VARIANT
+}  // namespace otnfm::cpu::resnet::OTNFM_PROCESSOR

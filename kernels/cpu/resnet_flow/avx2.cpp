@@ -1,7 +1,7 @@
 // AVX2 and FMA; compiled for x86-64-v3 whatever the rest is compiled for.
 #if defined(__x86_64__)
-#define OTNFM_RESNET_LANES 8
-#define OTNFM_RESNET_VARIANT avx2
+#define OTNFM_VECTOR_BYTES 32
+#define OTNFM_PROCESSOR avx2
 #include "kernels/cpu/resnet_flow/tile.h"
 
 namespace otnfm::cpu::resnet {

@@ -1,7 +1,7 @@
 // AVX-512 as in x86-64-v4; compiled for it whatever the rest is compiled for.
 #if defined(__x86_64__) && !defined(OTNFM_NO_AVX512)
-#define OTNFM_RESNET_LANES 16
-#define OTNFM_RESNET_VARIANT avx512
+#define OTNFM_VECTOR_BYTES 64
+#define OTNFM_PROCESSOR avx512
 #include "kernels/cpu/resnet_flow/tile.h"
 
 namespace otnfm::cpu::resnet {

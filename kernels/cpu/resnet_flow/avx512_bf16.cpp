@@ -9,8 +9,8 @@
 // The gradient of an input pairs outputs up, that of a weight the rows of the batch: the forward keeps its outputs as
 // rows of bfloat16 numbers, of which each two are such a pair.
 #if defined(__x86_64__) && !defined(OTNFM_NO_AVX512)
-#define OTNFM_RESNET_LANES 16
-#define OTNFM_RESNET_VARIANT avx512_bf16
+#define OTNFM_VECTOR_BYTES 64
+#define OTNFM_PROCESSOR avx512_bf16
 #include "kernels/cpu/resnet_flow/tile.h"
 
 namespace otnfm::cpu::resnet {
@@ -21,7 +21,7 @@ constexpr std::int64_t pairs(std::int64_t n) {
 }
 
 /// Words [0, 16) of a row of pairs: `even` in the low halves, `odd` in the high ones.
-static inline __attribute__((always_inline)) __m512i pair_up(__m512 even, __m512 odd) {
+OTNFM_INLINE __m512i pair_up(__m512 even, __m512 odd) {
   const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22,
                                               6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   return _mm512_permutexvar_epi16(interleave, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even)));
@@ -30,21 +30,21 @@ static inline __attribute__((always_inline)) __m512i pair_up(__m512 even, __m512
 /// `features` rows of a tile, from `from`, as rows of pairs.
 static inline void pair_up_rows(const float* from, std::int64_t features, std::int64_t columns, float* to) {
   for (std::int64_t f = 0; f < features; f += 2)
-    for (std::int64_t r = 0; r < columns; r += kLanes) {
-      const Vector odd = f + 1 < features ? load(from + (f + 1) * kTile + r) : Vector{};
-      _mm512_storeu_si512(to + f / 2 * kTile + r, pair_up(load(from + f * kTile + r), odd));
+    for (std::int64_t r = 0; r < columns; r += kFloats) {
+      const Floats odd = f + 1 < features ? load<Floats>(from + (f + 1) * kTile + r) : Floats{};
+      _mm512_storeu_si512(to + f / 2 * kTile + r, pair_up(load<Floats>(from + f * kTile + r), odd));
     }
 }
 
 /// The same rows as pairs of neighbouring rows of the batch: word r / 2 of feature f is rows r and r + 1.
 static inline void round_rows(const float* from, std::int64_t features, std::int64_t columns, float* to) {
   for (std::int64_t f = 0; f < features; ++f)
-    for (std::int64_t r = 0; r < columns; r += kLanes)
+    for (std::int64_t r = 0; r < columns; r += kFloats)
       _mm256_storeu_epi32(to + (f * kTile + r) / 2,
-                          reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(load(from + f * kTile + r))));
+                          reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(load<Floats>(from + f * kTile + r))));
 }
 
-static inline __attribute__((always_inline)) __m512 rough_silu(__m512 z, __m512 table) {
+OTNFM_INLINE __m512 rough_silu(__m512 z, __m512 table) {
   const __m512 rounder = _mm512_set1_ps(786432.0f);  // see Sigmoid
   const __m512 u = _mm512_mul_ps(Sigmoid::clamp(z), _mm512_set1_ps(-1.44269504f));
   const __m512 shifted = _mm512_add_ps(u, rounder), n = _mm512_sub_ps(shifted, rounder), f = _mm512_sub_ps(u, n);
@@ -58,14 +58,15 @@ static inline __attribute__((always_inline)) __m512 rough_silu(__m512 z, __m512 
 static inline void rough_silu_rows(const float* even, const float* odd, std::int64_t columns, float* to) {
   const __m512 table = Sigmoid().table;
 #pragma GCC unroll 4
-  for (std::int64_t r = 0; r < columns; r += kLanes)
-    _mm512_storeu_si512(to + r, pair_up(rough_silu(load(even + r), table), rough_silu(load(odd + r), table)));
+  for (std::int64_t r = 0; r < columns; r += kFloats)
+    _mm512_storeu_si512(to + r,
+                        pair_up(rough_silu(load<Floats>(even + r), table), rough_silu(load<Floats>(odd + r), table)));
 }
 
 /// n neighbouring floats as (n + 1) / 2 words.
 static inline void round_row(const float* from, std::int64_t n, float* to) {
-  for (std::int64_t i = 0; i < n; i += kLanes) {
-    const std::int64_t count = n - i < kLanes ? n - i : kLanes;
+  for (std::int64_t i = 0; i < n; i += kFloats) {
+    const std::int64_t count = n - i < kFloats ? n - i : kFloats;
     const __m512 some = _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from + i);
     _mm256_mask_storeu_epi32(to + i / 2, static_cast<__mmask8>((1u << pairs(count)) - 1),
                              reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(some)));
@@ -74,7 +75,7 @@ static inline void round_row(const float* from, std::int64_t n, float* to) {
 
 /// What a product does with pairs.
 struct Pairs {
-  static __attribute__((always_inline)) Vector accumulate(Vector a, Vector b, Vector sum) {
+  static __attribute__((always_inline)) Floats accumulate(Floats a, Floats b, Floats sum) {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
   }
 };
@@ -139,12 +140,12 @@ static inline void take_gradient(const float* dz, const float* slope, std::int64
                                  float* dbias, float* of_features, float* of_rows) {
   for (std::int64_t f = 0; f < features; f += 2) {
     const bool odd = f + 1 < features;
-    Vector sum[2] = {};
-    for (std::int64_t r = 0; r < columns; r += kLanes) {
-      Vector pair[2] = {};
+    Floats sum[2] = {};
+    for (std::int64_t r = 0; r < columns; r += kFloats) {
+      Floats pair[2] = {};
       for (int i = 0; i < (odd ? 2 : 1); ++i) {
         const std::int64_t at = (f + i) * kTile + r;
-        pair[i] = slope == nullptr ? load(dz + at) : load(dz + at) * load(slope + at);
+        pair[i] = slope == nullptr ? load<Floats>(dz + at) : load<Floats>(dz + at) * load<Floats>(slope + at);
         sum[i] += pair[i];
         _mm256_storeu_epi32(of_rows + at / 2, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(pair[i])));
       }
@@ -193,8 +194,8 @@ static void backward_tile_bfloat16(const ResNetFlowBackward& a, std::int64_t til
                                   dz_features, kTile, dz, kTile);
     }
     for (std::int64_t j = 0; j < d; ++j)
-      for (std::int64_t r = 0; r < columns; r += kLanes)
-        store(dx + j * kTile + r, load(dx + j * kTile + r) + load(dz + j * kTile + r));
+      for (std::int64_t r = 0; r < columns; r += kFloats)
+        store(dx + j * kTile + r, load<Floats>(dx + j * kTile + r) + load<Floats>(dz + j * kTile + r));
   }
   if (a.dx.data) write_rows(dx, rows, a.dx);
 }
@@ -204,18 +205,18 @@ struct PairProducts {
   using Word = std::uint32_t;
 
   static std::int64_t words(std::int64_t features) { return pairs(features); }
-  static __attribute__((always_inline)) Vector accumulate(Word x, const Word* weight, Vector sum) {
+  static __attribute__((always_inline)) Floats accumulate(Word x, const Word* weight, Floats sum) {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(_mm512_loadu_si512(weight)),
                             reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(x))));
   }
   static void operands(const float* features, std::int64_t n, Word* to) {
-    for (std::int64_t i = 0; i < n; i += kLanes) round_to(to + i / 2, load(features + i));
+    for (std::int64_t i = 0; i < n; i += kFloats) round_to(to + i / 2, load<Floats>(features + i));
   }
   static void activate(Activation activation, float* z, std::int64_t n, Word* to) {
     if (activation == Activation::silu) {
       const __m512 table = Sigmoid().table;
 #pragma GCC unroll 4
-      for (std::int64_t i = 0; i < n; i += kLanes) round_to(to + i / 2, rough_silu(load(z + i), table));
+      for (std::int64_t i = 0; i < n; i += kFloats) round_to(to + i / 2, rough_silu(load<Floats>(z + i), table));
     } else {
       activate_tile(activation, z, z, n);
       operands(z, n, to);
@@ -254,8 +255,8 @@ static void round_pairs(const ResNetFlowShape& s, const float* weights, std::int
     float *const of_inputs = to + rounded.of_inputs(k, l), *const of_outputs = to + rounded.of_outputs(k, l);
     for (std::int64_t o = 0; o < out; ++o) round_row(weight + o * in, in, of_inputs + o * pairs(in));
     for (std::int64_t o = 0; o < out; o += 2)
-      for (std::int64_t i = 0; i < in; i += kLanes) {
-        const auto lanes = static_cast<__mmask16>(in - i < kLanes ? (1u << (in - i)) - 1 : 0xffffu);
+      for (std::int64_t i = 0; i < in; i += kFloats) {
+        const auto lanes = static_cast<__mmask16>(in - i < kFloats ? (1u << (in - i)) - 1 : 0xffffu);
         const __m512 even = _mm512_maskz_loadu_ps(lanes, weight + o * in + i);
         const __m512 odd = o + 1 < out ? _mm512_maskz_loadu_ps(lanes, weight + (o + 1) * in + i) : _mm512_setzero_ps();
         _mm512_mask_storeu_epi32(of_outputs + o / 2 * in + i, lanes, pair_up(even, odd));

@@ -1,6 +1,6 @@
 // Vectors of 4 floats in the compiler's own terms: SSE, NEON, or whatever there is.
-#define OTNFM_RESNET_LANES 4
-#define OTNFM_RESNET_VARIANT portable
+#define OTNFM_VECTOR_BYTES 16
+#define OTNFM_PROCESSOR portable
 #include "kernels/cpu/resnet_flow/tile.h"
 
 namespace otnfm::cpu::resnet {

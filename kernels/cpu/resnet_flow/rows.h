@@ -8,7 +8,7 @@
 
 #include "kernels/cpu/resnet_flow/activation.h"
 
-namespace otnfm::cpu::resnet::OTNFM_RESNET_VARIANT {
+namespace otnfm::cpu::resnet::OTNFM_PROCESSOR {
 
 inline constexpr int kRowsAtOnce = 4;
 
@@ -19,8 +19,8 @@ struct FloatProducts {
   bool rounds;
 
   static std::int64_t words(std::int64_t features) { return features; }
-  static __attribute__((always_inline)) Vector accumulate(Word x, const Word* weight, Vector sum) {
-    return multiply_add(broadcast(x), load(weight), sum);
+  static __attribute__((always_inline)) Floats accumulate(Word x, const Word* weight, Floats sum) {
+    return multiply_add(all<Floats>(x), load<Floats>(weight), sum);
   }
   /// n features, a multiple of kRowPad, as operands.
   void operands(const float* features, std::int64_t n, Word* to) const {
@@ -34,33 +34,29 @@ struct FloatProducts {
 };
 
 template <class Products, int R, int V>
-static inline __attribute__((always_inline)) void multiply_rows(std::int64_t K, const typename Products::Word* x,
-                                                                std::int64_t x_row,
-                                                                const typename Products::Word* weight,
-                                                                const float* bias, std::int64_t row, float* z) {
-  Vector sum[R][V];
+OTNFM_INLINE void multiply_rows(std::int64_t K, const typename Products::Word* x, std::int64_t x_row,
+                                const typename Products::Word* weight, const float* bias, std::int64_t row, float* z) {
+  Floats sum[R][V];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) sum[r][v] = load(bias + v * kLanes);
+    for (int v = 0; v < V; ++v) sum[r][v] = load<Floats>(bias + v * kFloats);
   for (std::int64_t k = 0; k < K; ++k, weight += row) {
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) sum[r][v] = Products::accumulate(x[r * x_row + k], weight + v * kLanes, sum[r][v]);
+      for (int v = 0; v < V; ++v) sum[r][v] = Products::accumulate(x[r * x_row + k], weight + v * kFloats, sum[r][v]);
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) store(z + r * row + v * kLanes, sum[r][v]);
+    for (int v = 0; v < V; ++v) store(z + r * row + v * kFloats, sum[r][v]);
 }
 
 template <class Products, int R, int V>
-static inline __attribute__((always_inline)) void multiply_rows_rest(std::int64_t vectors, std::int64_t K,
-                                                                     const typename Products::Word* x,
-                                                                     std::int64_t x_row,
-                                                                     const typename Products::Word* weight,
-                                                                     const float* bias, std::int64_t row, float* z) {
+OTNFM_INLINE void multiply_rows_rest(std::int64_t vectors, std::int64_t K, const typename Products::Word* x,
+                                     std::int64_t x_row, const typename Products::Word* weight, const float* bias,
+                                     std::int64_t row, float* z) {
   if constexpr (V > 1)
     if (vectors < V) return multiply_rows_rest<Products, R, V - 1>(vectors, K, x, x_row, weight, bias, row, z);
   if (vectors > 0) multiply_rows<Products, R, V>(K, x, x_row, weight, bias, row, z);
@@ -71,11 +67,11 @@ template <class Products, int R>
 static __attribute__((noinline)) void product_of_rows(std::int64_t K, const typename Products::Word* x,
                                                       std::int64_t x_row, const typename Products::Word* weight,
                                                       const float* bias, std::int64_t row, float* z) {
-  constexpr int kSums = kLanes == 16 ? 16 : 8, kMost = kSums / R < 8 ? kSums / R : 8;
+  constexpr int kSums = kFloats == 16 ? 16 : 8, kMost = kSums / R < 8 ? kSums / R : 8;
   std::int64_t o = 0;
-  for (; o + kMost * kLanes <= row; o += kMost * kLanes)
+  for (; o + kMost * kFloats <= row; o += kMost * kFloats)
     multiply_rows<Products, R, kMost>(K, x, x_row, weight + o, bias + o, row, z + o);
-  multiply_rows_rest<Products, R, kMost - 1>((row - o) / kLanes, K, x, x_row, weight + o, bias + o, row, z + o);
+  multiply_rows_rest<Products, R, kMost - 1>((row - o) / kFloats, K, x, x_row, weight + o, bias + o, row, z + o);
 }
 
 /// Rows first .. first + R - 1 of the batch. `packed` as pack() leaves the weights (Packed, in layout.h).
@@ -132,4 +128,4 @@ static void forward_few_rows(const Products& products, const ResNetFlowForward& 
   if (count % 2 == 1) forward_rows<1>(products, a, packed, first);
 }
 
-}  // namespace otnfm::cpu::resnet::OTNFM_RESNET_VARIANT
+}  // namespace otnfm::cpu::resnet::OTNFM_PROCESSOR

@@ -1,10 +1,10 @@
 // A tile of rows through all blocks, forward and backward: everything of a Variant but its name. See layout.h and
-// vector.h.
+// product.h.
 #pragma once
 
 #include "kernels/cpu/resnet_flow/rows.h"
 
-namespace otnfm::cpu::resnet::OTNFM_RESNET_VARIANT {
+namespace otnfm::cpu::resnet::OTNFM_PROCESSOR {
 
 /// The rows of a tile: how many there are, and how many columns of a tile's features are computed for them.
 struct Rows {
@@ -38,9 +38,9 @@ static inline void read_times(const View<const float>& t, const Rows& rows, floa
 /// The first term in each place is x itself, so that phi = 0 gives x bit for bit.
 static inline void add_residual(std::int64_t d, std::int64_t columns, const float* phi, const float* g, float* x) {
   for (std::int64_t j = 0; j < d; ++j)
-    for (std::int64_t r = 0; r < columns; r += kLanes) {
+    for (std::int64_t r = 0; r < columns; r += kFloats) {
       const std::int64_t at = j * kTile + r;
-      store(x + at, multiply_add(load(phi + at), load(g + at), load(x + at)));
+      store(x + at, multiply_add(load<Floats>(phi + at), load<Floats>(g + at), load<Floats>(x + at)));
     }
 }
 
@@ -108,8 +108,8 @@ static inline void backward_layer(const ResNetFlowShape& s, std::int64_t l, std:
                                   float* dweight, float* dbias) {
   const std::int64_t in = s.inputs(l), out = s.outputs(l), row = Partial{s}.row(l);
   for (std::int64_t o = 0; o < out; ++o) {
-    Vector sum = load(dz + o * kTile);
-    for (std::int64_t r = kLanes; r < columns; r += kLanes) sum += load(dz + o * kTile + r);
+    Floats sum = load<Floats>(dz + o * kTile);
+    for (std::int64_t r = kFloats; r < columns; r += kFloats) sum += load<Floats>(dz + o * kTile + r);
     dbias[o] += sum_of(sum);
     if (bfloat16) round_to_bfloat16(dz + o * kTile, columns);
   }
@@ -127,10 +127,10 @@ static inline void backward_layer(const ResNetFlowShape& s, std::int64_t l, std:
 static inline void residual_gradient(std::int64_t d, std::int64_t columns, const float* dx, const float* phi,
                                      const float* g, float* dphi, float* dz) {
   for (std::int64_t j = 0; j < d; ++j)
-    for (std::int64_t r = 0; r < columns; r += kLanes) {
+    for (std::int64_t r = 0; r < columns; r += kFloats) {
       const std::int64_t at = j * kTile + r;
-      store(dphi + at, load(dx + at) * load(g + at));
-      store(dz + at, load(dx + at) * load(phi + at));
+      store(dphi + at, load<Floats>(dx + at) * load<Floats>(g + at));
+      store(dz + at, load<Floats>(dx + at) * load<Floats>(phi + at));
     }
 }
 
@@ -167,12 +167,12 @@ static inline void backward_tile(const ResNetFlowBackward& a, std::int64_t tile,
       if (l == 0) break;
       const float* const slope = block + kept.slope(l - 1);
       for (std::int64_t f = 0; f < s.width; ++f)
-        for (std::int64_t r = 0; r < columns; r += kLanes)
-          store(dz + f * kTile + r, load(dz + f * kTile + r) * load(slope + f * kTile + r));
+        for (std::int64_t r = 0; r < columns; r += kFloats)
+          store(dz + f * kTile + r, load<Floats>(dz + f * kTile + r) * load<Floats>(slope + f * kTile + r));
     }
     for (std::int64_t j = 0; j < d; ++j)
-      for (std::int64_t r = 0; r < columns; r += kLanes)
-        store(dx + j * kTile + r, load(dx + j * kTile + r) + load(dz + j * kTile + r));
+      for (std::int64_t r = 0; r < columns; r += kFloats)
+        store(dx + j * kTile + r, load<Floats>(dx + j * kTile + r) + load<Floats>(dz + j * kTile + r));
   }
   if (a.dx.data) write_rows(dx, rows, a.dx);
 }
@@ -227,4 +227,4 @@ static inline void pack(const ResNetFlowShape& s, const float* weights, bool bfl
     }
 }
 
-}  // namespace otnfm::cpu::resnet::OTNFM_RESNET_VARIANT
+}  // namespace otnfm::cpu::resnet::OTNFM_PROCESSOR
