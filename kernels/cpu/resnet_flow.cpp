@@ -2,7 +2,7 @@
 // the gradient. Bound by arithmetic: see kernels/resnet_flow.h for the FLOPs.
 #include "kernels/resnet_flow.h"
 
-#include <array>
+#include <algorithm>
 
 #include "kernels/cpu/resnet_flow/layout.h"
 #include "kernels/error.h"
@@ -11,39 +11,7 @@
 
 namespace otnfm::cpu {
 namespace resnet {
-
-extern const Variant kPortable;
-#if defined(__x86_64__)
-extern const Variant kAvx2;
-#if !defined(OTNFM_NO_AVX512)
-extern const Variant kAvx512, kAvx512Bf16;
-#endif
-#endif
-
 namespace {
-
-struct Variants {
-  std::array<const Variant*, 4> list = {};
-  int count = 0;
-  Variants() {
-#if defined(__x86_64__) && !defined(OTNFM_NO_AVX512)
-    const host::PerProcessor<Variant> tables = {&kPortable, &kAvx2, &kAvx512, &kAvx512Bf16};
-#elif defined(__x86_64__)
-    const host::PerProcessor<Variant> tables = {&kPortable, &kAvx2};
-#else
-    const host::PerProcessor<Variant> tables = {&kPortable};
-#endif
-    for (int i = static_cast<int>(host::processor()); i >= 0; --i)
-      if (const Variant* table = tables[static_cast<std::size_t>(i)];
-          table != nullptr && host::runs_here(static_cast<host::Processor>(i)))
-        list[static_cast<std::size_t>(count++)] = table;
-  }
-};
-
-const Variants& variants() {
-  static const Variants here;
-  return here;
-}
 
 /// dw [out, in] and db [out] of a layer: the sums over the chunks, in their order.
 void add_up_layer(const ResNetFlowBackward& a, std::int64_t block, std::int64_t layer) {
@@ -84,14 +52,6 @@ void add_up_phi(const ResNetFlowBackward& a, std::int64_t block) {
 
 }  // namespace
 
-int variant_count() {
-  return variants().count;
-}
-
-const Variant& variant(int index) {
-  return *variants().list.at(index);
-}
-
 void forward_by(Stream& stream, const Variant& by, const ResNetFlowForward& a) {
   if (a.x.empty()) return;
   const ResNetFlowShape& s = a.shape;
@@ -130,15 +90,15 @@ void backward_by(Stream&, const Variant& by, const ResNetFlowBackward& a) {
 }  // namespace resnet
 
 void resnet_flow_pack(const ResNetFlowShape& shape, const float* weights, bool bfloat16, std::uint8_t* packed) {
-  resnet::variant(0).pack(shape, weights, bfloat16, reinterpret_cast<float*>(packed));
+  host::best<resnet::Variant>().pack(shape, weights, bfloat16, reinterpret_cast<float*>(packed));
 }
 
 void resnet_flow_forward(Stream& stream, const ResNetFlowForward& a) {
-  resnet::forward_by(stream, resnet::variant(0), a);
+  resnet::forward_by(stream, host::best<resnet::Variant>(), a);
 }
 
 void resnet_flow_backward(Stream& stream, const ResNetFlowBackward& a) {
-  resnet::backward_by(stream, resnet::variant(0), a);
+  resnet::backward_by(stream, host::best<resnet::Variant>(), a);
 }
 
 }  // namespace otnfm::cpu

@@ -2,11 +2,4 @@
 #define OTNFM_PROCESSOR avx2
 #define OTNFM_VECTOR_BYTES 32
 #include "ot/loops/table.h"
-
-namespace otnfm::avx2 {
-
-extern const Loops kLoops;
-const Loops kLoops = table();
-
-}  // namespace otnfm::avx2
 #endif

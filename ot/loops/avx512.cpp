@@ -2,11 +2,4 @@
 #define OTNFM_PROCESSOR avx512
 #define OTNFM_VECTOR_BYTES 64
 #include "ot/loops/table.h"
-
-namespace otnfm::avx512 {
-
-extern const Loops kLoops;
-const Loops kLoops = table();
-
-}  // namespace otnfm::avx512
 #endif

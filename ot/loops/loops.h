@@ -65,12 +65,13 @@ struct Loops {
                      float* sums, float* highest);
   /// Returns sum_j weight_j e_j k_j; the largest weight_j e_j in `largest`.
   double (*plan_row)(const float* e, const float* weight, const float* k, std::int64_t stride, float* largest);
+
+  static const Loops portable, avx2, avx512;
 };
 
-/// By index of host::Processor.
-const host::PerProcessor<Loops>& all_loops();
-
 /// Those for this machine.
-const Loops& loops();
+inline const Loops& loops() {
+  return host::best<Loops>();
+}
 
 }  // namespace otnfm

@@ -22,3 +22,9 @@ static constexpr Loops table() {
 }
 
 }  // namespace otnfm::OTNFM_PROCESSOR
+
+namespace otnfm {
+
+constinit const Loops Loops::OTNFM_PROCESSOR = OTNFM_PROCESSOR::table();
+
+}  // namespace otnfm

@@ -12,7 +12,7 @@ namespace otnfm {
 namespace {
 
 // Where an auction needs more bids than this, augmenting paths are the better way on.
-constexpr std::int64_t kBidsPerRow = 200;
+constexpr std::int64_t kListBidsPerRow = 200;
 
 }  // namespace
 
@@ -131,7 +131,7 @@ void ShortListAssignment::hold_auction(double epsilon, std::int64_t most_bids) {
   }
   // First in, first out, compacted now and then, so that no neighbourhood raises its prices alone.
   std::int64_t bids = 0;
-  const std::int64_t most = std::min(most_bids, kBidsPerRow * n_);
+  const std::int64_t most = std::min(most_bids, kListBidsPerRow * n_);
   for (std::size_t head = 0; head < queue.size() && bids < most; ++bids) {
     if ((bids & 255) == 0 && limits_->reached(paths_)) break;
     const std::int32_t i = queue[head++];

@@ -10,23 +10,12 @@
 #include <vector>
 
 #include "kernels/dtype.h"
+#include "tests/kernels/processors.h"
 
 namespace otnfm {
 namespace {
 
 using host::Processor;
-
-std::vector<Processor> all_that_run() {
-  std::vector<Processor> found;
-  for (std::size_t i = 0; i < cpu::all_loops().size(); ++i)
-    if (cpu::all_loops()[i] != nullptr && host::runs_here(static_cast<Processor>(i)))
-      found.push_back(static_cast<Processor>(i));
-  return found;
-}
-
-const cpu::Loops& loops_of(Processor processor) {
-  return *cpu::all_loops()[static_cast<std::size_t>(processor)];
-}
 
 std::vector<float> normal_values(std::mt19937& random, std::int64_t count) {
   std::normal_distribution<float> normal;
@@ -48,7 +37,7 @@ TEST(CpuLoops, PackedTilesAreChainsWhateverIsSummedBeside) {
           halves.emplace_back(w);
           w = static_cast<float>(halves.back());
         }
-        for (const Processor processor : all_that_run()) {
+        for (const auto& [processor, by] : tables_that_run<cpu::Loops>()) {
           std::vector<float> sums(static_cast<std::size_t>(rows * width), 7.0f), of_halves = sums;
           cpu::PackedTile tile{.x = x.data(),
                                .x_stride = stride,
@@ -57,10 +46,10 @@ TEST(CpuLoops, PackedTilesAreChainsWhateverIsSummedBeside) {
                                .panel = panel.data(),
                                .parts = parts,
                                .sums = sums.data()};
-          loops_of(processor).packed_floats(tile);
+          by->packed_floats(tile);
           tile.panel = halves.data();
           tile.sums = of_halves.data();
-          loops_of(processor).packed_bfloat16s(tile);
+          by->packed_bfloat16s(tile);
           EXPECT_TRUE(sums == of_halves) << host::name_of(processor);
           for (std::int64_t r = 0; r < rows; ++r)
             for (std::int64_t j = 0; j < width; ++j) {
@@ -87,8 +76,7 @@ TEST(CpuLoops, TheNearestPointIsFoundWhateverTheBoxesSay) {
   for (const std::int64_t d : {1, 2, 3, 5, 16})
     for (const std::int64_t count : {1, 64, 200, 1500}) {
       const std::vector<float> points = normal_values(random, count * d), bias = normal_values(random, count);
-      for (const Processor processor : all_that_run()) {
-        const cpu::Loops& by = loops_of(processor);
+      for (const auto& [processor, by] : tables_that_run<cpu::Loops>()) {
         const std::int64_t blocks = (count + cpu::kBoxPoints - 1) / cpu::kBoxPoints;
         std::vector<std::byte> memory(static_cast<std::size_t>(
             sizeof(float) * static_cast<std::size_t>((blocks + 2) * (cpu::kBoxPoints + 3 * cpu::kBoxLanes) * (d + 1))));
@@ -105,11 +93,11 @@ TEST(CpuLoops, TheNearestPointIsFoundWhateverTheBoxesSay) {
           boxes.top[b] = -std::numeric_limits<float>::infinity();
         }
         for (std::int64_t b = 0; b < blocks; ++b)
-          by.enclose(boxes, b, std::min(cpu::kBoxPoints, count - b * cpu::kBoxPoints));
+          by->enclose(boxes, b, std::min(cpu::kBoxPoints, count - b * cpu::kBoxPoints));
         for (int query = 0; query < 20; ++query) {
           const std::vector<float> x = normal_values(random, d);
           cpu::Nearest best{std::numeric_limits<float>::infinity(), -1};
-          by.search(boxes, x.data(), 100, &best);
+          by->search(boxes, x.data(), 100, &best);
           double least = std::numeric_limits<double>::infinity();
           for (std::int64_t j = 0; j < count; ++j) {
             double value = -bias[static_cast<std::size_t>(j)];
@@ -131,14 +119,14 @@ TEST(CpuLoops, RowsAreSearchedToTheirLastColumn) {
     for (std::int64_t where = 0; where < columns; where += 7) {
       std::vector<float> offset = normal_values(random, columns), product = normal_values(random, columns);
       product[static_cast<std::size_t>(where)] = 50;
-      for (const Processor processor : all_that_run()) {
+      for (const auto& [processor, by] : tables_that_run<cpu::Loops>()) {
         cpu::Nearest best{std::numeric_limits<float>::infinity(), -1};
-        loops_of(processor).search_row(offset.data(), product.data(), columns, 10, &best);
+        by->search_row(offset.data(), product.data(), columns, 10, &best);
         EXPECT_EQ(best.index, 10 + where) << host::name_of(processor);
         EXPECT_NEAR(best.value, offset[static_cast<std::size_t>(where)] - 100, 1e-4);
         best.value = -1000;  // what is better already stays
         best.index = 3;
-        loops_of(processor).search_row(offset.data(), product.data(), columns, 10, &best);
+        by->search_row(offset.data(), product.data(), columns, 10, &best);
         EXPECT_EQ(best.index, 3);
       }
     }

@@ -14,6 +14,7 @@
 #include "kernels/memory.h"
 #include "tests/cases/reference_resnet_flow.h"
 #include "tests/kernels/on_devices.h"
+#include "tests/kernels/processors.h"
 
 namespace otnfm {
 namespace {
@@ -173,14 +174,13 @@ std::vector<ResNetFlowShape> shapes() {
 TEST(ResNetFlowVariants, AgreeToRounding) {
   for (const ResNetFlowShape& shape : shapes()) {
     Problem problem(shape, 133);
-    const Variant& first = cpu::resnet::variant(0);
-    const std::vector<float> y = problem.forward(first, 0, 133), rounded = problem.forward(first, 0, 133, true);
-    const std::vector<float> gradients = problem.gradients(first);
-    for (int k = 1; k < cpu::resnet::variant_count(); ++k) {
-      const Variant& other = cpu::resnet::variant(k);
-      EXPECT_TRUE(relative_error(problem.forward(other, 0, 133), y) <= 2e-6) << other.name;
-      EXPECT_TRUE(relative_error(problem.forward(other, 0, 133, true), rounded) <= 5e-3) << other.name;
-      EXPECT_TRUE(relative_error(problem.gradients(other), gradients) <= 5e-6) << other.name;
+    const auto& best = host::best<Variant>();
+    const std::vector<float> y = problem.forward(best, 0, 133), rounded = problem.forward(best, 0, 133, true);
+    const std::vector<float> gradients = problem.gradients(best);
+    for (const auto& [processor, other] : tables_that_run<Variant>()) {
+      EXPECT_TRUE(relative_error(problem.forward(*other, 0, 133), y) <= 2e-6) << name_of(processor);
+      EXPECT_TRUE(relative_error(problem.forward(*other, 0, 133, true), rounded) <= 5e-3) << name_of(processor);
+      EXPECT_TRUE(relative_error(problem.gradients(*other), gradients) <= 5e-6) << name_of(processor);
     }
   }
 }
@@ -191,10 +191,9 @@ TEST(ResNetFlowVariants, GiveTheReferencesGradients) {
       Problem problem(shape, 133);
       if (rounded) problem.draw_again();
       const std::vector<float> want = problem.reference(rounded);
-      for (int k = 0; k < cpu::resnet::variant_count(); ++k) {
-        const Variant& variant = cpu::resnet::variant(k);
-        const double error = relative_error(problem.gradients(variant, rounded), want);
-        EXPECT_TRUE(error <= 5e-6) << variant.name << ", rounded " << rounded << ", width " << shape.width << ": "
+      for (const auto& [processor, variant] : tables_that_run<Variant>()) {
+        const double error = relative_error(problem.gradients(*variant, rounded), want);
+        EXPECT_TRUE(error <= 5e-6) << name_of(processor) << ", rounded " << rounded << ", width " << shape.width << ": "
                                    << error;
       }
     }
@@ -203,15 +202,15 @@ TEST(ResNetFlowVariants, GiveTheReferencesGradients) {
 TEST(ResNetFlowVariants, GiveARowTheSameBitsInEveryBatch) {
   for (const ResNetFlowShape& shape : shapes()) {
     Problem problem(shape, 133);
-    for (int k = 0; k < cpu::resnet::variant_count(); ++k)
+    for (const auto& [processor, variant] : tables_that_run<Variant>())
       for (const bool rounded : {false, true}) {
-        const std::vector<float> whole = problem.forward(cpu::resnet::variant(k), 0, 133, rounded);
+        const std::vector<float> whole = problem.forward(*variant, 0, 133, rounded);
         std::vector<float> parts;
         for (std::int64_t begin = 0, count = 1; begin < 133; begin += count, count = std::min(3 * count, 133 - begin)) {
-          const std::vector<float> part = problem.forward(cpu::resnet::variant(k), begin, count, rounded);
+          const std::vector<float> part = problem.forward(*variant, begin, count, rounded);
           parts.insert(parts.end(), part.begin(), part.end());
         }
-        EXPECT_EQ(whole, parts) << cpu::resnet::variant(k).name;
+        EXPECT_EQ(whole, parts) << name_of(processor);
       }
   }
 }
@@ -224,16 +223,15 @@ View<const std::uint8_t> bytes_of(const Memory& memory) {
 void expect_the_bits_of_a_tile(const ResNetFlowShape& shape) {
   constexpr std::int64_t kRows = 80;  // a tile and a part of one
   Problem problem(shape, kRows);
-  for (int k = 0; k < cpu::resnet::variant_count(); ++k)
+  for (const auto& [processor, variant] : tables_that_run<Variant>())
     for (const bool rounded : {false, true}) {
-      const Variant& variant = cpu::resnet::variant(k);
-      const std::vector<float> whole = problem.forward(variant, 0, kRows, rounded);
-      const Memory packed = problem.pack(variant, rounded);
+      const std::vector<float> whole = problem.forward(*variant, 0, kRows, rounded);
+      const Memory packed = problem.pack(*variant, rounded);
       const auto expect_part = [&](std::int64_t begin, std::int64_t count) {
         const auto first = whole.begin() + begin * shape.dimension;
         ASSERT_EQ(std::vector<float>(first, first + count * shape.dimension),
-                  problem.forward(variant, begin, count, rounded, bytes_of(packed)))
-            << variant.name << ", rounded " << rounded << ", rows " << begin << " and " << count - 1
+                  problem.forward(*variant, begin, count, rounded, bytes_of(packed)))
+            << name_of(processor) << ", rounded " << rounded << ", rows " << begin << " and " << count - 1
             << " more, d = " << shape.dimension << ", width " << shape.width << ", activation "
             << static_cast<int>(shape.activation) << ", phi " << static_cast<int>(shape.phi);
       };
@@ -268,7 +266,7 @@ TEST(ResNetFlow, TrainsOnEveryDeviceAsOnTheProcessor) {
       for (const bool rounded : {false, true}) {
         Problem problem(shape, 133);
         if (rounded) problem.draw_again();
-        const std::vector<float> want = problem.gradients(cpu::resnet::variant(0), rounded);
+        const std::vector<float> want = problem.gradients(host::best<Variant>(), rounded);
         const double error = relative_error(problem.gradients_on(device, rounded), want);
         EXPECT_TRUE(error <= 5e-6) << name_of(device) << ", rounded " << rounded << ", width " << shape.width << ": "
                                    << error;
@@ -277,15 +275,15 @@ TEST(ResNetFlow, TrainsOnEveryDeviceAsOnTheProcessor) {
 
 TEST(ResNetFlowVariants, GiveTheSameGradientsForAnyNumberOfThreads) {
   Problem problem(shapes().front(), 400);
-  for (int k = 0; k < cpu::resnet::variant_count(); ++k)
+  for (const auto& [processor, variant] : tables_that_run<Variant>())
     for (const bool rounded : {false, true}) {
       std::vector<float> alone;
       {
         const host::OneThread one_thread;
-        alone = problem.gradients(cpu::resnet::variant(k), rounded);
+        alone = problem.gradients(*variant, rounded);
       }
       const host::ThreadLimit limit(3);
-      EXPECT_EQ(alone, problem.gradients(cpu::resnet::variant(k), rounded)) << cpu::resnet::variant(k).name;
+      EXPECT_EQ(alone, problem.gradients(*variant, rounded)) << name_of(processor);
     }
 }
 

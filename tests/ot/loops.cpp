@@ -9,18 +9,11 @@
 #include <vector>
 
 #include "ot/costs/row_minima.h"
+#include "tests/kernels/processors.h"
 #include "tests/ot/instances.h"
 
 namespace otnfm::test {
 namespace {
-
-std::vector<std::pair<const char*, const Loops*>> all_that_run() {
-  std::vector<std::pair<const char*, const Loops*>> found;
-  for (std::size_t i = 0; i < all_loops().size(); ++i)
-    if (const auto processor = static_cast<host::Processor>(i); all_loops()[i] != nullptr && host::runs_here(processor))
-      found.emplace_back(host::name_of(processor), all_loops()[i]);
-  return found;
-}
 
 template <class T>
 std::vector<T> normal_values(Random& random, std::int64_t count) {
@@ -32,10 +25,10 @@ std::vector<T> normal_values(Random& random, std::int64_t count) {
 
 // What AVX2 has written AVX-512 must write too.
 template <class T>
-void expect_same_bits(const char* name, const std::vector<T>& found, std::vector<T>& fused) {
-  if (std::string(name) == "portable") return;
+void expect_same_bits(host::Processor processor, const std::vector<T>& found, std::vector<T>& fused) {
+  if (processor == host::Processor::portable) return;
   if (fused.empty()) fused = found;
-  EXPECT_TRUE(found == fused) << name;
+  EXPECT_TRUE(found == fused) << host::name_of(processor);
 }
 
 TEST(Loops, PairCostsAndMinimaAreThoseOfDouble) {
@@ -47,7 +40,7 @@ TEST(Loops, PairCostsAndMinimaAreThoseOfDouble) {
                                   block = normal_values<double>(random, d * kPairColumns),
                                   bias = normal_values<double>(random, kPairColumns);
         std::vector<double> fused_costs, fused_minima;
-        for (const auto& [name, by] : all_that_run()) {
+        for (const auto& [processor, by] : tables_that_run<Loops>()) {
           std::vector<double> costs(static_cast<std::size_t>(rows * kPairColumns), -7),
               minima(static_cast<std::size_t>(rows * kMinimaLanes), 1e300), largest(kMinimaLanes, 0.0);
           const std::int64_t half = d / 2;  // in two parts
@@ -65,20 +58,21 @@ TEST(Loops, PairCostsAndMinimaAreThoseOfDouble) {
                 const double a = x[r * d + k], b = y[k] = block[k * kPairColumns + c];
                 sum += kind == Cost::negative_dot ? -a * b : (a - b) * (a - b);
               }
-              EXPECT_NEAR(costs[r * kPairColumns + c], sum, 1e-13 * static_cast<double>(d)) << name;
+              EXPECT_NEAR(costs[r * kPairColumns + c], sum, 1e-13 * static_cast<double>(d)) << host::name_of(processor);
               const double cost = kind == Cost::euclidean ? std::sqrt(sum) : sum;
               EXPECT_NEAR(by->pair_cost(kind, x.data() + r * d, y.data(), d), cost, 1e-13 * static_cast<double>(d))
-                  << name;
+                  << host::name_of(processor);
               least = std::min(least, cost - bias[c]);
               most = std::max(most, std::fabs(cost));
             }
             EXPECT_NEAR(*std::min_element(&minima[r * kMinimaLanes], &minima[r * kMinimaLanes] + kMinimaLanes), least,
                         1e-13 * static_cast<double>(d))
-                << name;
+                << host::name_of(processor);
           }
-          EXPECT_NEAR(*std::max_element(largest.begin(), largest.end()), most, 1e-13 * static_cast<double>(d)) << name;
-          expect_same_bits(name, costs, fused_costs);
-          expect_same_bits(name, minima, fused_minima);
+          EXPECT_NEAR(*std::max_element(largest.begin(), largest.end()), most, 1e-13 * static_cast<double>(d))
+              << host::name_of(processor);
+          expect_same_bits(processor, costs, fused_costs);
+          expect_same_bits(processor, minima, fused_minima);
         }
       }
 }
@@ -95,7 +89,7 @@ TEST(Loops, ProductsAreChainsInTheOrderOfTheCoordinates) {
         for (std::int64_t j = 0; j < columns; ++j)
           for (std::int64_t k = 0; k < d; ++k)
             panels[j / kPanelColumns * d * kPanelColumns + k * kPanelColumns + j % kPanelColumns] = y[j * d + k];
-        for (const auto& [name, by] : all_that_run()) {
+        for (const auto& [processor, by] : tables_that_run<Loops>()) {
           std::vector<float> out(static_cast<std::size_t>(rows * padded), 9.0f);
           by->product(x.data(), rows, d, panels.data(), columns, out.data(), padded);
           for (std::int64_t i = 0; i < rows; i += 3)
@@ -106,9 +100,10 @@ TEST(Loops, ProductsAreChainsInTheOrderOfTheCoordinates) {
                 sum += term;
                 size += std::fabs(term);
               }
-              ASSERT_NEAR(out[i * padded + j], sum, 0x1p-24 * static_cast<double>(d + 1) * size) << name;
+              ASSERT_NEAR(out[i * padded + j], sum, 0x1p-24 * static_cast<double>(d + 1) * size)
+                  << host::name_of(processor);
             }
-          expect_same_bits(name, out, fused);
+          expect_same_bits(processor, out, fused);
         }
       }
 }
@@ -121,7 +116,7 @@ TEST(Loops, RowsOfSinkhornsKernel) {
     for (float& w : weight) w = std::fabs(w);
     weight[3] = 0;
     std::vector<float> fused_e, fused_sums;
-    for (const auto& [name, by] : all_that_run()) {
+    for (const auto& [processor, by] : tables_that_run<Loops>()) {
       std::vector<float> e(static_cast<std::size_t>(4 * stride)), sums(static_cast<std::size_t>(stride), 0.5f),
           stable(static_cast<std::size_t>(stride), 0.0f), highest(static_cast<std::size_t>(stride), -1e30f);
       const float scale[4] = {1.5f, -2, 0.25f, 3};
@@ -138,12 +133,12 @@ TEST(Loops, RowsOfSinkhornsKernel) {
         float most = 0;
         EXPECT_NEAR(by->exponentials(row, stride, v.data(), weight.data(), -0.5f, 1.25f, e.data() + r * stride), sum,
                     2e-6 * sum)
-            << name;
+            << host::name_of(processor);
         EXPECT_NEAR(by->plan_row(e.data() + r * stride, weight.data(), row, stride, &most), mass, 2e-6 * sum * 5)
-            << name;
-        EXPECT_NEAR(most, largest, 2e-6 * largest) << name;
+            << host::name_of(processor);
+        EXPECT_NEAR(most, largest, 2e-6 * largest) << host::name_of(processor);
         EXPECT_NEAR(by->highest_exponent(row, stride, v.data(), weight.data(), 1.25f), top, 1e-6 * (1 + std::fabs(top)))
-            << name;
+            << host::name_of(processor);
         by->add_stably(row, stride, v.data(), -0.5f, 1.25f, 2.0f, stable.data(), highest.data());
       }
       by->add_rows(e.data(), stride, 4, scale, sums.data());
@@ -152,16 +147,16 @@ TEST(Loops, RowsOfSinkhornsKernel) {
         double want = 0.5, size = 0.5, stably = 0;
         for (int r = 0; r < 4; ++r) {
           const double value = std::exp2(double{v[j]} + 1.25 * k[r * stride + j] - 0.5);
-          EXPECT_NEAR(e[r * stride + j], value, 2e-6 * value) << name;
+          EXPECT_NEAR(e[r * stride + j], value, 2e-6 * value) << host::name_of(processor);
           want += value * scale[r] * (r < 3 ? 2 : 1);
           size += value * std::fabs(scale[r]) * 2;
           stably += 2 * value;
         }
-        EXPECT_NEAR(sums[j], want, 2e-6 * size) << name;
-        EXPECT_NEAR(stable[j] * std::exp2(double{highest[j]}), stably, 4e-6 * stably) << name;
+        EXPECT_NEAR(sums[j], want, 2e-6 * size) << host::name_of(processor);
+        EXPECT_NEAR(stable[j] * std::exp2(double{highest[j]}), stably, 4e-6 * stably) << host::name_of(processor);
       }
-      expect_same_bits(name, e, fused_e);
-      expect_same_bits(name, sums, fused_sums);
+      expect_same_bits(processor, e, fused_e);
+      expect_same_bits(processor, sums, fused_sums);
     }
   }
 }

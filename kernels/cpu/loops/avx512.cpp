@@ -2,11 +2,4 @@
 #define OTNFM_PROCESSOR avx512
 #define OTNFM_VECTOR_BYTES 64
 #include "kernels/cpu/loops/table.h"
-
-namespace otnfm::cpu::avx512 {
-
-extern const Loops kLoops;
-const Loops kLoops = table();
-
-}  // namespace otnfm::cpu::avx512
 #endif

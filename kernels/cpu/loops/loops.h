@@ -67,12 +67,13 @@ struct Loops {
   /// Offers the least offset_j - 2 product_j, with the index first + j.
   void (*search_row)(const float* offset, const float* product, std::int64_t columns, std::int64_t first,
                      Nearest* best);
+
+  static const Loops portable, avx2, avx512;
 };
 
-/// By index of Processor.
-const host::PerProcessor<Loops>& all_loops();
-
 /// Those for this machine.
-const Loops& loops();
+inline const Loops& loops() {
+  return host::best<Loops>();
+}
 
 }  // namespace otnfm::cpu

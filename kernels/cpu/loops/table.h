@@ -16,3 +16,9 @@ static constexpr Loops table() {
 }
 
 }  // namespace otnfm::cpu::OTNFM_PROCESSOR
+
+namespace otnfm::cpu {
+
+constinit const Loops Loops::OTNFM_PROCESSOR = OTNFM_PROCESSOR::table();
+
+}  // namespace otnfm::cpu

@@ -284,9 +284,8 @@ static void pack_pairs(const ResNetFlowShape& s, const float* weights, bool bflo
 
 }  // namespace avx512_bf16
 
-extern const Variant kAvx512Bf16;
-const Variant kAvx512Bf16 = {"avx512_bf16", avx512_bf16::forward_bfloat16, avx512_bf16::backward_bfloat16,
-                             avx512_bf16::pack_pairs, avx512_bf16::round_pairs};
+constinit const Variant Variant::avx512_bf16 = {avx512_bf16::forward_bfloat16, avx512_bf16::backward_bfloat16,
+                                                avx512_bf16::pack_pairs, avx512_bf16::round_pairs};
 
 }  // namespace otnfm::cpu::resnet
 #endif

@@ -103,9 +103,8 @@ struct Partial {
   OTNFM_HD std::int64_t size() const { return shape.blocks * block_size(); }
 };
 
-/// One processor's way to compute tiles. Each stands in a file of its own, compiled for that processor.
+/// One processor's way to compute tiles. All take every shape.
 struct Variant {
-  const char* name;
   /// Tiles [begin, end) of the forward. `packed` are the weights as `pack` leaves them; null, where not a.bfloat16, for
   /// a forward without them.
   void (*forward)(const ResNetFlowForward& a, const float* packed, std::int64_t begin, std::int64_t end);
@@ -115,13 +114,11 @@ struct Variant {
   void (*pack)(const ResNetFlowShape& s, const float* weights, bool bfloat16, float* packed);
   /// Rounds the weights of layers [begin, end), counted through all blocks, as Rounded has it.
   void (*round)(const ResNetFlowShape& s, const float* weights, std::int64_t begin, std::int64_t end, float* rounded);
+
+  static const Variant portable, avx2, avx512, avx512_bf16;
 };
 
-/// Those that run on this processor, the fastest first. All take every shape.
-int variant_count();
-const Variant& variant(int index);
-
-// The ops by a given variant: for tests. The dispatched ops take the first.
+// The ops by a given variant: for tests. The dispatched ops take the best.
 void forward_by(Stream& stream, const Variant& by, const ResNetFlowForward& a);
 void backward_by(Stream& stream, const Variant& by, const ResNetFlowBackward& a);
 
