@@ -8,19 +8,17 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <sstream>
 #include <utility>
 
 #include "engine/core/json_text.h"
-#include "engine/core/table.h"
 #include "engine/generate/model_file.h"
-#include "engine/objectives/objective.h"
 #include "engine/train/run_start.h"
 #include "engine/train/run_state.h"
 #include "engine/train/training_run.h"
 #include "layers/flows/flow.h"
-#include "ot/solve.h"
 #include "tools/command.h"
 #include "tools/out_of_memory.h"
 #include "tools/progress.h"
@@ -40,11 +38,11 @@ void on_signal(int signal) {
 /// What was given on the command line; the rest comes from the configuration file, then from the data's defaults.
 struct TrainFlags {
   CommonFlags common;
-  std::optional<std::string> data, source, coupling, solver, pairs, flow, objective, standardise, time_weighting,
-      precision, config, from;
-  std::optional<std::int64_t> steps, batch, bank, caches, axes;
-  std::optional<double> lr, hold_out;
-  std::optional<std::uint64_t> seed;
+  // By key: what the options of training_entries() were given.
+  std::map<std::string, std::optional<std::string>> texts;
+  std::map<std::string, std::optional<std::int64_t>> integers;
+  std::map<std::string, std::optional<double>> numbers;
+  std::optional<std::string> config;
   std::string out;
   bool resume = false, debug_memory = false, check_finite = false;
   std::int64_t log_every = 100, checkpoint_every = 0;
@@ -71,28 +69,14 @@ nlohmann::json flow_of(const std::string& text) {
 
 nlohmann::json given(const TrainFlags& flags) {
   nlohmann::json json = nlohmann::json::object();
-  const auto put = [&](const char* key, const auto& value) {
-    if (value) json[key] = *value;
+  const auto put = [&](const auto& values) {
+    for (const auto& [key, value] : values)
+      if (value) json[key] = *value;
   };
-  put("data", flags.data);
-  put("hold_out", flags.hold_out);
-  put("from", flags.from);
-  put("source", flags.source);
-  put("coupling", flags.coupling);
-  put("solver", flags.solver);
-  put("pairs", flags.pairs);
-  put("standardise", flags.standardise);
-  put("objective", flags.objective);
-  put("time_weighting", flags.time_weighting);
-  put("precision", flags.precision);
-  put("steps", flags.steps);
-  put("batch", flags.batch);
-  put("bank", flags.bank);
-  put("caches", flags.caches);
-  put("axes", flags.axes);
-  put("lr", flags.lr);
-  put("seed", flags.seed);
-  if (flags.flow) json["flow"] = flow_of(*flags.flow);
+  put(flags.texts);
+  put(flags.integers);
+  put(flags.numbers);
+  if (json.contains("flow")) json["flow"] = flow_of(json["flow"]);
   return json;
 }
 
@@ -115,17 +99,17 @@ nlohmann::json configuration_from(const SafetensorsFile& model) {
 }
 
 /// Rows that a model has not seen stay unseen by a run that begins with it, where the data are the same.
-void hold_out_as_in(const SafetensorsFile& model, const Dataset& data, const TrainFlags& flags,
+void hold_out_as_in(const SafetensorsFile& model, const Dataset& data, const nlohmann::json& flags,
                     nlohmann::json& configuration) {
   const nlohmann::json of_model = read_model_configuration(model);
   const nlohmann::json training = of_model.value("training", nlohmann::json::object());
-  if (flags.hold_out || configuration.contains("hold_out") || data.endless() ||
+  if (flags.contains("hold_out") || configuration.contains("hold_out") || data.endless() ||
       of_model.value("data_checksum", nlohmann::json()) != data.checksum() || !training.is_object())
     return;
   const auto share = training.find("hold_out"), seed = training.find("seed");
   if (share == training.end() || !share->is_number() || *share == 0 || seed == training.end()) return;
   // Which rows they are is chosen by the seed.
-  const nlohmann::json own = flags.seed ? nlohmann::json(*flags.seed) : configuration.value("seed", *seed);
+  const nlohmann::json own = flags.value("seed", configuration.value("seed", *seed));
   if (own != *seed)
     throw InputError(
         fmt::format("--from {}: seed {} chose the rows that it has not seen, and seed {} would train on "
@@ -139,7 +123,7 @@ RunStart start_of_resumed(const TrainFlags& flags) {
   SavedRun run = read_saved_run(flags.out);
   TrainingOptions saved = options_of_state(run.state), asked = saved;
   if (flags.config) asked.read(read_configuration(*flags.config));
-  asked.read(given(flags));
+  asked.read(given(flags), OptionNames::flags);
   // A finished run may be given more steps; from there on it is as if it had been started with them.
   if (step_of(run.state) == static_cast<std::uint64_t>(saved.steps) && asked.steps > saved.steps)
     saved.steps = asked.steps;
@@ -158,26 +142,27 @@ RunStart start_of(const TrainFlags& flags) {
   const nlohmann::json flags_given = given(flags);
   nlohmann::json configuration = nlohmann::json::object();
   std::optional<SafetensorsFile> from;
-  if (flags.from) {
-    from = SafetensorsFile::load(*flags.from);
+  if (flags_given.contains("from")) {
+    from = SafetensorsFile::load(flags_given["from"].get<std::string>());
     configuration = configuration_from(*from);
   }
   if (flags.config) configuration.update(read_configuration(*flags.config));
-  if (flags.data) configuration["data"] = *flags.data;
+  if (flags_given.contains("data")) configuration["data"] = flags_given["data"];
   if (!configuration.contains("data") || !configuration["data"].is_string())
     throw InputError("--data is missing: " + dataset_names());
   const std::string data = configuration["data"];
-  // The family that the flags, or else the file, ask for.
+  // The family that the flags, or else the file, ask for; one that there is not is refused as it is read.
   std::string family = "resnet";
   for (const nlohmann::json& keys : {std::cref(std::as_const(configuration)), std::cref(flags_given)})
     if (const auto flow = keys.find("flow"); flow != keys.end() && flow->is_object())
-      if (const auto name = flow->find("family"); name != flow->end() && name->is_string()) family = *name;
+      for (const FlowFamily& known : flow_families())
+        if (flow->value("family", nlohmann::json()) == known.name) family = known.name;
   Dataset opened = open_dataset(data);
-  if (from) hold_out_as_in(*from, opened, flags, configuration);
+  if (from) hold_out_as_in(*from, opened, flags_given, configuration);
   TrainingOptions options = default_options(opened, family);
   options.data = data;
   options.read(configuration);
-  options.read(flags_given);
+  options.read(flags_given, OptionNames::flags);
   return {.options = std::move(options), .data = std::move(opened), .from = std::move(from)};
 }
 
@@ -269,22 +254,22 @@ void train(const TrainFlags& flags) {
     throw RunError(fmt::format("--max-seconds {}: time was out before the first step", flags.max_seconds));
 }
 
-/// A default that depends on the data and the family: "0.002; gru 0.01; images and above 16 dimensions 0.001".
-template <class T>
-std::string defaults(T TrainingOptions::*value) {
-  const Dataset points = Dataset::gaussian(2);
-  std::string text = fmt::format("{}", default_options(points).*value);
-  for (const FlowFamily& family : flow_families())
-    if (const T other = default_options(points, family.name).*value; other != default_options(points).*value)
-      text += fmt::format("; {} {}", family.name, other);
-  return text + fmt::format("; images and above 16 dimensions {}", default_options(Dataset::gaussian(17)).*value);
-}
-
-template <class Table>
-std::string about(const char* what, const Table& table) {
-  std::string text = what;
-  for (const auto& entry : table) text += fmt::format("\n  {}: {}", entry.name, entry.about);
-  return text;
+/// A flag for every option that a run can have.
+void add_options(Command& command, TrainFlags& flags) {
+  for (const OptionEntry& entry : training_entries()) {
+    const std::string flag = flag_of(entry.key), help = help_of(entry);
+    if (std::holds_alternative<std::string>(entry.standard)) {
+      command.option(flag, flags.texts[entry.key], help);
+      continue;
+    }
+    Option option = std::holds_alternative<double>(entry.standard)
+                        ? command.option(flag, flags.numbers[entry.key], help)
+                        : command.option(flag, flags.integers[entry.key], help);
+    if (entry.range.bounded_above())
+      option.between(entry.range.least, entry.range.most);
+    else
+      option.at_least(entry.range.least);
+  }
 }
 
 }  // namespace
@@ -292,57 +277,12 @@ std::string about(const char* what, const Table& table) {
 void add_train(CommandLine& program) {
   Command command = program.add("train", "Train a one-step generator into a folder");
   auto flags = std::make_shared<TrainFlags>();
-  command.option("--data", flags->data, "what to learn: " + dataset_names());
   command.option("--out", flags->out, "folder for model.safetensors, metrics.jsonl, samples.png and state.safetensors")
       .folder();
-  command.option("--source", flags->source,
-                 "what noise is: gaussian (default), gaussian-fit (the data's mean and covariance; default for images "
-                 "and above 16 "
-                 "dimensions) or a data set");
-  command.option("--coupling", flags->coupling, about("how noise and data are paired (global):", couplings()));
-  command.option("--solver", flags->solver,
-                 about("of a global, minibatch or online coupling (exact):", transport_solvers()));
-  command.option("--pairs", flags->pairs,
-                 about("what a minibatch coupling takes from sinkhorn's plan (automatic):", plan_pairs()));
-  command.option("--flow", flags->flow,
-                 about("the family of the map (resnet), and its keys: NAME[,key=value...], as resnet,blocks=6 (blocks, "
-                       "width, depth, "
-                       "activation, time_function, fourier_terms; coefficient of resnet-invertible and gru; mask, "
-                       "mask_seed, log_scale_bound of coupling; bins, box of coupling-spline; alpha, box of gru):",
-                       flow_families()));
-  command.option("--standardise", flags->standardise,
-                 "none, scalar (one unit for all columns) or columns (each its own): coordinates of mean 0 and "
-                 "deviation 1, in which pairs and costs are taken; samples and likelihoods stay the data's own "
-                 "(columns of a file, scalar where it looks like pictures; none for the rest)");
-  command.option("--objective", flags->objective, about("what is minimised (flow-matching):", objectives()));
-  command.option("--time-weighting", flags->time_weighting,
-                 about("which times are learnt, and how much each counts (uniform):", time_weightings()));
-  command.option(
-      "--steps", flags->steps,
-      "training steps (" + defaults(&TrainingOptions::steps) + "); with --resume more of them for a finished run");
-  command.option("--batch", flags->batch, fmt::format("pairs a step ({})", TrainingOptions().batch));
-  command.option(
-      "--bank", flags->bank,
-      fmt::format(
-          "pairs of a global coupling; data of an online or semidiscrete one where the data are endless ({}; of "
-          "endless points 65536)",
-          TrainingOptions().bank));
-  command.option("--caches", flags->caches,
-                 "noises that an online coupling keeps for each datum (1): more are learnt by heart less easily, but "
-                 "the pairing takes longer to settle");
-  command.option("--axes", flags->axes,
-                 "principal axes of the data that a semidiscrete coupling's cost is taken on (0; images and above 16 "
-                 "dimensions 64); 0: all");
-  command.option("--lr", flags->lr, "learning rate after the warm-up (" + defaults(&TrainingOptions::lr) + ")");
-  command.option("--precision", flags->precision, "of matrix products: fp32, tf32 or bf16 (fp32)");
+  add_options(command, *flags);
   command.option("--config", flags->config,
                  "JSON file with any of the keys that model.safetensors keeps under \"training\"; flags win");
   command.flag("--resume", flags->resume, "go on from state.safetensors in --out");
-  command.option("--from", flags->from,
-                 "model.safetensors whose weights, flow and standardisation the run begins with; its data, source and "
-                 "held-out rows unless told");
-  command.option("--hold-out", flags->hold_out,
-                 "share of a file's rows, 0 to 0.9, that are not trained on and that eval compares with (0)");
   command.option("--log-every", flags->log_every, "steps between lines of metrics.jsonl").positive();
   command.option("--checkpoint-every", flags->checkpoint_every, "steps between saved states; 0: about once a minute")
       .at_least(0);
@@ -354,7 +294,6 @@ void add_train(CommandLine& program) {
   command.flag("--debug-memory", flags->debug_memory, "give every tensor an allocation of its own");
   command.flag("--check-finite", flags->check_finite,
                "search every op's output for NaN and infinity, and name the op (slow)");
-  command.option("--seed", flags->seed, "seed of every random number (0)");
   flags->common.add_device(command);
   flags->common.add_threads(command);
   flags->common.add_json(command);

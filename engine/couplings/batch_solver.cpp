@@ -11,7 +11,24 @@
 
 namespace otnfm {
 
-SolveOptions pairing_options(const std::string& solver, const std::string& pairs, bool one_to_one, const char* who) {
+std::vector<OptionWord> solver_words() {
+  return words_of(transport_solvers());
+}
+
+std::vector<OptionWord> pairs_words() {
+  return words_of(plan_pairs());
+}
+
+std::vector<FormerWord> former_solvers() {
+  std::vector<FormerWord> former;
+  const std::string sinkhorn = name_of(TransportSolver::sinkhorn);
+  for (const PlanPairsEntry& entry : plan_pairs())
+    former.push_back({sinkhorn + "-" + entry.name, {{"solver", sinkhorn}, {"pairs", entry.name}}});
+  return former;
+}
+
+SolveOptions planner_options(const PairingOptions& names, bool one_to_one, const char* who) {
+  const auto& [solver, pairs] = names;
   SolveOptions options;
   options.solver = find_by_name(transport_solvers(), solver, "solver").value;
   options.pairs = find_by_name(plan_pairs(), pairs, "pairs").value;
@@ -23,8 +40,8 @@ SolveOptions pairing_options(const std::string& solver, const std::string& pairs
   return options;
 }
 
-BatchSolver::BatchSolver(const std::string& solver, const std::string& pairs, Device device)
-    : options_(pairing_options(solver, pairs, false, "")), stream_(device) {}
+BatchSolver::BatchSolver(const PairingOptions& options, Device device)
+    : options_(planner_options(options, false, "")), stream_(device) {}
 
 void BatchSolver::solve(View<const float> source, View<const float> target, std::uint64_t seed, std::uint64_t first,
                         View<std::int64_t> sigma) {

@@ -1,26 +1,62 @@
 #include "engine/couplings/coupling.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "engine/couplings/couplings.h"
 #include "kernels/error.h"
 
 namespace otnfm {
 namespace {
 
-constexpr CouplingEntry kCouplings[] = {
-    {"independent", "no pairing at all: the map collapses to the data's mean (the baseline that shows it)", false,
-     false, make_independent_coupling},
-    {"minibatch", "optimal transport inside each batch", false, false, make_minibatch_coupling},
-    {"global", "one optimal assignment between a fixed bank of noise and the data, solved once", true, true,
-     make_global_coupling},
-    {"online", "a bank's pairing, improved by each step's batch and kept (LOOM)", true, true, make_online_coupling},
-    {"semidiscrete", "optimal transport from all noise to the data, by potentials that are fitted once", true, false,
-     make_semidiscrete_coupling},
-};
+std::vector<OptionEntry> options_of(const CouplingEntry& coupling) {
+  return coupling.options ? coupling.options() : std::vector<OptionEntry>();
+}
+
+/// "of online, semidiscrete: what it is for them; of global: what it is for that one"
+std::string help_of(const std::string& key) {
+  std::vector<std::pair<std::string, std::string>> parts;  // names, help
+  for (const CouplingEntry& coupling : couplings())
+    for (const OptionEntry& option : options_of(coupling)) {
+      if (option.key != key) continue;
+      const auto same = std::ranges::find_if(parts, [&](const auto& part) { return part.second == option.help; });
+      if (same == parts.end())
+        parts.emplace_back(coupling.name, option.help);
+      else
+        same->first += std::string(", ") + coupling.name;
+    }
+  std::string text;
+  for (const auto& [names, help] : parts) text += (text.empty() ? "of " : "; of ") + names + ": " + help;
+  return text;
+}
+
+std::vector<OptionEntry> all_options() {
+  std::vector<OptionEntry> all;
+  for (const CouplingEntry& coupling : couplings())
+    for (const OptionEntry& option : options_of(coupling))
+      if (std::ranges::find(all, option.key, &OptionEntry::key) == all.end()) all.push_back(option);
+  for (OptionEntry& option : all) option.help = help_of(option.key);
+  return all;
+}
 
 }  // namespace
 
 std::span<const CouplingEntry> couplings() {
-  return kCouplings;
+  static const CouplingEntry all[] = {independent_coupling(), minibatch_coupling(), global_coupling(),
+                                      online_coupling(), semidiscrete_coupling()};
+  return all;
+}
+
+const std::vector<OptionEntry>& coupling_options() {
+  static const std::vector<OptionEntry> all = all_options();
+  return all;
+}
+
+OptionValues own_options(const CouplingEntry& coupling, const OptionValues& values) {
+  OptionValues own;
+  for (const OptionEntry& option : options_of(coupling))
+    if (const auto found = values.find(option.key); found != values.end()) own.insert(*found);
+  return own;
 }
 
 void check_permutation(const char* what, const std::vector<std::int64_t>& numbers, std::int64_t size) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/core/option_table.h"
 #include "engine/core/tape.h"
 #include "engine/data/source.h"
 #include "engine/io/saved_lists.h"
@@ -35,12 +36,7 @@ class PairingStopped : public std::exception {
 /// What every coupling is made from.
 struct CouplingOptions {
   std::int64_t batch = 256;
-  std::int64_t bank =
-      16384;  ///< pairs of a global coupling; data of an online or semidiscrete one where the target is endless
-  std::int64_t caches = 1;       ///< noises that an online coupling keeps for each datum
-  std::int64_t axes = 0;         ///< principal axes of the data that a semidiscrete coupling's cost is taken on; 0: all
-  std::string solver = "exact";  ///< of the planner, ot/solve.h, and
-  std::string pairs = "automatic";  ///< what its sinkhorn makes pairs from
+  OptionValues own = {};  ///< by the keys of its entry's options(); the others have their defaults
   std::uint64_t seed = 0;
   Device device = Device::cpu;  ///< that the training runs on
   PreparationWatch watch = {};
@@ -79,6 +75,8 @@ class Coupling {
   virtual void feed(Stream& stream, std::uint64_t step) { (void)stream, (void)step; }
 
   virtual CouplingStatistics statistics() const = 0;
+  /// Lines for people: what of its options is other than was asked for.
+  virtual std::vector<std::string> notes() const { return {}; }
   virtual CouplingState state() const { return {}; }
   /// What of the state makes pairs of new noise, to be kept with the model; none for most.
   virtual CouplingState map() const { return {}; }
@@ -88,10 +86,25 @@ struct CouplingEntry {
   const char* name;
   const char* about;
   bool consistent;  ///< x1 is a function of x0, or becomes one; otherwise the map learns means, and blurs
-  bool one_to_one;  ///< its pairs are a permutation, so that those of a plan must be one
+  /// InputError for options that are none, or do not go together.
   std::unique_ptr<Coupling> (*make)(const Source& source, const Dataset& target, const CouplingOptions& options);
+  std::vector<OptionEntry> (*options)() = nullptr;   ///< of its own; null: none
+  void (*check)(const OptionValues& own) = nullptr;  ///< InputError where they do not go together; null: they do
 };
 
+/// `make` of a CouplingEntry, for a class C.
+template <class C>
+std::unique_ptr<Coupling> make_coupling(const Source& source, const Dataset& target, const CouplingOptions& options) {
+  return std::make_unique<C>(source, target, options);
+}
+
 std::span<const CouplingEntry> couplings();
+
+/// The options that couplings have of their own, of all couplings: a key that several take is there once, and its help
+/// says what it is for each.
+const std::vector<OptionEntry>& coupling_options();
+
+/// Those of `values` that are the coupling's.
+OptionValues own_options(const CouplingEntry& coupling, const OptionValues& values);
 
 }  // namespace otnfm

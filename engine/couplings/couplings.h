@@ -1,19 +1,14 @@
-// The couplings that there are; each is described in its own file.
+// The couplings that there are. Each is described in its own file, which has its class, its options and its entry.
 #pragma once
 
 #include "engine/couplings/coupling.h"
 
 namespace otnfm {
 
-std::unique_ptr<Coupling> make_independent_coupling(const Source& source, const Dataset& target,
-                                                    const CouplingOptions& options);
-std::unique_ptr<Coupling> make_minibatch_coupling(const Source& source, const Dataset& target,
-                                                  const CouplingOptions& options);
-std::unique_ptr<Coupling> make_global_coupling(const Source& source, const Dataset& target,
-                                               const CouplingOptions& options);
-std::unique_ptr<Coupling> make_online_coupling(const Source& source, const Dataset& target,
-                                               const CouplingOptions& options);
-std::unique_ptr<Coupling> make_semidiscrete_coupling(const Source& source, const Dataset& target,
-                                                     const CouplingOptions& options);
+CouplingEntry independent_coupling();
+CouplingEntry minibatch_coupling();
+CouplingEntry global_coupling();
+CouplingEntry online_coupling();
+CouplingEntry semidiscrete_coupling();
 
 }  // namespace otnfm

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "engine/couplings/bank.h"
 #include "engine/couplings/batch_solver.h"
 #include "engine/couplings/conditional_variance.h"
 #include "engine/couplings/couplings.h"
@@ -14,15 +15,29 @@
 namespace otnfm {
 namespace {
 
+struct GlobalOptions : BankOptions, PairingOptions {};
+
+constexpr OptionField<GlobalOptions> kGlobalOptions[] = {bank_field<GlobalOptions>("pairs of its bank"),
+                                                         solver_field<GlobalOptions>(),
+                                                         pairs_field<GlobalOptions>(/*one_to_one=*/true)};
+
+GlobalOptions global_options(const OptionValues& own) {
+  return options_from(kGlobalOptions, own, "the global coupling");
+}
+
+SolveOptions global_planner_options(const GlobalOptions& own) {
+  return planner_options(own, /*one_to_one=*/true, "the global coupling");
+}
+
 class GlobalCoupling : public Coupling {
  public:
   GlobalCoupling(const Source& source, const Dataset& target, const CouplingOptions& options)
       : source_(source),
         options_(options),
-        n_(target.endless() ? options.bank : std::min(options.bank, target.count())),
+        own_(global_options(options.own)),
+        endless_(target.endless()),
+        n_(endless_ ? own_.bank : std::min(own_.bank, target.count())),
         d_(target.dimension()) {
-    if (n_ < 1)
-      throw InputError("the bank of a global coupling needs at least one pair, not " + std::to_string(options.bank));
     x0_.resize(n_ * d_);
     x1_.resize(n_ * d_);
     source.draw({.seed = options.seed, .stream = kSourceBankStream}, x0());
@@ -34,7 +49,7 @@ class GlobalCoupling : public Coupling {
       sigma_ = state.integers_of("sigma");
       check_permutation("global coupling", sigma_, n_);
     } else {
-      SolveOptions solving = pairing_options(options_.solver, options_.pairs, true, "the global coupling");
+      SolveOptions solving = global_planner_options(own_);
       bool stopped = false;
       if (options_.watch)
         solving.watch = [&](const SolveProgress& at) {
@@ -77,6 +92,11 @@ class GlobalCoupling : public Coupling {
   }
 
   CouplingStatistics statistics() const override { return statistics_; }
+  std::vector<std::string> notes() const override {
+    if (endless_ || own_.bank <= n_) return {};
+    return {"the bank holds " + std::to_string(n_) + " pairs, one of every row of the data: --bank " +
+            std::to_string(own_.bank) + " is more than there are"};
+  }
   CouplingState state() const override { return {.integers = {{"sigma", sigma_}}}; }
 
  private:
@@ -85,6 +105,8 @@ class GlobalCoupling : public Coupling {
 
   Source source_;
   CouplingOptions options_;
+  GlobalOptions own_;
+  bool endless_;
   std::int64_t n_, d_;
   std::vector<float> x0_, x1_;  // after prepare(): row i of one belongs to row i of the other
   std::vector<std::int64_t> sigma_;
@@ -94,9 +116,13 @@ class GlobalCoupling : public Coupling {
 
 }  // namespace
 
-std::unique_ptr<Coupling> make_global_coupling(const Source& source, const Dataset& target,
-                                               const CouplingOptions& options) {
-  return std::make_unique<GlobalCoupling>(source, target, options);
+CouplingEntry global_coupling() {
+  return {.name = "global",
+          .about = "one optimal assignment between a fixed bank of noise and the data, solved once",
+          .consistent = true,
+          .make = make_coupling<GlobalCoupling>,
+          .options = [] { return entries_of(kGlobalOptions); },
+          .check = [](const OptionValues& own) { (void)global_planner_options(global_options(own)); }};
 }
 
 }  // namespace otnfm

@@ -32,9 +32,11 @@ class IndependentCoupling : public Coupling {
 
 }  // namespace
 
-std::unique_ptr<Coupling> make_independent_coupling(const Source& source, const Dataset& target,
-                                                    const CouplingOptions& options) {
-  return std::make_unique<IndependentCoupling>(source, target, options);
+CouplingEntry independent_coupling() {
+  return {.name = "independent",
+          .about = "no pairing at all: the map collapses to the data's mean (the baseline that shows it)",
+          .consistent = false,
+          .make = make_coupling<IndependentCoupling>};
 }
 
 }  // namespace otnfm

@@ -15,6 +15,13 @@
 namespace otnfm {
 namespace {
 
+constexpr OptionField<PairingOptions> kMinibatchOptions[] = {solver_field<PairingOptions>(),
+                                                             pairs_field<PairingOptions>(/*one_to_one=*/false)};
+
+PairingOptions minibatch_options(const OptionValues& own) {
+  return options_from(kMinibatchOptions, own, "the minibatch coupling");
+}
+
 class MinibatchCoupling : public Coupling {
  public:
   MinibatchCoupling(const Source& source, const Dataset& target, const CouplingOptions& options)
@@ -25,7 +32,7 @@ class MinibatchCoupling : public Coupling {
         // Some 16 MB of points at a time.
         block_(std::clamp<std::int64_t>((4 << 20) / (2 * B_ * d_), 2, 32)),
         seed_(options.seed),
-        solver_(options.solver, options.pairs, options.device),
+        solver_(minibatch_options(options.own), options.device),
         drawn_(block_ * B_ * d_),
         sigma_(block_ * B_),
         ahead_(
@@ -83,9 +90,16 @@ class MinibatchCoupling : public Coupling {
 
 }  // namespace
 
-std::unique_ptr<Coupling> make_minibatch_coupling(const Source& source, const Dataset& target,
-                                                  const CouplingOptions& options) {
-  return std::make_unique<MinibatchCoupling>(source, target, options);
+CouplingEntry minibatch_coupling() {
+  return {.name = "minibatch",
+          .about = "optimal transport inside each batch",
+          .consistent = false,
+          .make = make_coupling<MinibatchCoupling>,
+          .options = [] { return entries_of(kMinibatchOptions); },
+          .check =
+              [](const OptionValues& own) {
+                (void)planner_options(minibatch_options(own), /*one_to_one=*/false, "the minibatch coupling");
+              }};
 }
 
 }  // namespace otnfm

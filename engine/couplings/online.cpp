@@ -16,6 +16,7 @@
 #include <numeric>
 #include <optional>
 
+#include "engine/couplings/bank.h"
 #include "engine/couplings/batch_solver.h"
 #include "engine/couplings/couplings.h"
 #include "engine/couplings/pairs_ahead.h"
@@ -34,22 +35,40 @@ double squared_distance(const float* x, const float* y, std::int64_t d) {
   return sum;
 }
 
+struct OnlineOptions : BankOptions, PairingOptions {
+  std::int64_t caches = 1;
+};
+
+constexpr OptionField<OnlineOptions> kOnlineOptions[] = {
+    bank_field<OnlineOptions>(kBankOfEndlessData),
+    {.key = "caches",
+     .member = &OnlineOptions::caches,
+     .help = "noises that it keeps for each datum: more are learnt by heart less easily, but the pairing takes longer "
+             "to settle",
+     .range = {1, 64}},
+    solver_field<OnlineOptions>(),
+    pairs_field<OnlineOptions>(/*one_to_one=*/true)};
+
+OnlineOptions online_options(const OptionValues& own) {
+  const OnlineOptions options = options_from(kOnlineOptions, own, "the online coupling");
+  (void)planner_options(options, /*one_to_one=*/true, "the online coupling");
+  return options;
+}
+
 class OnlineCoupling : public Coupling {
  public:
   OnlineCoupling(const Source& source, const Dataset& target, const CouplingOptions& options)
+      : OnlineCoupling(source, target, options, online_options(options.own)) {}
+
+  OnlineCoupling(const Source& source, const Dataset& target, const CouplingOptions& options, const OnlineOptions& own)
       : source_(source),
         target_(target),
         seed_(options.seed),
-        data_(target.endless() ? options.bank : target.count()),
-        places_(data_ * options.caches),
+        data_(target.endless() ? own.bank : target.count()),
+        places_(data_ * own.caches),
         B_(options.batch),
         d_(target.dimension()),
-        solver_(options.solver, options.pairs, options.device) {
-    pairing_options(options.solver, options.pairs, true, "the online coupling");
-    if (options.caches < 1)
-      throw InputError("the online coupling keeps at least 1 noise a datum, not " + std::to_string(options.caches));
-    if (data_ < 1)
-      throw InputError("the bank of the online coupling needs at least one datum, not " + std::to_string(options.bank));
+        solver_(own, options.device) {
     if (B_ < 1 || B_ > places_)
       throw InputError("the online coupling takes batches of 1 to " + std::to_string(places_) +
                        " pairs, as many as its bank has, not " + std::to_string(B_));
@@ -159,9 +178,13 @@ class OnlineCoupling : public Coupling {
 
 }  // namespace
 
-std::unique_ptr<Coupling> make_online_coupling(const Source& source, const Dataset& target,
-                                               const CouplingOptions& options) {
-  return std::make_unique<OnlineCoupling>(source, target, options);
+CouplingEntry online_coupling() {
+  return {.name = "online",
+          .about = "a bank's pairing, improved by each step's batch and kept (LOOM)",
+          .consistent = true,
+          .make = make_coupling<OnlineCoupling>,
+          .options = [] { return entries_of(kOnlineOptions); },
+          .check = [](const OptionValues& own) { (void)online_options(own); }};
 }
 
 }  // namespace otnfm

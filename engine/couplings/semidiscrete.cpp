@@ -11,6 +11,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "engine/couplings/bank.h"
 #include "engine/couplings/couplings.h"
 #include "engine/data/gaussian_fit.h"
 #include "engine/data/random_streams.h"
@@ -24,17 +25,25 @@
 namespace otnfm {
 namespace {
 
+struct SemidiscreteCouplingOptions : BankOptions {
+  std::int64_t axes = 0;
+};
+
+constexpr OptionField<SemidiscreteCouplingOptions> kSemidiscreteOptions[] = {
+    bank_field<SemidiscreteCouplingOptions>(kBankOfEndlessData),
+    {.key = "axes",
+     .member = &SemidiscreteCouplingOptions::axes,
+     .help = "principal axes of the data that its cost is taken on; 0: all",
+     .range = {0, 1 << 20},
+     .many = 64.0}};
+
 class SemidiscreteCoupling : public Coupling {
  public:
   SemidiscreteCoupling(const Source& source, const Dataset& target, const CouplingOptions& options)
-      : source_(source),
-        options_(options),
-        N_(target.endless() ? options.bank : target.count()),
-        d_(target.dimension()),
-        cost_dimension_(options.axes > 0 && options.axes < d_ ? options.axes : d_) {
-    if (N_ < 1)
-      throw InputError("the bank of a semidiscrete coupling needs at least one datum, not " +
-                       std::to_string(options.bank));
+      : source_(source), options_(options), d_(target.dimension()) {
+    const auto own = options_from(kSemidiscreteOptions, options.own, "the semidiscrete coupling");
+    N_ = target.endless() ? own.bank : target.count();
+    cost_dimension_ = own.axes > 0 && own.axes < d_ ? own.axes : d_;
     data_.resize(static_cast<std::size_t>(N_ * d_));
     if (target.endless())
       target.draw({.seed = options.seed, .stream = kTargetBankStream}, matrix(data_, d_));
@@ -240,7 +249,7 @@ class SemidiscreteCoupling : public Coupling {
 
   Source source_;
   CouplingOptions options_;
-  std::int64_t N_, d_, cost_dimension_;
+  std::int64_t N_ = 0, d_, cost_dimension_ = 0;
   std::vector<float> data_, points_;        // [N, d] and, on the axes of the cost, [N, cost dimension]; in order
   std::vector<std::int32_t> order_;         // place p holds row order[p] of the data
   std::vector<float> potentials_;           // [N], in order
@@ -252,9 +261,12 @@ class SemidiscreteCoupling : public Coupling {
 
 }  // namespace
 
-std::unique_ptr<Coupling> make_semidiscrete_coupling(const Source& source, const Dataset& target,
-                                                     const CouplingOptions& options) {
-  return std::make_unique<SemidiscreteCoupling>(source, target, options);
+CouplingEntry semidiscrete_coupling() {
+  return {.name = "semidiscrete",
+          .about = "optimal transport from all noise to the data, by potentials that are fitted once",
+          .consistent = true,
+          .make = make_coupling<SemidiscreteCoupling>,
+          .options = [] { return entries_of(kSemidiscreteOptions); }};
 }
 
 }  // namespace otnfm

@@ -18,6 +18,22 @@ constexpr std::int64_t kManyColumns = 64;
 constexpr double kOfOneKind = 10;
 constexpr float kLeastScale = 1e-37f;  // its inverse is finite
 
+constexpr StandardiseMethod kMethods[] = {
+    {"automatic", "columns for a file, scalar where it looks like pictures; none for the rest"},
+    {"none", "the data as they are"},
+    {"scalar", "one unit for all columns"},
+    {"columns", "each column has its own"},
+};
+
+void check_method(const std::string& method) {
+  std::string names;
+  for (const StandardiseMethod& known : kMethods) {
+    if (method == known.name) return;
+    names += (names.empty() ? "" : ", ") + std::string(known.name);
+  }
+  throw InputError(fmt::format("unknown standardisation \"{}\"; known are {}", method, names));
+}
+
 struct Column {
   double mean = 0, deviation = 0;
   float first = 0;
@@ -133,18 +149,12 @@ void require_near(const Dataset& data, View<const float> rows, const std::vector
 
 }  // namespace
 
-const std::string& standardise_names() {
-  static const std::string names = "automatic, none, scalar, columns";
-  return names;
-}
-
-void check_standardise_name(const std::string& method) {
-  if (method != "automatic" && method != "none" && method != "scalar" && method != "columns")
-    throw InputError(fmt::format("unknown standardisation \"{}\"; known are {}", method, standardise_names()));
+std::span<const StandardiseMethod> standardise_methods() {
+  return kMethods;
 }
 
 StandardisedData standardise(const Dataset& data, const std::string& method) {
-  check_standardise_name(method);
+  check_method(method);
   const bool normal = data.endless() && !data.kind();
   const bool as_it_is = method == "automatic" && (data.endless() || data.is_images());
   if (method == "none" || normal || as_it_is) return {};

@@ -1,6 +1,7 @@
 // How data are standardised before a flow is trained on them (engine/core/standardisation.h), from the data themselves.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,10 +11,12 @@
 
 namespace otnfm {
 
-/// The names that `--standardise` takes: "automatic", "none", "scalar", "columns".
-const std::string& standardise_names();
-/// InputError for another.
-void check_standardise_name(const std::string& method);
+/// What `--standardise` may be; standardise() says what each does.
+struct StandardiseMethod {
+  const char* name;
+  const char* about;
+};
+std::span<const StandardiseMethod> standardise_methods();
 
 /// How one data set is standardised, and what there is to say of it.
 struct StandardisedData {

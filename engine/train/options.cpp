@@ -2,16 +2,16 @@
 
 #include <algorithm>
 
-#include "engine/core/configuration.h"
 #include "engine/core/json_text.h"
 #include "engine/core/table.h"
-#include "engine/couplings/batch_solver.h"
 #include "engine/data/standardise.h"
 #include "engine/objectives/objective.h"
 #include "layers/flows/flow.h"
 
 namespace otnfm {
 namespace {
+
+constexpr const char *kConfiguration = "training configuration", *kFlow = "flow";
 
 struct NamedPrecision {
   const char* name;
@@ -24,19 +24,119 @@ struct NamedSchedule {
   const char* name;
   Schedule::Kind kind;
 };
-/// What trains a family well on points of few dimensions.
-struct FamilyPreset {
-  const char* name;
-  double lr;
-  std::int64_t steps;
-};
-constexpr FamilyPreset kFamilyPresets[] = {{"resnet", 2e-3, 20000},
-                                           {"resnet-invertible", 6e-3, 8000},
-                                           {"gru", 1e-2, 5000},
-                                           {"coupling", 4e-3, 8000},
-                                           {"coupling-spline", 2e-3, 8000}};
-
 constexpr NamedSchedule kSchedules[] = {{"constant", Schedule::Kind::constant}, {"cosine", Schedule::Kind::cosine}};
+
+using Field = OptionField<TrainingOptions>;
+constexpr OptionRange kCount{0, 0x1p31}, kShare{0, 1};
+
+// Each is the command line's, the JSON's and the model file's. `flow`, which is no value but an object, and what
+// couplings take of their own come to them in training_entries().
+constexpr Field kOptions[] = {
+    {.key = "data", .member = &TrainingOptions::data, .help = "what to learn"},
+    {.key = "source",
+     .member = &TrainingOptions::source,
+     .help = "what noise is: gaussian, gaussian-fit (the data's mean and covariance) or a data set",
+     .many = "gaussian-fit"},
+    {.key = "coupling",
+     .member = &TrainingOptions::coupling,
+     .help = "how noise and data are paired",
+     .words = [] { return words_of(couplings()); }},
+    {.key = "standardise",
+     .member = &TrainingOptions::standardise,
+     .help = "coordinates of mean 0 and deviation 1, in which pairs and costs are taken; samples and likelihoods stay "
+             "the data's own",
+     .words = [] { return words_of(standardise_methods()); }},
+    {.key = "objective",
+     .member = &TrainingOptions::objective,
+     .help = "what is minimised",
+     .words = [] { return words_of(objectives()); }},
+    {.key = "time_weighting",
+     .member = &TrainingOptions::time_weighting,
+     .help = "which times are learnt, and how much each counts",
+     .words = [] { return words_of(time_weightings()); }},
+    {.key = "steps",
+     .member = &TrainingOptions::steps,
+     .help = "training steps; with --resume more of them for a finished run",
+     .range = kCount,
+     .many = 8000.0},
+    {.key = "batch", .member = &TrainingOptions::batch, .help = "pairs a step", .range = {1, 1 << 20}},
+    {.key = "lr",
+     .member = &TrainingOptions::lr,
+     .help = "learning rate after the warm-up",
+     .range = {0, 10},
+     .many = 1e-3},
+    {.key = "final_lr_fraction",
+     .member = &TrainingOptions::final_lr_fraction,
+     .help = "share of the learning rate that the cosine schedule ends at",
+     .range = kShare},
+    {.key = "warmup",
+     .member = &TrainingOptions::warmup,
+     .help = "steps in which the learning rate rises from 0, at most a tenth of them all",
+     .range = kCount},
+    {.key = "schedule",
+     .member = &TrainingOptions::schedule,
+     .help = "of the learning rate, after the warm-up",
+     .words = [] { return words_of(std::span<const NamedSchedule>(kSchedules)); }},
+    {.key = "weight_decay",
+     .member = &TrainingOptions::weight_decay,
+     .help = "AdamW's, of the weights that are matrices",
+     .range = kShare},
+    {.key = "clip_norm",
+     .member = &TrainingOptions::clip_norm,
+     .help = "largest norm of a step's gradient; 0: any",
+     .range = {0, 1e30}},
+    {.key = "ema_decay",
+     .member = &TrainingOptions::ema_decay,
+     .help = "of the moving average of the weights, which samples are made with",
+     .range = kShare},
+    {.key = "precision",
+     .member = &TrainingOptions::precision,
+     .help = "of matrix products",
+     .words = [] { return words_of(std::span<const NamedPrecision>(kPrecisions)); }},
+    {.key = "from",
+     .member = &TrainingOptions::from,
+     .help = "model.safetensors whose weights, flow and standardisation the run begins with; its data, source and "
+             "held-out rows unless told"},
+    {.key = "hold_out",
+     .member = &TrainingOptions::hold_out,
+     .help = "share of a file's rows that are not trained on and that eval compares with",
+     .range = {0, 0.9}},
+    {.key = "seed", .member = &TrainingOptions::seed, .help = "seed of every random number", .range = {0, 0x1p63}},
+};
+
+OptionEntry flow_entry() {
+  return {.key = kFlow,
+          .help =
+              "the family of the map, and its keys: NAME[,key=value...], as resnet,blocks=6 (blocks, width, depth, "
+              "activation, time_function, fourier_terms; coefficient of resnet-invertible and gru; mask, "
+              "mask_seed, log_scale_bound of coupling; bins, box of coupling-spline; alpha, box of gru)",
+          .standard = "resnet",
+          .words = words_of(flow_families())};
+}
+
+/// Without "flow".
+std::vector<OptionEntry> value_entries() {
+  std::vector<OptionEntry> all = training_entries();
+  std::erase_if(all, [](const OptionEntry& entry) { return entry.key == kFlow; });
+  return all;
+}
+
+void set(TrainingOptions& options, const std::string& key, const OptionValue& value) {
+  const auto field = std::ranges::find_if(kOptions, [&](const Field& line) { return key == line.key; });
+  if (field != std::end(kOptions))
+    field->set(options, value);
+  else
+    options.of_couplings[key] = value;
+}
+
+void read_flow(const nlohmann::json& given, const std::string& name, nlohmann::json& flow) {
+  if (!given.is_object()) throw InputError(name + " must be an object, not " + shown_json(given));
+  // What suits one family need not suit another: a new one starts from its own defaults.
+  if (given.contains("family") && given["family"] != flow["family"]) flow = nlohmann::json::object();
+  flow.update(given);
+  if (flow.contains("family") && flow["family"].is_string())
+    (void)checked(flow_entry(), flow["family"].get<std::string>(), name);
+}
 
 }  // namespace
 
@@ -54,54 +154,37 @@ Precision TrainingOptions::matmul_precision() const {
 
 CouplingOptions TrainingOptions::coupling_options(Device device) const {
   return {.batch = batch,
-          .bank = bank,
-          .caches = caches,
-          .axes = axes,
-          .solver = solver,
-          .pairs = pairs,
+          .own = own_options(find_by_name(couplings(), coupling, "coupling"), of_couplings),
           .seed = seed,
           .device = device};
 }
 
-nlohmann::json TrainingOptions::to_json() const {
-  return {{"data", data},
-          {"hold_out", hold_out},
-          {"from", from},
-          {"source", source},
-          {"coupling", coupling},
-          {"solver", solver},
-          {"pairs", pairs},
-          {"standardise", standardise},
-          {"objective", objective},
-          {"time_weighting", time_weighting},
-          {"flow", flow},
-          {"steps", steps},
-          {"batch", batch},
-          {"bank", bank},
-          {"caches", caches},
-          {"axes", axes},
-          {"lr", lr},
-          {"final_lr_fraction", final_lr_fraction},
-          {"warmup", warmup},
-          {"weight_decay", weight_decay},
-          {"clip_norm", clip_norm},
-          {"ema_decay", ema_decay},
-          {"schedule", schedule},
-          {"precision", precision},
-          {"seed", seed}};
+OptionValues TrainingOptions::coupling_defaults() {
+  OptionValues values;
+  for (const OptionEntry& entry : otnfm::coupling_options()) values[entry.key] = entry.standard;
+  return values;
 }
 
-void TrainingOptions::read(const nlohmann::json& configuration) {
+nlohmann::json TrainingOptions::to_json() const {
+  nlohmann::json json = {{kFlow, flow}};
+  for (const Field& field : kOptions) json[field.key] = json_of(field.get(*this));
+  for (const auto& [key, value] : of_couplings) json[key] = json_of(value);
+  return json;
+}
+
+void TrainingOptions::read(const nlohmann::json& configuration, OptionNames names) {
   TrainingOptions changed = *this;  // so that an error leaves everything as it was
-  changed.read_unchecked(configuration);
-  // Names are looked up here, so that a typing error costs nothing.
-  const bool one_to_one = find_by_name(couplings(), changed.coupling, "coupling").one_to_one;
-  find_by_name(objectives(), changed.objective, "objective");
-  time_weighting_by_name(changed.time_weighting);
-  pairing_options(changed.solver, changed.pairs, one_to_one, ("the " + changed.coupling + " coupling").c_str());
-  check_standardise_name(changed.standardise);
-  (void)changed.learning_rate_schedule();
-  (void)changed.matmul_precision();
+  nlohmann::json values = configuration;
+  if (values.is_object()) values.erase(kFlow);
+  static const std::vector<OptionEntry> entries = value_entries();
+  const OptionValues given = read_options(entries, values, kConfiguration, names);
+  for (const auto& [key, value] : given) set(changed, key, value);
+  if (configuration.contains(kFlow))
+    read_flow(configuration[kFlow], name_of_option(kFlow, kConfiguration, names), changed.flow);
+
+  // What does not go together, and flows that cannot be made, are found here, so that a typing error costs nothing.
+  const CouplingEntry& chosen = find_by_name(couplings(), changed.coupling, "coupling");
+  if (chosen.check) chosen.check(own_options(chosen, changed.of_couplings));
   nlohmann::json trial = changed.flow;
   if (!trial.contains("dimension")) trial["dimension"] = 2;
   make_flow(trial);
@@ -113,66 +196,40 @@ void TrainingOptions::read(const nlohmann::json& configuration) {
   *this = std::move(changed);
 }
 
-void TrainingOptions::read_unchecked(const nlohmann::json& configuration) {
-  ConfigurationReader reader(configuration, "training configuration");
-  reader.text("data", data);
-  reader.number("hold_out", hold_out, 0, 0.9);
-  reader.text("from", from);
-  reader.text("source", source);
-  reader.text("coupling", coupling);
-  reader.text("solver", solver);
-  reader.text("pairs", pairs);
-  // How models of versions before 0.2 name sinkhorn and its pairs.
-  for (const PlanPairsEntry& entry : plan_pairs())
-    if (solver == std::string("sinkhorn-") + entry.name) {
-      solver = name_of(TransportSolver::sinkhorn);
-      pairs = entry.name;
+const std::vector<OptionEntry>& training_entries() {
+  static const std::vector<OptionEntry> all = [] {
+    std::vector<OptionEntry> entries;
+    for (OptionEntry& entry : entries_of(kOptions)) {
+      entries.push_back(std::move(entry));
+      if (entries.back().key != "coupling") continue;
+      std::ranges::copy(coupling_options(), std::back_inserter(entries));
+      entries.push_back(flow_entry());
     }
-  reader.text("standardise", standardise);
-  reader.text("objective", objective);
-  reader.text("time_weighting", time_weighting);
-  reader.integer("steps", steps, 0, std::int64_t{1} << 31);
-  reader.integer("batch", batch, 1, 1 << 20);
-  reader.integer("bank", bank, 1, std::int64_t{1} << 24);
-  reader.integer("caches", caches, 1, 64);
-  reader.integer("axes", axes, 0, 1 << 20);
-  reader.number("lr", lr, 0, 10);
-  reader.number("final_lr_fraction", final_lr_fraction, 0, 1);
-  reader.integer("warmup", warmup, 0, std::int64_t{1} << 31);
-  reader.number("weight_decay", weight_decay, 0, 1);
-  reader.number("clip_norm", clip_norm, 0, 1e30);
-  reader.number("ema_decay", ema_decay, 0, 1);
-  reader.text("schedule", schedule);
-  reader.text("precision", precision);
-  std::int64_t given_seed = static_cast<std::int64_t>(seed);
-  reader.integer("seed", given_seed, 0, INT64_MAX);
-  seed = static_cast<std::uint64_t>(given_seed);
-  reader.ignore("flow");
-  reader.finish();
-  if (configuration.contains("flow")) {
-    if (!configuration["flow"].is_object()) throw InputError("training configuration: \"flow\" must be an object");
-    // What suits one family need not suit another: a new one starts from its own defaults.
-    const nlohmann::json& given = configuration["flow"];
-    if (given.contains("family") && given["family"] != flow["family"]) flow = nlohmann::json::object();
-    flow.update(given);
-  }
+    entries.front().help += ": " + dataset_names();
+    return entries;
+  }();
+  return all;
+}
+
+DataKind kind_of(const Dataset& dataset) {
+  if (dataset.is_images() || dataset.dimension() > kFewDimensionsLimit) return DataKind::many_dimensions;
+  return dataset.endless() ? DataKind::endless : DataKind::few_dimensions;
+}
+
+TrainingOptions default_options(DataKind kind, const std::string& family) {
+  TrainingOptions options;
+  const FlowFamily& flow = find_by_name(flow_families(), family, "flow");
+  options.flow["family"] = family;
+  options.lr = flow.learning_rate;
+  options.steps = flow.steps;
+  for (const OptionEntry& entry : training_entries())
+    if (const OptionValue value = entry.default_for(kind); value != entry.standard) set(options, entry.key, value);
+  return options;
 }
 
 TrainingOptions default_options(const Dataset& dataset, const std::string& family) {
-  TrainingOptions options;
+  TrainingOptions options = default_options(kind_of(dataset), family);
   options.data = dataset.name();
-  options.flow["family"] = family;
-  if (dataset.is_images() || dataset.dimension() > 16) {
-    options.source = "gaussian-fit";
-    options.lr = 1e-3;
-    options.steps = 8000;
-    options.axes = 64;
-  } else {
-    for (const FamilyPreset& preset : kFamilyPresets)
-      if (family == preset.name) options.lr = preset.lr, options.steps = preset.steps;
-    // A bank's own sampling noise is in every sample of the model: 16384 pairs cost 12% of W2 at n = 4096, these 3%.
-    if (dataset.endless()) options.bank = 65536;
-  }
   return options;
 }
 

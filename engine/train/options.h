@@ -1,12 +1,15 @@
 // Everything that decides what a training run computes. The same keys on the command line, in a configuration file and
-// in the model file.
+// in the model file: all of them, and --help, are made from one table (options.cpp). What a coupling takes of its own
+// is in the coupling's file.
 #pragma once
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "engine/core/ops.h"
+#include "engine/core/option_table.h"
 #include "engine/couplings/coupling.h"
 #include "engine/data/dataset.h"
 #include "kernels/device/schedule.h"
@@ -15,46 +18,53 @@ namespace otnfm {
 
 struct TrainingOptions {
   std::string data;
-  double hold_out = 0;  ///< share of the data's rows that is kept for `eval` (Dataset::hold_out)
-  std::string from;     ///< a model whose weights, and standardised coordinates, the run begins with; empty: none
   std::string source = "gaussian";
   std::string coupling = "global";
-  std::string solver = "exact";           ///< of a minibatch, online or global coupling: ot/solve.h
-  std::string pairs = "automatic";        ///< of its sinkhorn
-  std::string standardise = "automatic";  ///< engine/data/standardise.h
+  OptionValues of_couplings = coupling_defaults();  ///< of all couplings, by the keys of coupling_options()
+  nlohmann::json flow = {{"family", "resnet"}};     ///< as make_flow takes it; the dimension is the data's
+  std::string standardise = "automatic";            ///< engine/data/standardise.h
   std::string objective = "flow-matching";
   std::string time_weighting = "uniform";
-  nlohmann::json flow = {{"family", "resnet"}};  ///< as make_flow takes it; the dimension is the data's
 
   std::int64_t steps = 20000;
   std::int64_t batch = 256;
-  std::int64_t bank =
-      16384;  ///< pairs of a global coupling; data of an online or semidiscrete one where the target is endless
-  std::int64_t caches = 1;  ///< noises that an online coupling keeps for each datum
-  std::int64_t axes = 0;    ///< principal axes that a semidiscrete coupling's cost is taken on; 0: all
   double lr = 2e-3;
   double final_lr_fraction = 0.0;  ///< the cosine ends there
   std::int64_t warmup = 200;       ///< steps; at most a tenth of them all
+  std::string schedule = "cosine";
   double weight_decay = 0.0;
   double clip_norm = 1.0;  ///< 0: no clipping
   double ema_decay = 0.999;
-  std::string schedule = "cosine";
   std::string precision = "fp32";  ///< fp32, tf32, bf16
+  std::string from;     ///< a model whose weights, and standardised coordinates, the run begins with; empty: none
+  double hold_out = 0;  ///< share of the data's rows that is kept for `eval` (Dataset::hold_out)
   std::uint64_t seed = 0;
 
   Schedule learning_rate_schedule() const;
   Precision matmul_precision() const;
+  /// Of the coupling that `coupling` names.
   CouplingOptions coupling_options(Device device = Device::cpu) const;
 
   nlohmann::json to_json() const;
   /// Overwrites what `configuration` has keys for. InputError for unknown keys, wrong types, values out of range.
-  void read(const nlohmann::json& configuration);
+  /// `names`: how errors name an option.
+  void read(const nlohmann::json& configuration, OptionNames names = OptionNames::keys);
 
  private:
-  void read_unchecked(const nlohmann::json& configuration);
+  static OptionValues coupling_defaults();
 };
 
-/// Defaults that train a family of flows well unattended on this data: 2-D points, other points, images.
+/// Every option, in the order of --help: the training's, and behind `coupling` those of the couplings. The value of
+/// "flow" is its family.
+const std::vector<OptionEntry>& training_entries();
+
+/// What --help says of an option: its help, its defaults by data and family, its range, its words.
+std::string help_of(const OptionEntry& entry);
+
+DataKind kind_of(const Dataset& dataset);
+
+/// Defaults that train a family of flows well unattended on such data. InputError for a family that there is not.
+TrainingOptions default_options(DataKind kind, const std::string& family = "resnet");
 TrainingOptions default_options(const Dataset& dataset, const std::string& family = "resnet");
 
 }  // namespace otnfm

@@ -96,10 +96,8 @@ void RunParts::note_what_is_trained() const {
         fmt::format("standardised, {}: pairs, costs and losses are in standardised coordinates, samples in the data's "
                     "own",
                     pair_.about));
-  if (coupling_ && !data_.endless() && options().coupling == "global" && options().bank > data_.count())
-    listener_.note(
-        fmt::format("the bank holds {} pairs, one of every row of the data: --bank {} is more than there are",
-                    data_.count(), options().bank));
+  if (coupling_)
+    for (const std::string& line : coupling_->notes()) listener_.note(line);
   if (options().hold_out > 0)
     listener_.note(
         fmt::format("{} of {} rows are held out for eval", start_.data.count() - data_.count(), start_.data.count()));

@@ -29,14 +29,16 @@ std::unique_ptr<Flow> make_spline_coupling_flow(const nlohmann::json& configurat
 }
 
 constexpr FlowFamily kFamilies[] = {
-    {"resnet", "x <- x + phi(t) g(t, x), several blocks in a row, each g a multilayer perceptron", make_resnet_flow},
-    {"resnet-invertible", "the same with every g a contraction: a block is inverted by its fixed point",
+    {"resnet", "x <- x + phi(t) g(t, x), several blocks in a row, each g a multilayer perceptron", 2e-3, 20000,
+     make_resnet_flow},
+    {"resnet-invertible", "the same with every g a contraction: a block is inverted by its fixed point", 6e-3, 8000,
      make_invertible_resnet_flow},
     {"gru", "x <- x + phi(t) z (u - x) with gates z and u: every block contracts, and is inverted by its fixed point",
-     make_gru_flow},
-    {"coupling", "some columns move by what the others say, in turns: inverse and likelihood in closed form",
-     make_coupling_flow},
-    {"coupling-spline", "the same, moved by monotone splines and not by affine maps", make_spline_coupling_flow},
+     1e-2, 5000, make_gru_flow},
+    {"coupling", "some columns move by what the others say, in turns: inverse and likelihood in closed form", 4e-3,
+     8000, make_coupling_flow},
+    {"coupling-spline", "the same, moved by monotone splines and not by affine maps", 2e-3, 8000,
+     make_spline_coupling_flow},
 };
 
 }  // namespace

@@ -79,6 +79,8 @@ class Flow {
 struct FlowFamily {
   const char* name;
   const char* about;
+  double learning_rate;  ///< that trains it well on points of few dimensions, and
+  std::int64_t steps;    ///< how many
   /// Throws InputError where the configuration has an unknown key or a value that cannot be.
   std::unique_ptr<Flow> (*make)(const nlohmann::json& configuration);
 };

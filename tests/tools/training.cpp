@@ -244,7 +244,7 @@ TEST_F(TrainProgram, HoldsRowsOutForEval) {
             "rows of the data");
   expect_refused(small("--data moons --hold-out 0.1 --out " + path("x")), "moons");
   expect_refused(small("--data " + path("elsewhere.npy") + " --hold-out 0.001 --out " + path("x")), "0.001");
-  expect_refused(small("--data " + path("elsewhere.npy") + " --hold-out 2 --out " + path("x")), "hold_out");
+  expect_refused(small("--data " + path("elsewhere.npy") + " --hold-out 2 --out " + path("x")), "--hold-out");
 }
 
 TEST_F(TrainProgram, GoesOnWithAFinishedRun) {

@@ -52,7 +52,7 @@ void training_step(benchmark::State& state, Device device, const char* precision
   TrainingOptions options = default_options(data);
   options.flow.update({{"blocks", 4}, {"width", 64}, {"depth", 3}});
   options.batch = 256;
-  options.bank = 1024;
+  options.of_couplings["bank"] = std::int64_t{1024};
   options.precision = precision;
   nlohmann::json configuration = options.flow;
   configuration["dimension"] = 2;

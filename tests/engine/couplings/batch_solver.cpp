@@ -64,7 +64,7 @@ struct Stack {
 };
 
 std::unique_ptr<BatchSolver> make(const std::string& solver, const std::string& pairs = "automatic") {
-  return std::make_unique<BatchSolver>(solver, pairs, Device::cpu);
+  return std::make_unique<BatchSolver>(PairingOptions{solver, pairs}, Device::cpu);
 }
 
 TEST(BatchSolver, ExactPairsAreOneToOneAndCheapest) {
@@ -167,7 +167,7 @@ TEST(BatchSolver, IsOnTheDeviceThatTrainsWhereThatHasTheSolver) {
   for (const char* coupling : {"minibatch", "online", "global"})
     for (const char* solver : {"exact", "auction", "sinkhorn"}) {
       SCOPED_TRACE(std::string(coupling) + ", " + solver);
-      CouplingOptions options{.batch = 9, .bank = 18, .solver = solver, .seed = 3};
+      CouplingOptions options{.batch = 9, .own = {{"bank", 18}, {"solver", solver}}, .seed = 3};
       const CouplingStatistics on_cpu = statistics_after_two_steps(coupling, options);
       options.device = Device::cuda;
       const CouplingStatistics on_gpu = statistics_after_two_steps(coupling, options);

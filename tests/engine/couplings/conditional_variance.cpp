@@ -13,7 +13,7 @@ namespace {
 
 double minibatch_conditional_variance(const Source& source, const Dataset& target, std::int64_t batch,
                                       std::uint64_t seed) {
-  BatchSolver exact("exact", "automatic", Device::cpu);
+  BatchSolver exact({.solver = "exact"}, Device::cpu);
   return otnfm::minibatch_conditional_variance(source, target, batch, seed, exact);
 }
 

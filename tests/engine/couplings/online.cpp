@@ -54,10 +54,17 @@ bool is_permutation_of_all(Places tau) {
   return true;
 }
 
+std::int64_t own_or(const CouplingOptions& options, const char* key, std::int64_t otherwise) {
+  const auto found = options.own.find(key);
+  return found == options.own.end() ? otherwise : std::get<std::int64_t>(found->second);
+}
+
 /// All noises and all data of a bank, drawn here on their own.
 struct Bank {
   Bank(const Source& source, const Dataset& data, const CouplingOptions& options)
-      : d(data.dimension()), caches(options.caches), count(data.endless() ? options.bank : data.count()) {
+      : d(data.dimension()),
+        caches(own_or(options, "caches", 1)),
+        count(data.endless() ? own_or(options, "bank", 16384) : data.count()) {
     noise.resize(count * caches * d);
     source.draw({.seed = options.seed, .stream = kSourceBankStream}, {noise.data(), {count * caches, d}});
     rows.resize(count * d);
@@ -88,7 +95,7 @@ TEST(OnlineCoupling, TheCostNeverRisesInAThousandSteps) {
   const Dataset data = open_dataset("8gaussians");
   const Source source = open_source(NamedSource("gaussian"), data);
   // 61 steps a pass: 23 of the 2,036 places are left out of each.
-  const CouplingOptions options{.batch = 33, .bank = 1018, .caches = 2, .seed = 3};
+  const CouplingOptions options{.batch = 33, .own = {{"bank", 1018}, {"caches", 2}}, .seed = 3};
   const Bank bank(source, data, options);
   Fed fed(source, data, options);
   ASSERT_EQ(fed.tau().size(), 2036u);
@@ -110,7 +117,7 @@ TEST(OnlineCoupling, TheCostNeverRisesInAThousandSteps) {
 TEST(OnlineCoupling, APairIsWhatTheStateSays) {
   const Dataset data = open_dataset("moons");
   const Source source = open_source(NamedSource("gaussian-fit"), data);
-  const CouplingOptions options{.batch = 7, .bank = 31, .caches = 3, .seed = 5};
+  const CouplingOptions options{.batch = 7, .own = {{"bank", 31}, {"caches", 3}}, .seed = 5};
   const Bank bank(source, data, options);
   Fed fed(source, data, options);
   for (std::uint64_t step = 0; step < 20; ++step) {
@@ -149,7 +156,7 @@ TEST(OnlineCoupling, EveryPlaceIsVisitedOnceAPassAndNoneIsLeftOutForGood) {
 TEST(OnlineCoupling, GoesOnFromAnyStepBitForBit) {
   const Dataset data = open_dataset("checkerboard");
   const Source source = open_source(NamedSource("gaussian"), data);
-  const CouplingOptions options{.batch = 13, .bank = 101, .seed = 9};  // 7 steps a pass
+  const CouplingOptions options{.batch = 13, .own = {{"bank", 101}}, .seed = 9};  // 7 steps a pass
   Fed whole(source, data, options);
   std::vector<CouplingState> states;  // after each step
   std::vector<std::vector<float>> pairs;
@@ -170,7 +177,7 @@ TEST(OnlineCoupling, GoesOnFromAnyStepBitForBit) {
 
 TEST(OnlineCoupling, FeedingAStepTwiceChangesNothing) {
   const Dataset data = open_dataset("rings");
-  Fed fed(open_source(NamedSource("gaussian"), data), data, {.batch = 8, .bank = 64});
+  Fed fed(open_source(NamedSource("gaussian"), data), data, {.batch = 8, .own = {{"bank", 64}}});
   for (std::uint64_t step = 0; step < 5; ++step) fed.feed(step);
   const Places tau = fed.tau();
   const std::vector<float> pairs = fed.pairs();
@@ -218,11 +225,11 @@ TEST(OnlineCoupling, OneDatumIsABank) {
 TEST(OnlineCoupling, RefusesWhatDoesNotFit) {
   const Dataset data = open_dataset("moons");
   const Source source = open_source(NamedSource("gaussian"), data);
-  EXPECT_THROW(Fed(source, data, {.batch = 65, .bank = 64}), InputError);
-  EXPECT_THROW(Fed(source, data, {.batch = 0, .bank = 64}), InputError);
-  EXPECT_THROW(Fed(source, data, {.batch = 1, .bank = 0}), InputError);
-  EXPECT_THROW(Fed(source, data, {.batch = 1, .bank = 8, .caches = 0}), InputError);
-  const CouplingOptions options{.batch = 2, .bank = 4};
+  EXPECT_THROW(Fed(source, data, {.batch = 65, .own = {{"bank", 64}}}), InputError);
+  EXPECT_THROW(Fed(source, data, {.batch = 0, .own = {{"bank", 64}}}), InputError);
+  EXPECT_THROW(Fed(source, data, {.batch = 1, .own = {{"bank", 0}}}), InputError);
+  EXPECT_THROW(Fed(source, data, {.batch = 1, .own = {{"bank", 8}, {"caches", 0}}}), InputError);
+  const CouplingOptions options{.batch = 2, .own = {{"bank", 4}}};
   EXPECT_THROW(Fed(source, data, options, state_of({0, 1, 2})), InputError);
   EXPECT_THROW(Fed(source, data, options, state_of({0, 1, 2, 2})), InputError);
   EXPECT_THROW(Fed(source, data, options, state_of({0, 1, 2, 4})), InputError);

@@ -105,7 +105,7 @@ TEST(SemidiscreteCoupling, PairsEachNoiseWithItsBiasedNearestDatum) {
 
 TEST(SemidiscreteCoupling, IsConsistentForAllNoise) {
   const Dataset data = open_dataset("8gaussians");
-  Recorded recorded(open_source(NamedSource("gaussian"), data), data, {.batch = 8, .bank = 2048, .seed = 1});
+  Recorded recorded(open_source(NamedSource("gaussian"), data), data, {.batch = 8, .own = {{"bank", 2048}}, .seed = 1});
   const double ratio = recorded.coupling->statistics().conditional_variance / total_variance(data, 1);
   EXPECT_TRUE(ratio >= 0 && ratio < 0.02) << ratio;
 }
@@ -114,7 +114,7 @@ TEST(SemidiscreteCoupling, GoesOnFromItsStateBitForBit) {
   const Dataset endless = open_dataset("moons"), finite = random_points(50, 20, 7);
   for (const auto& [data, axes] : {std::pair{endless, 0}, std::pair{finite, 0}, std::pair{finite, 4}}) {
     const Source source = open_source(NamedSource("gaussian"), data);
-    const CouplingOptions options{.batch = 31, .bank = 200, .axes = axes, .seed = 9};
+    const CouplingOptions options{.batch = 31, .own = {{"bank", 200}, {"axes", axes}}, .seed = 9};
     Recorded whole(source, data, options), rest(source, data, options, whole.coupling->state());
     EXPECT_EQ(whole.coupling->state(), rest.coupling->state());
     for (std::uint64_t step : {0, 1, 77}) EXPECT_EQ(whole.at(step), rest.at(step));
@@ -129,7 +129,7 @@ TEST(SemidiscreteCoupling, OnAxesTheCostIsThatOfTheProjections) {
     for (std::int64_t k = 0; k < 2; ++k) values[j * 30 + 3 + 5 * k] = flat.rows()(j, k);
   const Dataset data = Dataset::points("plane", values, 30);
   const Source source = Source::gaussian(30);
-  Recorded recorded(source, data, {.batch = 200, .axes = 2, .seed = 2});
+  Recorded recorded(source, data, {.batch = 200, .own = {{"axes", 2}}, .seed = 2});
   const std::vector<float> g = recorded.coupling->state().floats_of("potentials"), pairs = recorded.at(5);
   int same = 0;
   for (std::int64_t i = 0; i < 200; ++i) {
@@ -150,7 +150,7 @@ TEST(SemidiscreteCoupling, IsTheSameOnCudaAsOnTheCpu) {
   OTNFM_NEEDS_CUDA();
   const Dataset data = open_dataset("checkerboard");
   const Source source = open_source(NamedSource("gaussian"), data);
-  CouplingOptions options{.batch = 33, .bank = 300, .seed = 3};
+  CouplingOptions options{.batch = 33, .own = {{"bank", 300}}, .seed = 3};
   Recorded cpu(source, data, options);
   options.device = Device::cuda;
   Recorded cuda(source, data, options, cpu.coupling->state());
@@ -168,8 +168,8 @@ TEST(SemidiscreteCoupling, RefusesAStateThatDoesNotFit) {
   EXPECT_THROW(prepare(options, {.floats = {{"potentials", {0, 1, 2, 3}}}}), InputError);
   EXPECT_THROW(prepare(options, {.floats = {{"potential", {0, 1, 2, 3, 4}}}}), InputError);
   EXPECT_THROW(prepare(options, {.floats = {{"potentials", {0, 1, std::nanf(""), 3, 4}}}}), InputError);
-  EXPECT_THROW(prepare({.batch = 2, .axes = 1}, {.floats = {{"potentials", {0, 1, 2, 3, 4}}}}), InputError);
-  EXPECT_THROW(prepare({.batch = 2, .axes = 1},
+  EXPECT_THROW(prepare({.batch = 2, .own = {{"axes", 1}}}, {.floats = {{"potentials", {0, 1, 2, 3, 4}}}}), InputError);
+  EXPECT_THROW(prepare({.batch = 2, .own = {{"axes", 1}}},
                        {.floats = {{"potentials", {0, 1, 2, 3, 4}}, {"mean", {0, 0, 0}}, {"axes", {1, 0}}}}),
                InputError);
 }

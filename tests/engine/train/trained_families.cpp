@@ -187,7 +187,7 @@ TEST(TrainedFamilies, KeepWhatTheirFormulasPromise) {
     const Dataset data = open_dataset("8gaussians");
     TrainingOptions options = default_options(data, family.name);
     options.coupling = "global";
-    options.bank = 1024;
+    options.of_couplings["bank"] = std::int64_t{1024};
     options.steps = kSteps;
     options.seed = random() >> 1;
     Silent silent;
