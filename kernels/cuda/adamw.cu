@@ -27,15 +27,15 @@ __global__ void adamw_kernel(AdamW a, double log_beta1, double log_beta2, bool v
        i += kWidth * std::int64_t{kThreads} * gridDim.x) {
     const auto decay = [&](std::int64_t k) { return k < a.decayed ? a.weight_decay : 0.0f; };
     if (vector && i + kWidth <= n) {
-      const Pack<float> g = load_pack(a.gradient.data + i);
-      Pack<float> value = load_pack(a.value.data + i), m = load_pack(a.m.data + i);
-      Pack<float> v = load_pack(a.v.data + i), ema = load_pack(a.ema.data + i);
+      const auto g = load_group<kWidth>(a.gradient.data + i);
+      auto value = load_group<kWidth>(a.value.data + i), m = load_group<kWidth>(a.m.data + i);
+      auto v = load_group<kWidth>(a.v.data + i), ema = load_group<kWidth>(a.ema.data + i);
 #pragma unroll
       for (int k = 0; k < kWidth; ++k) adamw_update(step, decay(i + k), g[k], value[k], m[k], v[k], ema[k]);
-      store_pack(a.value.data + i, value);
-      store_pack(a.m.data + i, m);
-      store_pack(a.v.data + i, v);
-      store_pack(a.ema.data + i, ema);
+      store_group(a.value.data + i, value);
+      store_group(a.m.data + i, m);
+      store_group(a.v.data + i, v);
+      store_group(a.ema.data + i, ema);
     } else {
       for (std::int64_t k = i; k < i + kWidth && k < n; ++k)
         adamw_update(step, decay(k), a.gradient.data[k], a.value.data[k], a.m.data[k], a.v.data[k], a.ema.data[k]);

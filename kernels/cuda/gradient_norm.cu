@@ -18,13 +18,11 @@ __global__ void sum_of_squares_kernel(const float* gradient, std::int64_t n, boo
   double sum = 0;
   for (std::int64_t i = kWidth * (blockIdx.x * std::int64_t{kThreads} + threadIdx.x); i < n;
        i += kWidth * std::int64_t{kThreads} * gridDim.x) {
-    float x[kWidth] = {0.0f, 0.0f, 0.0f, 0.0f};
-    if (vector && i + kWidth <= n) {
-      const float4 pack = load4(gradient + i);
-      x[0] = pack.x, x[1] = pack.y, x[2] = pack.z, x[3] = pack.w;
-    } else {
+    Group<float, kWidth> x = {};
+    if (vector && i + kWidth <= n)
+      x = load_group<kWidth>(gradient + i);
+    else
       for (int k = 0; k < kWidth && i + k < n; ++k) x[k] = gradient[i + k];
-    }
     for (int k = 0; k < kWidth; ++k) sum += static_cast<double>(x[k]) * x[k];
   }
   sum = block_sum<kThreads>(sum);

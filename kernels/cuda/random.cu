@@ -27,7 +27,7 @@ __global__ void generate_kernel(View<float> y, RandomKey key, Map map, std::uint
     map(random_words(key.seed, key.stream, step, first_block + b), numbers);
     const std::int64_t begin = kNumbersPerBlock * b - skip;  // the position in y of the block's first number
     if (vector && begin >= 0 && begin + kNumbersPerBlock <= count) {
-      store4(y.data + begin, make_float4(numbers[0], numbers[1], numbers[2], numbers[3]));
+      store_group(y.data + begin, Group<float, kNumbersPerBlock>{numbers[0], numbers[1], numbers[2], numbers[3]});
       continue;
     }
     for (int k = 0; k < kNumbersPerBlock; ++k) {

@@ -97,11 +97,10 @@ __global__ void __launch_bounds__(kThreads, 2) points_kernel(SoftTransformPoints
       const int depth = static_cast<int>(min(d - k0, std::int64_t{kSlice}));
       float slice[kThreadRows][kThreadColumns] = {};
       for (int k = 0; k < depth; ++k) {
-        const float4 low = load4(x_slice + k * (kTileRows + 4) + row),
-                     high = load4(x_slice + k * (kTileRows + 4) + row + 4);
-        const float4 y4 = load4(y_slice + k * (kTileColumns + 4) + column);
-        const float x[kThreadRows] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-        const float y[kThreadColumns] = {y4.x, y4.y, y4.z, y4.w};
+        const float* const x_column = x_slice + k * (kTileRows + 4) + row;
+        const auto low = load_group<4>(x_column), high = load_group<4>(x_column + 4);
+        const float x[kThreadRows] = {low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3]};
+        const auto y = load_group<kThreadColumns>(y_slice + k * (kTileColumns + 4) + column);
 #pragma unroll
         for (int r = 0; r < kThreadRows; ++r)
 #pragma unroll

@@ -13,31 +13,13 @@
 #include <cstdint>
 
 #include "kernels/device/launch.h"
+#include "kernels/device/vector.h"
 #include "kernels/view.h"
 
 namespace otnfm {
 
 inline constexpr int kElementThreads = 256;
 inline constexpr int kGroup = 4;
-
-/// kWidth elements that are loaded and stored as one.
-template <class T, int kWidth>
-struct alignas(sizeof(T) * kWidth) Group {
-  T values[kWidth];
-
-  OTNFM_HD T& operator[](int i) { return values[i]; }
-  OTNFM_HD const T& operator[](int i) const { return values[i]; }
-};
-
-template <int kWidth, class T>
-__device__ __forceinline__ Group<std::remove_const_t<T>, kWidth> load_group(T* from) {
-  return *reinterpret_cast<const Group<std::remove_const_t<T>, kWidth>*>(from);
-}
-
-template <class T, int kWidth>
-__device__ __forceinline__ void store_group(T* to, const Group<T, kWidth>& group) {
-  *reinterpret_cast<Group<T, kWidth>*>(to) = group;
-}
 
 /// quotient and remainder of k by n. A 64-bit division takes some 70 instructions, so it is avoided where it can be.
 __device__ __forceinline__ void divide(std::int64_t k, std::int64_t n, std::int64_t& quotient,

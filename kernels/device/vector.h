@@ -1,11 +1,13 @@
-// Loads and stores of 16 bytes, the widest that a thread issues: a warp then moves 512 contiguous bytes an instruction,
-// and a kernel bound by memory needs a quarter of the instructions. The address must be a multiple of 16 bytes: a
-// launcher asks aligned16() of its pointers (and of its row strides) and takes a scalar kernel otherwise.
+// Groups of neighbouring elements that a thread loads and stores as one, at best 16 bytes, the most that there is: then
+// a warp moves 512 contiguous bytes an instruction, and a kernel bound by memory needs a quarter of the instructions.
+// The address must be a multiple of the group's size: a launcher asks aligned16() of its pointers (and of its row
+// strides; can_group() of kernels/device/elements.h asks both), and takes a kernel of single elements otherwise.
 #pragma once
 
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/device/host_device.h"
 
@@ -23,32 +25,23 @@ bool stride_aligned16(std::int64_t stride) {
   return stride * static_cast<std::int64_t>(sizeof(T)) % 16 == 0;
 }
 
-/// 16 bytes of T: 4 floats, 8 bfloat16, 2 doubles.
-template <class T>
-struct alignas(16) Pack {
-  static constexpr int kSize = 16 / sizeof(T);
-  T values[kSize];
+/// kWidth elements that are loaded and stored as one.
+template <class T, int kWidth>
+struct alignas(sizeof(T) * kWidth) Group {
+  T values[kWidth];
 
   OTNFM_HD T& operator[](int i) { return values[i]; }
   OTNFM_HD const T& operator[](int i) const { return values[i]; }
 };
 
-template <class T>
-__device__ __forceinline__ Pack<T> load_pack(const T* from) {
-  return *reinterpret_cast<const Pack<T>*>(from);
+template <int kWidth, class T>
+__device__ __forceinline__ Group<std::remove_const_t<T>, kWidth> load_group(T* from) {
+  return *reinterpret_cast<const Group<std::remove_const_t<T>, kWidth>*>(from);
 }
 
-template <class T>
-__device__ __forceinline__ void store_pack(T* to, const Pack<T>& pack) {
-  *reinterpret_cast<Pack<T>*>(to) = pack;
-}
-
-__device__ __forceinline__ float4 load4(const float* from) {
-  return *reinterpret_cast<const float4*>(from);
-}
-
-__device__ __forceinline__ void store4(float* to, float4 values) {
-  *reinterpret_cast<float4*>(to) = values;
+template <class T, int kWidth>
+__device__ __forceinline__ void store_group(T* to, const Group<T, kWidth>& group) {
+  *reinterpret_cast<Group<T, kWidth>*>(to) = group;
 }
 
 }  // namespace otnfm

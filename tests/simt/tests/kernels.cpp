@@ -268,19 +268,16 @@ TEST(Shared, StartsAsNanInEveryBlock) {
   }
 }
 
-__global__ void copy_packs(const float* from, float* to) {
+__global__ void copy_groups(const float* from, float* to) {
   const int i = static_cast<int>(threadIdx.x);
-  if (i % 2 == 0)
-    store4(to + 4 * i, load4(from + 4 * i));
-  else
-    store_pack(to + 4 * i, load_pack(from + 4 * i));
+  store_group(to + 4 * i, load_group<4>(from + 4 * i));
 }
 
 TEST(Vector, LoadsAndStores) {
   std::vector<float> x(256);
   std::iota(x.begin(), x.end(), 0.0f);
   const DeviceArray<float> from(x), to(256);
-  launch(copy_packs, 1, 64, 0, nullptr, from.data(), to.data());
+  launch(copy_groups, 1, 64, 0, nullptr, from.data(), to.data());
   EXPECT_EQ(to.values(), x);
   EXPECT_TRUE(aligned16(from.data(), to.data() + 4));
   EXPECT_FALSE(aligned16(from.data(), to.data() + 1));
