@@ -6,6 +6,7 @@
 #include <limits>
 #include <string>
 
+#include "kernels/cuda/runtime.h"
 #include "kernels/dispatch.h"
 #include "kernels/error.h"
 

@@ -29,18 +29,6 @@ void deallocate_staging(Device device, void* pointer) noexcept;
 void copy_bytes(Stream& stream, void* to, const void* from, std::size_t bytes);
 void zero_bytes(Stream& stream, void* to, std::size_t bytes);
 
-namespace cuda {  // kernels/cuda/memory.cu
-
-void* allocate(std::size_t bytes);  // null where there is not enough
-void deallocate(void* pointer) noexcept;
-void* allocate_staging(std::size_t bytes);  // null where there is not enough
-void deallocate_staging(void* pointer) noexcept;
-std::size_t free_bytes();
-void copy_bytes(Stream& stream, void* to, const void* from, std::size_t bytes);
-void zero_bytes(Stream& stream, void* to, std::size_t bytes);
-
-}  // namespace cuda
-
 /// The bytes that are free on a device at this moment. Of the host the largest number there is: it promises more memory
 /// than it has, so that no figure would mean much.
 std::size_t free_bytes(Device device);

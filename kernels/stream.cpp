@@ -4,6 +4,8 @@
 #include <thread>
 #include <utility>
 
+#include "kernels/cuda/library/cublas.h"
+#include "kernels/cuda/runtime.h"
 #include "kernels/dispatch.h"
 #include "kernels/error.h"
 #include "kernels/host/parallel.h"
@@ -51,7 +53,7 @@ Stream::Stream(Device device) : device_(device) {
     if (!cuda_available(&reason)) throw RunError("no CUDA device: " + reason);
     if constexpr (kHaveCuda) {
       cuda_ = cuda::open_stream();
-      blas_ = cuda::open_blas();
+      blas_ = cuda::cublas::open();
     }
   }
   workspace_ = static_cast<std::byte*>(allocate(device, kWorkspaceBytes, "the workspace of a stream"));
@@ -60,7 +62,7 @@ Stream::Stream(Device device) : device_(device) {
 Stream::~Stream() {
   if (workspace_) deallocate(device_, workspace_);
   if constexpr (kHaveCuda) {
-    if (blas_) cuda::close_blas(blas_);
+    if (blas_) cuda::cublas::close(blas_);
     if (cuda_) cuda::close_stream(cuda_);
   }
 }

@@ -94,27 +94,6 @@ class Stream {
   bool checks_arguments_ = true;
 };
 
-namespace cuda {  // kernels/cuda/stream.cu
-
-bool available(std::string* reason);
-std::string describe_device();
-CUstream_st* open_stream();
-void close_stream(CUstream_st* stream) noexcept;
-void synchronize(CUstream_st* stream);
-void begin_capture(CUstream_st* stream);
-void* end_capture(CUstream_st* stream);
-void abandon_capture(CUstream_st* stream) noexcept;
-void launch_graph(void* graph, CUstream_st* stream);
-void destroy_graph(void* graph) noexcept;
-void* open_fence();
-void close_fence(void* fence) noexcept;
-void set_fence(void* fence, CUstream_st* stream);
-void wait_for_fence(void* fence);
-void* open_blas();  // kernels/cuda/library/cublas.cu
-void close_blas(void* handle) noexcept;
-
-}  // namespace cuda
-
 /// A place in a stream's work that the host can wait for. On the CPU everything is done at once, so nothing waits.
 class Fence {
  public:

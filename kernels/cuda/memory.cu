@@ -1,6 +1,7 @@
 // Device memory behind kernels/memory.h.
 #include "kernels/memory.h"
 
+#include "kernels/cuda/runtime.h"
 #include "kernels/cuda/status.h"
 
 namespace otnfm::cuda {

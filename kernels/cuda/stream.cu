@@ -1,6 +1,7 @@
 // CUDA streams and graphs behind kernels/stream.h.
 #include "kernels/stream.h"
 
+#include "kernels/cuda/runtime.h"
 #include "kernels/cuda/status.h"
 
 namespace otnfm::cuda {

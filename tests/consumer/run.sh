@@ -26,6 +26,12 @@ printf '%s\n%s\n' "$cpp" "$c"
 library=$(find "$work/prefix" -name libotnfm_c.so)
 python3 "$source/smoke.py" "$library" "$model"
 
+# Headers show nothing of how CUDA is called.
+if grep -rn 'namespace cuda\|cuda::' "$work/prefix/include"; then
+  echo "run.sh: the installed headers show the CUDA backend" >&2
+  exit 1
+fi
+
 # The C library shows its own functions and nothing else, each with a version.
 shown=$(nm -D --defined-only "$library" | awk '$2 != "A" { print $3 }')
 if grep -v '^otnfm_[a-z_]*@@OTNFM_0$' <<<"$shown"; then

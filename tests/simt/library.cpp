@@ -37,12 +37,12 @@ bool aligned(const void* pointer) {
 
 }  // namespace
 
-void* open_blas() {
+void* cublas::open() {
   static char library;
   return &library;
 }
 
-void close_blas(void*) noexcept {}
+void cublas::close(void*) noexcept {}
 
 void cublas::gemm(Stream& stream, const Gemm& g, const void* a, const void* b, const float* bias, float* c) {
   if (g.batch < 1 || g.m < 1 || g.n < 1 || g.k < 1 || g.activation != Activation::identity)

@@ -117,13 +117,13 @@ Prepared prepare(cublasLtHandle_t handle, const Key& key, const float* bias) {
 
 }  // namespace
 
-void* open_blas() {
+void* cublas::open() {
   auto blas = std::make_unique<Blas>();
   require_success(cublasLtCreate(&blas->handle), "opening the library");
   return blas.release();
 }
 
-void close_blas(void* handle) noexcept {
+void cublas::close(void* handle) noexcept {
   Blas* const blas = static_cast<Blas*>(handle);
   cublasLtDestroy(blas->handle);
   delete blas;
