@@ -50,11 +50,12 @@ struct Scratch {
   HostVector<double> matrix, g;
 };
 
-// Potentials of whole costs, optimal within less than 1 / (n + 1), made whole and optimal: the fractions of n
-// potentials, and of the 0 of free columns, leave a gap as wide somewhere on the circle, more than epsilon, and cutting
-// there, g_k - g_j <= C_ik - C_ij
-// + epsilon keeps to whole numbers what it said. Returns what 0 becomes.
-double make_whole(std::span<double> g) {
+// Rounds potentials to whole numbers where the costs are whole: they are optimal within epsilon < 1 / (n + 1) before,
+// and optimal afterwards. On the circle of fractional parts, those of the n potentials and the 0 of the free columns
+// leave a gap of at least 1 / (n + 1) somewhere, and all are rounded down from its end. That changes the difference of
+// two by at most 1 less the gap, so that g_k - g_j <= C_ik - C_ij + epsilon becomes less than C_ik - C_ij + 1; both
+// sides are whole now, so it is at most C_ik - C_ij. Returns what the 0 of the free columns becomes.
+double round_to_whole(std::span<double> g) {
   HostVector<double> fractions;
   for (const double value : g) fractions.push_back(value - std::floor(value));
   std::sort(fractions.begin(), fractions.end());
@@ -197,7 +198,7 @@ class RowSolver {
       double zero = 0;
       if (end == AuctionEnd::within_unit) {
         if (largest_size(g) >= kExactBelow * plan_.unit) return solve_exactly_after_all();
-        zero = make_whole(g);
+        zero = round_to_whole(g);
         auction.bounds(limits_);
       }
       store<double, std::int32_t>(auction.column_of(), auction.f(), g, exchanged_, result_);
@@ -296,7 +297,7 @@ class RowSolver {
     }
     double zero = 0;
     if (end == AuctionEnd::within_unit) {
-      zero = make_whole(g);
+      zero = round_to_whole(g);
       lists.bounds(limits_);
     }
     take();
