@@ -25,6 +25,10 @@ Activation activation_by_name(const std::string& name) {
   return find_by_name(std::span<const NamedActivation>(kActivations), name, "activation").activation;
 }
 
+std::vector<OptionWord> activation_words() {
+  return words_of(std::span<const NamedActivation>(kActivations));
+}
+
 const char* name_of(Activation activation) {
   for (const NamedActivation& entry : kActivations)
     if (entry.activation == activation) return entry.name;

@@ -51,6 +51,7 @@ class Mlp {
 /// "silu", "relu", ... as in Activation; InputError lists them.
 Activation activation_by_name(const std::string& name);
 const char* name_of(Activation activation);
+std::vector<OptionWord> activation_words();
 
 /// The largest slope of the activation.
 double lipschitz_constant(Activation activation);

@@ -24,6 +24,10 @@ TimeFunctionKind time_function_by_name(const std::string& name) {
   return find_by_name(std::span<const NamedTimeFunction>(kTimeFunctions), name, "time function").kind;
 }
 
+std::vector<OptionWord> time_function_words() {
+  return words_of(std::span<const NamedTimeFunction>(kTimeFunctions));
+}
+
 const char* name_of(TimeFunctionKind kind) {
   for (const NamedTimeFunction& entry : kTimeFunctions)
     if (entry.kind == kind) return entry.name;

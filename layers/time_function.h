@@ -30,6 +30,7 @@ class TimeFunctionLayer {
 /// "identity", "linear", "tanh", "log", "fourier", "bounded_fourier"; InputError lists them.
 TimeFunctionKind time_function_by_name(const std::string& name);
 const char* name_of(TimeFunctionKind kind);
+std::vector<OptionWord> time_function_words();
 
 /// |phi(t)| <= 1 for every t in [0, 1], whatever the weights.
 bool bounded_by_one(TimeFunctionKind kind);

@@ -27,6 +27,10 @@ OptionValue value_of(const OptionEntry& entry, const nlohmann::json& json, const
     if (!json.is_string()) throw InputError(name + " must be a string, not " + shown_json(json));
     return json.get<std::string>();
   }
+  if (std::holds_alternative<bool>(entry.standard)) {
+    if (!json.is_boolean()) throw InputError(name + " must be true or false, not " + shown_json(json));
+    return json.get<bool>();
+  }
   if (std::holds_alternative<double>(entry.standard)) {
     if (!json.is_number()) throw InputError(name + " must be a number, not " + shown_json(json));
     return json.get<double>();
@@ -46,6 +50,35 @@ OptionValue OptionEntry::default_for(DataKind kind) const {
   if (const auto* word = std::get_if<const char*>(&other)) return std::string(*word);
   const double number = std::get<double>(other);
   return std::holds_alternative<double>(standard) ? OptionValue(number) : static_cast<std::int64_t>(number);
+}
+
+std::vector<OptionEntry> merged(const std::vector<OptionOwner>& owners) {
+  struct Part {
+    std::string owners, help;
+    std::size_t count = 1;  // of owners
+  };
+  std::vector<OptionEntry> all;
+  std::vector<std::vector<Part>> parts;  // of each
+  for (const OptionOwner& owner : owners)
+    for (const OptionEntry& option : owner.options) {
+      const auto at = std::ranges::find(all, option.key, &OptionEntry::key) - all.begin();
+      if (at == std::ssize(all)) {
+        all.push_back(option);
+        parts.emplace_back();
+      }
+      std::vector<Part>& own = parts[static_cast<std::size_t>(at)];
+      if (const auto same = std::ranges::find(own, option.help, &Part::help); same != own.end())
+        same->owners += ", " + owner.name, ++same->count;
+      else
+        own.push_back({owner.name, option.help});
+    }
+  for (std::size_t k = 0; k < all.size(); ++k) {
+    if (parts[k].front().count == owners.size()) continue;  // the same for all
+    all[k].help.clear();
+    for (const Part& part : parts[k])
+      all[k].help += (all[k].help.empty() ? "of " : "; of ") + part.owners + ": " + part.help;
+  }
+  return all;
 }
 
 std::string flag_of(std::string_view key) {
@@ -71,14 +104,13 @@ OptionValue checked(const OptionEntry& entry, OptionValue value, const std::stri
   } else if (const auto* number = std::get_if<double>(&value)) {
     if (!(*number >= entry.range.least && *number <= entry.range.most))
       throw_out_of_range(entry, false, shown_json(*number), name);
-  } else if (!entry.words.empty()) {
-    const std::string& text = std::get<std::string>(value);
+  } else if (const auto* text = std::get_if<std::string>(&value); text && !entry.words.empty()) {
     std::string known;
     for (const OptionWord& word : entry.words) {
-      if (word.name == text) return value;
+      if (word.name == *text) return value;
       known += (known.empty() ? "" : ", ") + word.name;
     }
-    throw InputError(name + " is '" + text + "': there are " + known);
+    throw InputError(name + " is '" + *text + "': there are " + known);
   }
   return value;
 }

@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,7 +19,7 @@
 namespace otnfm {
 
 /// What an option holds; the alternative is its kind. Seeds are integers too, of at most 2^63 - 1.
-using OptionValue = std::variant<std::int64_t, double, std::string>;
+using OptionValue = std::variant<std::int64_t, double, std::string, bool>;
 /// By key.
 using OptionValues = std::map<std::string, OptionValue, std::less<>>;
 
@@ -74,11 +75,22 @@ struct OptionEntry {
   OptionValue default_for(DataKind kind) const;
 };
 
+/// A member that is no text, but is said by a word: an enumeration.
+template <class Options>
+struct OptionByWord {
+  const char* (*get)(const Options& options);
+  void (*set)(Options& options, const std::string& word);  ///< one of the field's words
+};
+
 /// A line of the table of `Options`.
 template <class Options>
 struct OptionField {
+  using Struct = Options;
+
   const char* key;  ///< in JSON; on the command line with two dashes, and '-' for '_'
-  std::variant<std::int64_t Options::*, std::uint64_t Options::*, double Options::*, std::string Options::*> member;
+  std::variant<std::int64_t Options::*, std::uint64_t Options::*, double Options::*, std::string Options::*,
+               bool Options::*, OptionByWord<Options>>
+      member;
   const char* help;
   OptionRange range = {};
   OptionWords words = nullptr;  ///< of a text that is one of a few; null: any text
@@ -88,7 +100,9 @@ struct OptionField {
   OptionValue get(const Options& options) const {
     return std::visit(
         [&](auto pointer) -> OptionValue {
-          if constexpr (std::is_same_v<decltype(pointer), std::uint64_t Options::*>)
+          if constexpr (std::is_same_v<decltype(pointer), OptionByWord<Options>>)
+            return std::string(pointer.get(options));
+          else if constexpr (std::is_same_v<decltype(pointer), std::uint64_t Options::*>)
             return static_cast<std::int64_t>(options.*pointer);
           else
             return options.*pointer;
@@ -99,7 +113,9 @@ struct OptionField {
   void set(Options& options, const OptionValue& value) const {
     std::visit(
         [&](auto pointer) {
-          if constexpr (std::is_same_v<decltype(pointer), std::uint64_t Options::*>)
+          if constexpr (std::is_same_v<decltype(pointer), OptionByWord<Options>>)
+            pointer.set(options, std::get<std::string>(value));
+          else if constexpr (std::is_same_v<decltype(pointer), std::uint64_t Options::*>)
             options.*pointer = static_cast<std::uint64_t>(std::get<std::int64_t>(value));
           else
             options.*pointer = std::get<std::decay_t<decltype(options.*pointer)>>(value);
@@ -118,12 +134,22 @@ struct OptionField {
   }
 };
 
-template <class Options, std::size_t N>
-std::vector<OptionEntry> entries_of(const OptionField<Options> (&table)[N]) {
+template <std::ranges::range Table>
+std::vector<OptionEntry> entries_of(const Table& table) {
   std::vector<OptionEntry> entries;
-  for (const OptionField<Options>& field : table) entries.push_back(field.entry());
+  for (const auto& field : table) entries.push_back(field.entry());
   return entries;
 }
+
+/// Whose options some are.
+struct OptionOwner {
+  std::string name;
+  std::vector<OptionEntry> options;
+};
+
+/// The options of all owners: a key that several have is there once, and its help says what it is for each, "of one,
+/// other: this; of third: that", unless it is the same for all.
+std::vector<OptionEntry> merged(const std::vector<OptionOwner>& owners);
 
 /// How an error names an option: by its key ('training configuration: "hold_out"'), or as it was typed (--hold-out).
 enum class OptionNames { keys, flags };
@@ -148,13 +174,14 @@ OptionValues read_options(const std::vector<OptionEntry>& entries, const nlohman
 nlohmann::json json_of(const OptionValue& value);
 
 /// The struct of which `values` says some; the others have their defaults. InputError as of read_options().
-template <class Options, std::size_t N>
-Options options_from(const OptionField<Options> (&table)[N], const OptionValues& values, const std::string& what) {
-  Options options;
+template <std::ranges::range Table>
+auto options_from(const Table& table, const OptionValues& values, const std::string& what) {
+  typename std::ranges::range_value_t<Table>::Struct options;
   const std::vector<OptionEntry> entries = entries_of(table);
   for (const auto& [key, value] : values) {
     const OptionEntry& entry = entry_of(entries, key, what);
-    table[&entry - entries.data()].set(options, checked(entry, value, name_of_option(key, what, OptionNames::keys)));
+    std::ranges::begin(table)[&entry - entries.data()].set(
+        options, checked(entry, value, name_of_option(key, what, OptionNames::keys)));
   }
   return options;
 }

@@ -1,8 +1,5 @@
 #include "engine/couplings/coupling.h"
 
-#include <algorithm>
-#include <utility>
-
 #include "engine/couplings/couplings.h"
 #include "kernels/error.h"
 
@@ -11,32 +8,6 @@ namespace {
 
 std::vector<OptionEntry> options_of(const CouplingEntry& coupling) {
   return coupling.options ? coupling.options() : std::vector<OptionEntry>();
-}
-
-/// "of online, semidiscrete: what it is for them; of global: what it is for that one"
-std::string help_of(const std::string& key) {
-  std::vector<std::pair<std::string, std::string>> parts;  // names, help
-  for (const CouplingEntry& coupling : couplings())
-    for (const OptionEntry& option : options_of(coupling)) {
-      if (option.key != key) continue;
-      const auto same = std::ranges::find_if(parts, [&](const auto& part) { return part.second == option.help; });
-      if (same == parts.end())
-        parts.emplace_back(coupling.name, option.help);
-      else
-        same->first += std::string(", ") + coupling.name;
-    }
-  std::string text;
-  for (const auto& [names, help] : parts) text += (text.empty() ? "of " : "; of ") + names + ": " + help;
-  return text;
-}
-
-std::vector<OptionEntry> all_options() {
-  std::vector<OptionEntry> all;
-  for (const CouplingEntry& coupling : couplings())
-    for (const OptionEntry& option : options_of(coupling))
-      if (std::ranges::find(all, option.key, &OptionEntry::key) == all.end()) all.push_back(option);
-  for (OptionEntry& option : all) option.help = help_of(option.key);
-  return all;
 }
 
 }  // namespace
@@ -48,7 +19,11 @@ std::span<const CouplingEntry> couplings() {
 }
 
 const std::vector<OptionEntry>& coupling_options() {
-  static const std::vector<OptionEntry> all = all_options();
+  static const std::vector<OptionEntry> all = [] {
+    std::vector<OptionOwner> owners;
+    for (const CouplingEntry& coupling : couplings()) owners.push_back({coupling.name, options_of(coupling)});
+    return merged(owners);
+  }();
   return all;
 }
 

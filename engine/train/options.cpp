@@ -106,10 +106,7 @@ constexpr Field kOptions[] = {
 
 OptionEntry flow_entry() {
   return {.key = kFlow,
-          .help =
-              "the family of the map, and its keys: NAME[,key=value...], as resnet,blocks=6 (blocks, width, depth, "
-              "activation, time_function, fourier_terms; coefficient of resnet-invertible and gru; mask, "
-              "mask_seed, log_scale_bound of coupling; bins, box of coupling-spline; alpha, box of gru)",
+          .help = "the family of the map, and its keys: NAME[,key=value...], as resnet,blocks=6",
           .standard = "resnet",
           .words = words_of(flow_families())};
 }

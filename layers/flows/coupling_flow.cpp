@@ -11,17 +11,54 @@ namespace {
 
 struct NamedMask {
   const char* name;
-  CouplingFlow::Mask mask;
+  CouplingFlow::Mask value;
 };
 constexpr NamedMask kMasks[] = {{"alternating", CouplingFlow::Mask::alternating},
                                 {"random", CouplingFlow::Mask::random}};
 
 struct NamedTransform {
   const char* name;
-  CouplingFlow::Transform transform;
+  CouplingFlow::Transform value;
 };
 constexpr NamedTransform kTransforms[] = {{"affine", CouplingFlow::Transform::affine},
                                           {"spline", CouplingFlow::Transform::spline}};
+
+template <class Named, std::size_t N, class Value>
+const char* name_in(const Named (&table)[N], Value value) {
+  for (const Named& entry : table)
+    if (entry.value == value) return entry.name;
+  return "unknown";
+}
+
+constexpr OptionField<CouplingFlow::Options> kCouplingFlowOwnOptions[] = {
+    {.key = "mask",
+     .member = OptionByWord<CouplingFlow::Options>{
+         [](const CouplingFlow::Options& options) { return name_in(kMasks, options.mask); },
+         [](CouplingFlow::Options& options, const std::string& word) {
+           options.mask = find_by_name(std::span<const NamedMask>(kMasks), word, "mask").value;
+         }},
+     .help = "which columns move in turns: every other one, or half of them at random",
+     .words = [] { return words_of(std::span<const NamedMask>(kMasks)); }},
+    {.key = "mask_seed", .member = &CouplingFlow::Options::mask_seed, .help = "of a random mask", .range = {0, 0x1p63}},
+    {.key = "transform",
+     .member = OptionByWord<CouplingFlow::Options>{
+         [](const CouplingFlow::Options& options) { return name_in(kTransforms, options.transform); },
+         [](CouplingFlow::Options& options, const std::string& word) {
+           options.transform = find_by_name(std::span<const NamedTransform>(kTransforms), word, "transform").value;
+         }},
+     .help = "what moves a column",
+     .words = [] { return words_of(std::span<const NamedTransform>(kTransforms)); }},
+    {.key = "log_scale_bound",
+     .member = &CouplingFlow::Options::log_scale_bound,
+     .help = "of an element's log-scale, or of the log-slope at a spline's knots",
+     .range = {1e-3, 20}},
+    {.key = "bins", .member = &CouplingFlow::Options::bins, .help = "of a spline", .range = {2, 64}},
+    {.key = "box",
+     .member = &CouplingFlow::Options::box,
+     .help = "outside of +-box a spline is the identity",
+     .range = {1e-3, 1e6}},
+};
+constexpr auto kCouplingFlowOptions = flow_table(kCouplingFlowOwnOptions);
 
 constexpr std::uint32_t kMaskStream = 0x3a5c;
 
@@ -138,38 +175,15 @@ BlockWithLogDet CouplingFlow::inverse_block_with_log_det(Tape& tape, std::int64_
 }
 
 nlohmann::json CouplingFlow::configuration() const {
-  const char *mask = "", *transform = "";
-  for (const NamedMask& entry : kMasks)
-    if (entry.mask == options_.mask) mask = entry.name;
-  for (const NamedTransform& entry : kTransforms)
-    if (entry.transform == options_.transform) transform = entry.name;
-  nlohmann::json all = shared_keys("coupling", options_);
-  all["mask"] = mask;
-  all["mask_seed"] = options_.mask_seed;
-  all["transform"] = transform;
-  all["log_scale_bound"] = options_.log_scale_bound;
-  all["bins"] = options_.bins;
-  all["box"] = options_.box;
-  return all;
+  return flow_configuration("coupling", kCouplingFlowOptions, options_);
 }
 
 std::unique_ptr<Flow> make_coupling_flow(const nlohmann::json& configuration) {
-  CouplingFlow::Options options;
-  std::string mask = "alternating", transform = "affine";
-  ConfigurationReader reader(configuration, "flow coupling");
-  reader.integer("dimension", options.dimension, 1, 1 << 20);
-  if (options.dimension > 16) options.width = 512;  // as the free flow's for images
-  read_shared_keys(reader, options);
-  reader.text("mask", mask);
-  reader.integer("mask_seed", options.mask_seed, 0, INT64_MAX);
-  reader.text("transform", transform);
-  reader.number("log_scale_bound", options.log_scale_bound, 1e-3, 20);
-  reader.integer("bins", options.bins, 2, 64);
-  reader.number("box", options.box, 1e-3, 1e6);
-  reader.finish();
-  options.mask = find_by_name(std::span<const NamedMask>(kMasks), mask, "mask").mask;
-  options.transform = find_by_name(std::span<const NamedTransform>(kTransforms), transform, "transform").transform;
-  return std::make_unique<CouplingFlow>(options);
+  return std::make_unique<CouplingFlow>(read_flow_options(kCouplingFlowOptions, configuration, "flow coupling"));
+}
+
+std::vector<OptionEntry> coupling_flow_options() {
+  return entries_of(kCouplingFlowOptions);
 }
 
 }  // namespace otnfm

@@ -67,5 +67,6 @@ class CouplingFlow : public Flow {
 };
 
 std::unique_ptr<Flow> make_coupling_flow(const nlohmann::json& configuration);
+std::vector<OptionEntry> coupling_flow_options();
 
 }  // namespace otnfm

@@ -11,34 +11,66 @@ namespace otnfm {
 namespace {
 
 /// A family by another name: with defaults of its own.
-template <std::unique_ptr<Flow> (*make)(const nlohmann::json&)>
-std::unique_ptr<Flow> preset(const nlohmann::json& configuration, nlohmann::json defaults) {
-  defaults.update(configuration);
-  return make(defaults);
+template <std::unique_ptr<Flow> (*make)(const nlohmann::json&), OptionValues (*defaults)()>
+std::unique_ptr<Flow> make_preset(const nlohmann::json& configuration) {
+  nlohmann::json all = nlohmann::json::object();
+  for (const auto& [key, value] : defaults()) all[key] = json_of(value);
+  all.update(configuration);
+  return make(all);
+}
+
+template <std::vector<OptionEntry> (*options)(), OptionValues (*defaults)()>
+std::vector<OptionEntry> preset_options() {
+  std::vector<OptionEntry> entries = options();
+  for (OptionEntry& entry : entries)
+    if (const OptionValues own = defaults(); own.contains(entry.key)) {
+      entry.standard = own.at(entry.key);
+      entry.many = {};
+    }
+  return entries;
 }
 
 // Where every layer's norm is bounded, the activations should have slope 1, so that a layer can reach its bound: with
 // SiLU the same flow on 8 Gaussians stays at twice the distance.
-std::unique_ptr<Flow> make_invertible_resnet_flow(const nlohmann::json& configuration) {
-  return preset<make_resnet_flow>(configuration,
-                                  {{"invertible", true}, {"blocks", 10}, {"depth", 2}, {"activation", "relu"}});
+OptionValues invertible_resnet() {
+  return {{"invertible", true}, {"blocks", 10}, {"depth", 2}, {"activation", "relu"}};
 }
 
-std::unique_ptr<Flow> make_spline_coupling_flow(const nlohmann::json& configuration) {
-  return preset<make_coupling_flow>(configuration, {{"transform", "spline"}, {"blocks", 8}});
+OptionValues spline_coupling() {
+  return {{"transform", "spline"}, {"blocks", 8}};
 }
 
 constexpr FlowFamily kFamilies[] = {
-    {"resnet", "x <- x + phi(t) g(t, x), several blocks in a row, each g a multilayer perceptron", 2e-3, 20000,
-     make_resnet_flow},
-    {"resnet-invertible", "the same with every g a contraction: a block is inverted by its fixed point", 6e-3, 8000,
-     make_invertible_resnet_flow},
-    {"gru", "x <- x + phi(t) z (u - x) with gates z and u: every block contracts, and is inverted by its fixed point",
-     1e-2, 5000, make_gru_flow},
-    {"coupling", "some columns move by what the others say, in turns: inverse and likelihood in closed form", 4e-3,
-     8000, make_coupling_flow},
-    {"coupling-spline", "the same, moved by monotone splines and not by affine maps", 2e-3, 8000,
-     make_spline_coupling_flow},
+    {.name = "resnet",
+     .about = "x <- x + phi(t) g(t, x), several blocks in a row, each g a multilayer perceptron",
+     .learning_rate = 2e-3,
+     .steps = 20000,
+     .make = make_resnet_flow,
+     .options = resnet_flow_options},
+    {.name = "resnet-invertible",
+     .about = "the same with every g a contraction: a block is inverted by its fixed point",
+     .learning_rate = 6e-3,
+     .steps = 8000,
+     .make = make_preset<make_resnet_flow, invertible_resnet>,
+     .options = preset_options<resnet_flow_options, invertible_resnet>},
+    {.name = "gru",
+     .about = "x <- x + phi(t) z (u - x) with gates z and u: every block contracts, and is inverted by its fixed point",
+     .learning_rate = 1e-2,
+     .steps = 5000,
+     .make = make_gru_flow,
+     .options = gru_flow_options},
+    {.name = "coupling",
+     .about = "some columns move by what the others say, in turns: inverse and likelihood in closed form",
+     .learning_rate = 4e-3,
+     .steps = 8000,
+     .make = make_coupling_flow,
+     .options = coupling_flow_options},
+    {.name = "coupling-spline",
+     .about = "the same, moved by monotone splines and not by affine maps",
+     .learning_rate = 2e-3,
+     .steps = 8000,
+     .make = make_preset<make_coupling_flow, spline_coupling>,
+     .options = preset_options<coupling_flow_options, spline_coupling>},
 };
 
 }  // namespace

@@ -5,8 +5,10 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
+#include <vector>
 
 #include "engine/core/ops.h"
+#include "engine/core/option_table.h"
 #include "engine/core/parameters.h"
 #include "engine/core/standardisation.h"
 #include "engine/core/tape.h"
@@ -83,6 +85,7 @@ struct FlowFamily {
   std::int64_t steps;    ///< how many
   /// Throws InputError where the configuration has an unknown key or a value that cannot be.
   std::unique_ptr<Flow> (*make)(const nlohmann::json& configuration);
+  std::vector<OptionEntry> (*options)();  ///< the keys of its configuration, with what they are by default
 };
 
 std::span<const FlowFamily> flow_families();

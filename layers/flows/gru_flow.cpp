@@ -10,6 +10,16 @@ namespace {
 
 constexpr float kBeta = 0.8f;
 
+constexpr OptionField<GruFlow::Options> kGruOwnOptions[] = {
+    {.key = "coefficient",
+     .member = &GruFlow::Options::coefficient,
+     .help = "Lipschitz bound of a block's residual",
+     .range = {0.5, 0.9999}},
+    {.key = "alpha", .member = &GruFlow::Options::alpha, .help = "the largest gate", .range = {0.001, 0.4}},
+    {.key = "box", .member = &GruFlow::Options::box, .help = "the data lie well within +-box", .range = {1e-3, 1e6}},
+};
+constexpr auto kGruOptions = flow_table(kGruOwnOptions);
+
 }  // namespace
 
 GruFlow::GruFlow(const Options& options) : options_(options) {
@@ -49,24 +59,15 @@ Tensor GruFlow::forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) {
 }
 
 nlohmann::json GruFlow::configuration() const {
-  nlohmann::json all = shared_keys("gru", options_);
-  all["coefficient"] = options_.coefficient;
-  all["alpha"] = options_.alpha;
-  all["box"] = options_.box;
-  return all;
+  return flow_configuration("gru", kGruOptions, options_);
 }
 
 std::unique_ptr<Flow> make_gru_flow(const nlohmann::json& configuration) {
-  GruFlow::Options options;
-  ConfigurationReader reader(configuration, "flow gru");
-  reader.integer("dimension", options.dimension, 1, 1 << 20);
-  if (options.dimension > 16) options.width = 512;  // as the free flow's for images
-  read_shared_keys(reader, options);
-  reader.number("coefficient", options.coefficient, 0.5, 0.9999);
-  reader.number("alpha", options.alpha, 0.001, 0.4);
-  reader.number("box", options.box, 1e-3, 1e6);
-  reader.finish();
-  return std::make_unique<GruFlow>(options);
+  return std::make_unique<GruFlow>(read_flow_options(kGruOptions, configuration, "flow gru"));
+}
+
+std::vector<OptionEntry> gru_flow_options() {
+  return entries_of(kGruOptions);
 }
 
 }  // namespace otnfm

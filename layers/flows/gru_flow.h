@@ -51,5 +51,6 @@ class GruFlow : public Flow {
 };
 
 std::unique_ptr<Flow> make_gru_flow(const nlohmann::json& configuration);
+std::vector<OptionEntry> gru_flow_options();
 
 }  // namespace otnfm

@@ -4,6 +4,20 @@
 #include "layers/flows/shared_keys.h"
 
 namespace otnfm {
+namespace {
+
+constexpr OptionField<ResNetFlow::Options> kResNetOwnOptions[] = {
+    {.key = "invertible",
+     .member = &ResNetFlow::Options::invertible,
+     .help = "every g is a contraction: a block is inverted by its fixed point"},
+    {.key = "coefficient",
+     .member = &ResNetFlow::Options::coefficient,
+     .help = "Lipschitz bound of an invertible flow's g",
+     .range = {0.01, 0.9999}},
+};
+constexpr auto kResNetOptions = flow_table(kResNetOwnOptions, /*depth of images*/ 2.0);
+
+}  // namespace
 
 ResNetFlow::ResNetFlow(const Options& options) : options_(options) {
   if (options.invertible && !bounded_by_one(options.time_function))
@@ -75,22 +89,15 @@ Tensor ResNetFlow::forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x)
 }
 
 nlohmann::json ResNetFlow::configuration() const {
-  nlohmann::json all = shared_keys("resnet", options_);
-  all["invertible"] = options_.invertible;
-  all["coefficient"] = options_.coefficient;
-  return all;
+  return flow_configuration("resnet", kResNetOptions, options_);
 }
 
 std::unique_ptr<Flow> make_resnet_flow(const nlohmann::json& configuration) {
-  ResNetFlow::Options options;
-  ConfigurationReader reader(configuration, "flow resnet");
-  reader.integer("dimension", options.dimension, 1, 1 << 20);
-  if (options.dimension > 16) options.width = 512, options.depth = 2;  // images
-  read_shared_keys(reader, options);
-  reader.boolean("invertible", options.invertible);
-  reader.number("coefficient", options.coefficient, 0.01, 0.9999);
-  reader.finish();
-  return std::make_unique<ResNetFlow>(options);
+  return std::make_unique<ResNetFlow>(read_flow_options(kResNetOptions, configuration, "flow resnet"));
+}
+
+std::vector<OptionEntry> resnet_flow_options() {
+  return entries_of(kResNetOptions);
 }
 
 }  // namespace otnfm

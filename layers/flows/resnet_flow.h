@@ -59,5 +59,6 @@ class ResNetFlow : public Flow {
 };
 
 std::unique_ptr<Flow> make_resnet_flow(const nlohmann::json& configuration);
+std::vector<OptionEntry> resnet_flow_options();
 
 }  // namespace otnfm

@@ -49,7 +49,7 @@ compile() {
 reads_files() { [[ " ${readers[*]} " == *" $1 "* ]]; }
 sources_of() {
   printf '%s\n' "tests/fuzz/$1.cpp" engine/io/{npy,npy_header,npz,csv,array_file,idx,cifar10,lap,inflate,input_file,safetensors,text,atomic_file}.cpp engine/core/json_text.cpp kernels/check.cpp
-  reads_files "$1" || printf '%s\n' layers/*.cpp layers/*/*.cpp engine/core/{configuration,option_table}.cpp engine/generate/model_file.cpp engine/train/options.cpp
+  reads_files "$1" || printf '%s\n' layers/*.cpp layers/*/*.cpp engine/core/option_table.cpp engine/generate/model_file.cpp engine/train/options.cpp
 }
 archives() { local name; for name in "$@"; do find "$build" -name "libotnfm_$name.a" -not -path '*/package/*'; done; }
 

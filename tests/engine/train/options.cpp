@@ -208,6 +208,19 @@ TEST(Options, HelpSaysDefaultRangeAndWords) {
   EXPECT_NE(help("bank").find("(16384; of endless points 65536; 1 to"), std::string::npos) << help("bank");
   EXPECT_NE(help("lr").find("(0.002; resnet-invertible 0.006; gru 0.01;"), std::string::npos) << help("lr");
   EXPECT_NE(help("precision").find(": fp32, tf32, bf16 (fp32)"), std::string::npos) << help("precision");
+  const std::string flow = help("flow");
+  for (const FlowFamily& family : flow_families())
+    for (const OptionEntry& entry : family.options()) {
+      if (entry.key == "dimension") continue;
+      const std::size_t line = flow.find(std::string("\n  ") + family.name + ": "), end = flow.find('\n', line + 1);
+      const nlohmann::json standard = json_of(entry.standard);
+      const std::string value = standard.is_string() ? standard.get<std::string>() : standard.dump();
+      EXPECT_NE(flow.substr(line, end - line).find(entry.key + "=" + value), std::string::npos)
+          << entry.key << "=" << value << " of " << family.name << " in\n"
+          << flow;
+      const std::size_t about = flow.find("\n    " + entry.key + ": ");
+      EXPECT_NE(flow.substr(about, flow.find('\n', about + 1) - about).find(entry.help), std::string::npos) << flow;
+    }
   EXPECT_NE(help("from").find("unless told"), std::string::npos) << help("from");
 }
 

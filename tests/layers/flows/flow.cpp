@@ -76,6 +76,43 @@ TEST(Flow, IsBuiltAgainFromItsConfiguration) {
   }
 }
 
+// A family's table is all that its configuration has: read, written, with the defaults that the table says.
+TEST(Flow, AFamilysTableIsItsConfiguration) {
+  for (const FlowFamily& family : flow_families())
+    for (const std::int64_t dimension : {2, 16, 17}) {
+      const DataKind kind = dimension > 16 ? DataKind::many_dimensions : DataKind::few_dimensions;
+      const nlohmann::json of_family = {{"family", family.name}, {"dimension", dimension}};
+      nlohmann::json defaults = make_flow(of_family)->configuration();
+      ASSERT_EQ(defaults.size(), family.options().size() + 1) << family.name << ": " << defaults;
+      for (const OptionEntry& entry : family.options()) {
+        SCOPED_TRACE(std::string(family.name) + ", " + entry.key);
+        if (entry.key == "dimension") continue;
+        EXPECT_EQ(defaults.at(entry.key), json_of(entry.default_for(kind)));
+        EXPECT_FALSE(entry.help.empty());
+        // Another value comes back, and nothing else changes.
+        const nlohmann::json standard = json_of(entry.standard);
+        nlohmann::json other = standard.is_boolean()          ? nlohmann::json(!standard.get<bool>())
+                               : standard.is_string()         ? nlohmann::json(entry.words.front().name)
+                               : standard.is_number_integer() ? nlohmann::json(standard.get<std::int64_t>() + 1)
+                                                              : nlohmann::json(entry.range.least);
+        if (other == standard) other = entry.words.back().name;
+        if (entry.key == "time_function") other = "identity";  // which every family takes
+        nlohmann::json configuration = of_family, expected = defaults;
+        configuration[entry.key] = expected[entry.key] = other;
+        EXPECT_EQ(make_flow(configuration)->configuration(), expected);
+        // What it cannot be is refused by name.
+        if (entry.words.empty() && !standard.is_number()) continue;
+        configuration[entry.key] = standard.is_string() ? nlohmann::json("perfect") : nlohmann::json(-1);
+        try {
+          make_flow(configuration);
+          FAIL() << configuration;
+        } catch (const InputError& error) {
+          EXPECT_NE(std::string(error.what()).find("\"" + entry.key + "\""), std::string::npos) << error.what();
+        }
+      }
+    }
+}
+
 TEST(Flow, NamesWhatIsWrongWithAConfiguration) {
   const auto message = [](const nlohmann::json& configuration) -> std::string {
     try {
