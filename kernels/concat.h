@@ -23,8 +23,7 @@ struct SplitColumns {
 };
 OTNFM_DECLARE_OP(split_columns, SplitColumns);
 
-/// y(i, j) = x(i, 0) of a column [B, 1], or x(0, j) of a row [1, d]. Its backward is ReduceRows or ReduceColumns with
-/// sum.
+/// y(i, j) = x(i, 0) of a column [B, 1], or x(0, j) of a row [1, d]. It has no backward.
 struct Broadcast {
   static constexpr const char* kName = "broadcast";
   View<const float> x;  // [B, 1] or [1, d]

@@ -184,7 +184,7 @@ def check_ops(root):
                 yield f"kernels/{path.name}:1: it declares ops, but there is no {needed}"
     cases = set()
     for path in sorted((root / "tests" / "cases").glob("*.cpp")):
-        # `.op = rows ? "reduce_rows" : "reduce_columns"` names two.
+        # `.op = forward ? "x" : "x_backward"` names two.
         for expression in re.findall(r"\.op\s*=([^,]*)", blank(path.read_text(), strings=False)):
             cases |= set(re.findall(r"\"(\w+)\"", expression))
     for op, place in ops.items():

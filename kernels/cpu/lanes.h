@@ -1,12 +1,9 @@
-// A sum or a maximum of n terms in interleaved lanes that are folded pairwise at the end: it vectorises, while the
+// A sum of n terms in interleaved lanes that are folded pairwise at the end: it vectorises, while the
 // order of the operations stands in the source. (A reduction that the compiler may reorder can peel elements off until
 // an address is aligned, and then rounds differently from one allocation to the next.)
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
-#include <cstring>
-#include <functional>
 
 #include "kernels/host/vector.h"
 
@@ -34,39 +31,29 @@ struct LoadLanes {
   }
 };
 
-/// Folds term(load) over j in [0, n), where load(p) is p[j], for a single element or for all lanes at once. combine
-/// and term must compile for both.
-template <class Number, class Combine, class Term>
-inline __attribute__((always_inline)) Number fold_lanes(std::int64_t n, Number start, const Combine& combine,
-                                                        const Term& term) {
-  constexpr std::int64_t kCount = kLaneCount<Number>;
-  std::int64_t j = 0;
-  Number lanes[kCount];
-  std::fill(lanes, lanes + kCount, start);
-  if (n >= kCount) {
-    Lanes<Number> even, odd;  // two, so that an addition need not wait for the one before
-    std::memcpy(&even, lanes, sizeof(even));
-    odd = even;
-    for (; j + 2 * kCount <= n; j += 2 * kCount) {
-      even = combine(even, term(LoadLanes<Number>{j}));
-      odd = combine(odd, term(LoadLanes<Number>{j + kCount}));
-    }
-    if (j + kCount <= n) {
-      even = combine(even, term(LoadLanes<Number>{j}));
-      j += kCount;
-    }
-    even = combine(even, odd);
-    std::memcpy(lanes, &even, sizeof(even));
-  }
-  for (std::int64_t lane = 0; j < n; ++j, ++lane) lanes[lane] = combine(lanes[lane], term(LoadOne<Number>{j}));
-  for (std::int64_t width = kCount / 2; width > 0; width /= 2)
-    for (std::int64_t lane = 0; lane < width; ++lane) lanes[lane] = combine(lanes[lane], lanes[lane + width]);
-  return lanes[0];
-}
-
+/// The sum of term(load) over j in [0, n), where load(p) is p[j], for a single element or for all lanes at once: term
+/// must compile for both.
 template <class Number, class Term>
 inline __attribute__((always_inline)) Number sum_lanes(std::int64_t n, const Term& term) {
-  return fold_lanes<Number>(n, Number{0}, std::plus<>{}, term);
+  constexpr std::int64_t kCount = kLaneCount<Number>;
+  std::int64_t j = 0;
+  Number lanes[kCount] = {};
+  if (n >= kCount) {
+    Lanes<Number> even = {}, odd = {};  // two, so that an addition need not wait for the one before
+    for (; j + 2 * kCount <= n; j += 2 * kCount) {
+      even = even + term(LoadLanes<Number>{j});
+      odd = odd + term(LoadLanes<Number>{j + kCount});
+    }
+    if (j + kCount <= n) {
+      even = even + term(LoadLanes<Number>{j});
+      j += kCount;
+    }
+    host::store(lanes, even + odd);
+  }
+  for (std::int64_t lane = 0; j < n; ++j, ++lane) lanes[lane] += term(LoadOne<Number>{j});
+  for (std::int64_t width = kCount / 2; width > 0; width /= 2)
+    for (std::int64_t lane = 0; lane < width; ++lane) lanes[lane] += lanes[lane + width];
+  return lanes[0];
 }
 
 }  // namespace otnfm::cpu

@@ -99,9 +99,4 @@ __device__ __forceinline__ T block_sum(T value) {
   return block_reduce<kThreads>(value, T{}, Sum{});
 }
 
-template <int kThreads, class T>
-__device__ __forceinline__ T block_max(T value) {
-  return block_reduce<kThreads>(value, kLowest<T>, Max{});
-}
-
 }  // namespace otnfm

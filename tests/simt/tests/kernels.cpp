@@ -51,8 +51,8 @@ __global__ void reductions(const float* x, float* sums, double* double_sums, flo
   }
   sums[threadIdx.x] = block_sum<kThreads>(sum);
   double_sums[threadIdx.x] = block_sum<kThreads>(static_cast<double>(sum));
-  maxima[threadIdx.x] = block_max<kThreads>(largest);
-  int_maxima[threadIdx.x] = block_max<kThreads>(-static_cast<int>(threadIdx.x));
+  maxima[threadIdx.x] = block_reduce<kThreads>(largest, kLowest<float>, Max{});
+  int_maxima[threadIdx.x] = block_reduce<kThreads>(-static_cast<int>(threadIdx.x), kLowest<int>, Max{});
 }
 
 template <int kThreads>
