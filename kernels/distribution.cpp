@@ -26,13 +26,8 @@ void check(const SampleDistribution& a) {
 
 OTNFM_DISPATCH_OP(sample_distribution, SampleDistribution);
 
-DistributionKind distribution_by_name(std::string_view name) {
-  std::string known;
-  for (std::size_t i = 0; i < std::size(kNames); ++i) {
-    if (kNames[i] == name) return static_cast<DistributionKind>(i);
-    known += (i == 0 ? "" : ", ") + std::string(kNames[i]);
-  }
-  throw InputError("no distribution is named \"" + std::string(name) + "\"; there are " + known);
+std::span<const std::string_view> distribution_names() {
+  return kNames;
 }
 
 std::string_view name_of(DistributionKind kind) {

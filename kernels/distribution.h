@@ -2,6 +2,7 @@
 // of the key and first_row + i alone.
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "kernels/device/distribution.h"
@@ -17,9 +18,8 @@ struct SampleDistribution {
 };
 OTNFM_DECLARE_OP(sample_distribution, SampleDistribution);
 
-/// Of `8gaussians moons checkerboard swissroll spirals rings pinwheel crescent`. InputError lists them where there is
-/// no such name.
-DistributionKind distribution_by_name(std::string_view name);
+/// 8gaussians moons checkerboard swissroll spirals rings pinwheel crescent, in the order of DistributionKind.
+std::span<const std::string_view> distribution_names();
 std::string_view name_of(DistributionKind kind);
 
 }  // namespace otnfm

@@ -8,7 +8,6 @@
 #include "kernels/host/packed_linear.h"
 #include "kernels/interpolate.h"
 #include "kernels/matmul.h"
-#include "kernels/reduce.h"
 #include "kernels/residual.h"
 #include "kernels/squared_error.h"
 #include "kernels/time_function.h"

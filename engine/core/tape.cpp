@@ -330,20 +330,4 @@ bool Tape::calls(const char* op) const {
   return std::any_of(nodes_.begin(), nodes_.end(), [&](const Node& node) { return std::string_view(node.name) == op; });
 }
 
-std::string Tape::listing() const {
-  std::string text;
-  for (std::size_t k = 0, phase = 0; k < nodes_.size(); ++k) {
-    while (phase < phase_begins_.size() && phase_begins_[phase] == k) text += "-- " + phase_names_[phase++] + "\n";
-    text += nodes_[k].name;
-    if (nodes_[k].output.defined()) {
-      text += " [";
-      for (int axis = 0; axis < nodes_[k].output.rank(); ++axis)
-        text += (axis ? ", " : "") + std::to_string(nodes_[k].output.size(axis));
-      text += "]";
-    }
-    text += "\n";
-  }
-  return text;
-}
-
 }  // namespace otnfm

@@ -158,8 +158,6 @@ class Tape {
   bool calls(const char* op) const;
   std::size_t planned_bytes() const { return planned_bytes_; }    ///< memory that the plan uses
   std::size_t unshared_bytes() const { return unshared_bytes_; }  ///< memory that it would use without reuse
-  /// One line a kernel: name and shapes, for people and for tests.
-  std::string listing() const;
 
   // Used by the nodes' functions below.
   void* resolve(const void* address) const;

@@ -19,17 +19,6 @@
 namespace otnfm {
 namespace {
 
-constexpr std::pair<const char*, DistributionKind> kDistributions[] = {
-    {"8gaussians", DistributionKind::eight_gaussians},
-    {"moons", DistributionKind::moons},
-    {"checkerboard", DistributionKind::checkerboard},
-    {"swissroll", DistributionKind::swissroll},
-    {"spirals", DistributionKind::spirals},
-    {"rings", DistributionKind::rings},
-    {"pinwheel", DistributionKind::pinwheel},
-    {"crescent", DistributionKind::crescent},
-};
-
 constexpr std::uint32_t kHoldOutStream = 0x401d;  // engine/data/random_streams.h has those of training
 
 void check_output(const char* where, View<float> out, std::int64_t dimension) {
@@ -82,7 +71,7 @@ std::int64_t parse_dimension(const std::string& spec, const std::string& text) {
 const std::string& dataset_names() {
   static const std::string names = [] {
     std::string list;
-    for (const auto& [name, kind] : kDistributions) list += std::string(name) + ", ";
+    for (const std::string_view name : distribution_names()) list += std::string(name) + ", ";
     return list + "gaussian, gaussian:DIMENSION, mnist:DIR, cifar10:DIR, or [n, d] of " + array_file_names();
   }();
   return names;
@@ -94,8 +83,7 @@ float value_of_pixel(std::uint8_t pixel) {
 
 Dataset Dataset::distribution(DistributionKind kind) {
   Dataset data;
-  for (const auto& [name, known] : kDistributions)
-    if (known == kind) data.name_ = name;
+  data.name_ = name_of(kind);
   data.dimension_ = 2;
   data.kind_ = kind;
   return data;
@@ -233,8 +221,9 @@ void Dataset::draw_distinct(const DrawKey& key, View<float> out) const {
 }
 
 Dataset open_dataset(const std::string& spec) {
-  for (const auto& [name, kind] : kDistributions)
-    if (spec == name) return Dataset::distribution(kind);
+  const auto names = distribution_names();
+  if (const auto found = std::find(names.begin(), names.end(), spec); found != names.end())
+    return Dataset::distribution(static_cast<DistributionKind>(found - names.begin()));
   if (spec == "gaussian") return Dataset::gaussian(2);
   std::string rest;
   if (take_prefix(spec, "gaussian:", rest)) return Dataset::gaussian(parse_dimension(spec, rest));

@@ -47,11 +47,8 @@ Cifar10 load_cifar10(const std::filesystem::path& folder, Split split) {
   if (!std::filesystem::exists(place / first, ignored)) place /= "cifar-10-batches-bin";
   if (!std::filesystem::exists(place / first, ignored))
     fail_input(folder.string(), "holds no " + first + " (CIFAR-10, binary version)");
+  if (split == Split::test) return read_cifar10_batch(place / first);
   Cifar10 set;
-  if (split == Split::test) {
-    append_batch(place / first, set);
-    return set;
-  }
   for (int batch = 1; batch <= 5; ++batch) append_batch(place / fmt::format("data_batch_{}.bin", batch), set);
   return set;
 }
