@@ -159,12 +159,6 @@ const NamedTensor& SafetensorsFile::tensor(const std::string& name) const {
   return tensors_[found->second];
 }
 
-const std::string& SafetensorsFile::metadata(const std::string& key) const {
-  const auto found = metadata_.find(key);
-  if (found == metadata_.end()) fail_input(path_, "holds no metadata " + quote(key));
-  return found->second;
-}
-
 template <class T>
 std::vector<T> SafetensorsFile::values(const std::string& name, std::span<const std::int64_t> shape) const {
   const NamedTensor& found = tensor(name);

@@ -53,8 +53,6 @@ class SafetensorsFile {
   bool contains(const std::string& name) const { return index_.contains(name); }
   /// InputError that names the path and the tensor where there is none of that name. Valid as long as this object.
   const NamedTensor& tensor(const std::string& name) const;
-  /// The value of a metadata key; InputError where there is none.
-  const std::string& metadata(const std::string& key) const;
 
   /// A tensor's elements. InputError unless it has T's dtype and this shape.
   template <class T>
