@@ -43,35 +43,35 @@ using Integers = Vector<std::int32_t, kFloats>;
 constexpr float kInfinity = __builtin_huge_valf();
 
 template <class V>
-using Lane = std::remove_reference_t<decltype(std::declval<V&>()[0])>;
+using Element = std::remove_reference_t<decltype(std::declval<V&>()[0])>;
 template <class V>
-constexpr int kLanesOf = sizeof(V) / sizeof(Lane<V>);
+constexpr int kLanesOf = sizeof(V) / sizeof(Element<V>);
 
 template <class V>
-OTNFM_INLINE V load(const Lane<V>* from) {
+OTNFM_INLINE V load(const Element<V>* from) {
   V v;
   std::memcpy(&v, from, sizeof(v));
   return v;
 }
 /// The first `count` lanes, or all; the others are 0.
 template <class V>
-OTNFM_INLINE V load_some(const Lane<V>* from, std::int64_t count) {
+OTNFM_INLINE V load_some(const Element<V>* from, std::int64_t count) {
   if (count >= kLanesOf<V>) return load<V>(from);
   V v = {};
-  std::memcpy(&v, from, static_cast<std::size_t>(count) * sizeof(Lane<V>));
+  std::memcpy(&v, from, static_cast<std::size_t>(count) * sizeof(Element<V>));
   return v;
 }
 template <class V>
-OTNFM_INLINE void store(Lane<V>* to, V v) {
+OTNFM_INLINE void store(Element<V>* to, V v) {
   std::memcpy(to, &v, sizeof(v));
 }
 
 template <class V, int... lane>
-OTNFM_INLINE V all_of(Lane<V> x, std::integer_sequence<int, lane...>) {
+OTNFM_INLINE V all_of(Element<V> x, std::integer_sequence<int, lane...>) {
   return V{(static_cast<void>(lane), x)...};
 }
 template <class V>
-OTNFM_INLINE V all(Lane<V> x) {
+OTNFM_INLINE V all(Element<V> x) {
   return all_of<V>(x, std::make_integer_sequence<int, kLanesOf<V>>{});
 }
 
