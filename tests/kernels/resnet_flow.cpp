@@ -223,15 +223,16 @@ View<const std::uint8_t> bytes_of(const Memory& memory) {
 void expect_the_bits_of_a_tile(const ResNetFlowShape& shape) {
   constexpr std::int64_t kRows = 80;  // a tile and a part of one
   Problem problem(shape, kRows);
-  for (const auto& [processor, variant] : tables_that_run<Variant>())
+  for (const auto& one : tables_that_run<Variant>())  // not [processor, variant], which clang 14 does not capture
     for (const bool rounded : {false, true}) {
-      const std::vector<float> whole = problem.forward(*variant, 0, kRows, rounded);
-      const Memory packed = problem.pack(*variant, rounded);
+      const Variant& variant = *one.second;
+      const std::vector<float> whole = problem.forward(variant, 0, kRows, rounded);
+      const Memory packed = problem.pack(variant, rounded);
       const auto expect_part = [&](std::int64_t begin, std::int64_t count) {
         const auto first = whole.begin() + begin * shape.dimension;
         ASSERT_EQ(std::vector<float>(first, first + count * shape.dimension),
-                  problem.forward(*variant, begin, count, rounded, bytes_of(packed)))
-            << name_of(processor) << ", rounded " << rounded << ", rows " << begin << " and " << count - 1
+                  problem.forward(variant, begin, count, rounded, bytes_of(packed)))
+            << name_of(one.first) << ", rounded " << rounded << ", rows " << begin << " and " << count - 1
             << " more, d = " << shape.dimension << ", width " << shape.width << ", activation "
             << static_cast<int>(shape.activation) << ", phi " << static_cast<int>(shape.phi);
       };
