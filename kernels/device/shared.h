@@ -2,9 +2,9 @@
 //     SHARED_ARRAY(float, tile, 256);            // float tile[256]
 //     SHARED_ARRAY_2D(float, tile, 32, 33);      // float tile[32][33]
 //     SHARED_DYNAMIC(float, row);                // float* row: the launch's shared_bytes, one such pointer a kernel
-// All start at 16 bytes, so that float4 may be used on them; none is initialised. By macro and not by __shared__,
-// because simt gives each array heap of its exact size for each block: AddressSanitizer is blind to overruns of
-// statics, not to those of the heap.
+// All start at 16 bytes, so that groups of 16 bytes (vector.h) may be loaded from them; none is initialised. By macro
+// and not by __shared__, because simt gives each array heap of its exact size for each block: AddressSanitizer is blind
+// to overruns of statics, not to those of the heap.
 #pragma once
 
 #include <cuda_runtime.h>
