@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/core/ops.h"
+#include "engine/core/option_table.h"
 #include "layers/spectral_norm.h"
 
 namespace otnfm {

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "engine/core/ops.h"
+#include "engine/core/option_table.h"
 
 namespace otnfm {
 

@@ -73,7 +73,7 @@ def main():
     parser.add_argument("--program", default=str(Path(__file__).resolve().parents[1] / "build" / "otnfm"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--tasks", nargs="+", default=["8gaussians", "moons@8gaussians", "checkerboard"])
-    parser.add_argument("--couplings", nargs="+", default=["independent", "minibatch", "global", "online", "semidiscrete"])
+    parser.add_argument("--couplings", nargs="+", help="all, unless told")
     parser.add_argument("--flows", nargs="+", default=["resnet"])
     parser.add_argument("--out", type=Path, default=Path("out-seeds"))
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
@@ -83,6 +83,9 @@ def main():
         raise SystemExit(f"seeds.py: error: {arguments.program} is not there: build it first (tools/demo.sh)")
     if arguments.seeds < 1 or arguments.jobs < 1:
         raise SystemExit("seeds.py: error: --seeds and --jobs must be at least 1")
+    if not arguments.couplings:
+        known = subprocess.run([arguments.program, "info", "--json"], check=True, capture_output=True, text=True).stdout
+        arguments.couplings = json.loads(known)["couplings"].split(", ")
     arguments.out.mkdir(parents=True, exist_ok=True)
 
     order = [(task, coupling, flow) for task in arguments.tasks for coupling in arguments.couplings for flow in arguments.flows]

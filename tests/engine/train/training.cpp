@@ -107,7 +107,8 @@ std::vector<float> weights_after(const TrainingOptions& options, Device device, 
 
 TEST(Training, TenStepsAreTheSameOnCudaAsOnTheCpu) {
   OTNFM_NEEDS_CUDA();
-  for (const char* coupling : {"independent", "minibatch", "global", "online", "semidiscrete"}) {
+  for (const CouplingEntry& entry : couplings()) {
+    const char* coupling = entry.name;
     const TrainingOptions options = small_options(coupling);
     const std::vector<float> cpu = weights_after(options, Device::cpu, 10),
                              cuda = weights_after(options, Device::cuda, 10);
@@ -129,7 +130,8 @@ TEST(Training, DebugMemoryChangesNothing) {
 }
 
 TEST(Training, AResumedRunGivesTheSameBitsAsAnUndisturbedOne) {
-  for (const char* coupling : {"independent", "minibatch", "global", "online", "semidiscrete"}) {
+  for (const CouplingEntry& entry : couplings()) {
+    const char* coupling = entry.name;
     Folder folder;
     const TrainingOptions options = small_options(coupling);
     Silent silent;
