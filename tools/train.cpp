@@ -42,6 +42,7 @@ struct TrainFlags {
   std::map<std::string, std::optional<std::string>> texts;
   std::map<std::string, std::optional<std::int64_t>> integers;
   std::map<std::string, std::optional<double>> numbers;
+  std::map<std::string, bool> switches;
   std::optional<std::string> config;
   std::string out;
   bool resume = false, debug_memory = false, check_finite = false;
@@ -76,6 +77,8 @@ nlohmann::json given(const TrainFlags& flags) {
   put(flags.texts);
   put(flags.integers);
   put(flags.numbers);
+  for (const auto& [key, on] : flags.switches)
+    if (on) json[key] = true;
   if (json.contains("flow")) json["flow"] = flow_of(json["flow"]);
   return json;
 }
@@ -260,6 +263,10 @@ void add_options(Command& command, TrainFlags& flags) {
     const std::string flag = flag_of(entry.key), help = help_of(entry);
     if (std::holds_alternative<std::string>(entry.standard)) {
       command.option(flag, flags.texts[entry.key], help);
+      continue;
+    }
+    if (std::holds_alternative<bool>(entry.standard)) {
+      command.flag(flag, flags.switches[entry.key], help);
       continue;
     }
     Option option = std::holds_alternative<double>(entry.standard)

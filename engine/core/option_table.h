@@ -4,13 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
-#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -134,7 +135,8 @@ struct OptionField {
   }
 };
 
-template <std::ranges::range Table>
+/// Of a table of fields: an array.
+template <class Table>
 std::vector<OptionEntry> entries_of(const Table& table) {
   std::vector<OptionEntry> entries;
   for (const auto& field : table) entries.push_back(field.entry());
@@ -174,14 +176,14 @@ OptionValues read_options(const std::vector<OptionEntry>& entries, const nlohman
 nlohmann::json json_of(const OptionValue& value);
 
 /// The struct of which `values` says some; the others have their defaults. InputError as of read_options().
-template <std::ranges::range Table>
+template <class Table>
 auto options_from(const Table& table, const OptionValues& values, const std::string& what) {
-  typename std::ranges::range_value_t<Table>::Struct options;
+  typename std::decay_t<decltype(*std::begin(table))>::Struct options;
   const std::vector<OptionEntry> entries = entries_of(table);
   for (const auto& [key, value] : values) {
     const OptionEntry& entry = entry_of(entries, key, what);
-    std::ranges::begin(table)[&entry - entries.data()].set(
-        options, checked(entry, value, name_of_option(key, what, OptionNames::keys)));
+    std::begin(table)[&entry - entries.data()].set(options,
+                                                   checked(entry, value, name_of_option(key, what, OptionNames::keys)));
   }
   return options;
 }

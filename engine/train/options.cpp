@@ -217,8 +217,10 @@ TrainingOptions default_options(DataKind kind, const std::string& family) {
   TrainingOptions options;
   const FlowFamily& flow = find_by_name(flow_families(), family, "flow");
   options.flow["family"] = family;
-  options.lr = flow.learning_rate;
-  options.steps = flow.steps;
+  if (kind != DataKind::many_dimensions) {
+    options.lr = flow.learning_rate;
+    options.steps = flow.steps;
+  }
   for (const OptionEntry& entry : training_entries())
     if (const OptionValue value = entry.default_for(kind); value != entry.standard) set(options, entry.key, value);
   return options;
