@@ -15,6 +15,7 @@ void check(const AdamW& a) {
   require_vector(a.kName, "m", a.m, n);
   require_vector(a.kName, "v", a.v, n);
   require_vector(a.kName, "ema", a.ema, n);
+  if (a.working.data) require_vector(a.kName, "working", a.working, n);
   require_vector(a.kName, "gradient", a.gradient, n);
   if (a.clip_scale.data) require_vector(a.kName, "clip_scale", a.clip_scale, 1);
   require_vector(a.kName, "step", a.step, 1);

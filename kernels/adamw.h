@@ -1,6 +1,7 @@
 // AdamW (Loshchilov and Hutter, ICLR 2019) and an exponential moving average of the weights, for all parameters in one
-// pass over flat vectors: 36 bytes and about 20 FLOPs a weight, bound by memory. The step counter and the clipping
-// factor are read on the device, so that a captured graph can be replayed step after step as it is.
+// pass over flat vectors: 36 bytes (38 with a working copy) and about 20 FLOPs a weight, bound by memory. The step
+// counter and the clipping factor are read on the device, so that a captured graph can be replayed step after step as
+// it is.
 #pragma once
 
 #include "kernels/device/schedule.h"
@@ -17,6 +18,7 @@ namespace otnfm {
 struct AdamW {
   static constexpr const char* kName = "adamw";
   View<float> value, m, v, ema;       // [n], read and written
+  View<bfloat16> working = {};        // [n], or no memory: value, rounded, which products of bfloat16 read
   View<const float> gradient;         // [n]
   View<const float> clip_scale = {};  // [1], or no memory: 1
   View<const std::uint64_t> step;     // [1]

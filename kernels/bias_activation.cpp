@@ -18,12 +18,14 @@ void check_common(const Arguments& a) {
 void check(const BiasActivation& a) {
   check_common(a);
   require_matrix(a.kName, "y", a.y, a.z.rows(), a.z.columns());
+  require_stored_alike(a.kName, a.z, a.y);
 }
 
 void check(const BiasActivationBackward& a) {
   check_common(a);
   require_matrix(a.kName, "dy", a.dy, a.z.rows(), a.z.columns());
   require_matrix(a.kName, "dz", a.dz, a.z.rows(), a.z.columns());
+  require_stored_alike(a.kName, a.z, a.dy, a.dz);
   if (a.dbias.data != nullptr) require_vector(a.kName, "dbias", a.dbias, a.z.columns());
 }
 

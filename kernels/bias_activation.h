@@ -8,9 +8,9 @@ namespace otnfm {
 
 struct BiasActivation {
   static constexpr const char* kName = "bias_activation";
-  View<const float> z;     // [B, n]
+  View<const Stored> z;    // [B, n]
   View<const float> bias;  // [n], or no memory: no bias
-  View<float> y;           // [B, n], may be z
+  View<Stored> y;          // [B, n], may be z; stored as z is
   Activation activation;
 };
 OTNFM_DECLARE_OP(bias_activation, BiasActivation);
@@ -19,11 +19,11 @@ OTNFM_DECLARE_OP(bias_activation, BiasActivation);
 /// depend on the number of threads.
 struct BiasActivationBackward {
   static constexpr const char* kName = "bias_activation_backward";
-  View<const float> z;     // [B, n], as the forward had it
+  View<const Stored> z;    // [B, n], as the forward had it
   View<const float> bias;  // [n], or no memory
-  View<const float> dy;    // [B, n]
-  View<float> dz;          // [B, n], may be dy
-  View<float> dbias;       // [n], or no memory: not wanted
+  View<const Stored> dy;   // [B, n], stored as z is, and so is
+  View<Stored> dz;         // [B, n], may be dy
+  View<float> dbias;       // [n], or no memory: not wanted; sums of dz before it is rounded
   Activation activation;
 };
 OTNFM_DECLARE_OP(bias_activation_backward, BiasActivationBackward);

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "kernels/dtype.h"
 #include "kernels/error.h"
 #include "kernels/view.h"
 
@@ -32,6 +33,16 @@ void require_matrix(const char* op, const char* name, const View<T>& v, std::int
   fail_check(op, name,
              describe(v) + ", wanted rows-contiguous [" + std::to_string(rows) + ", " + std::to_string(columns) + "]" +
                  (v.data == nullptr && !v.empty() ? " with memory (data is null)" : ""));
+}
+
+/// All are float32, or all are bfloat16.
+template <class First, class... Rest>
+void require_stored_alike(const char* op, const First& first, const Rest&... rest) {
+  require(first.dtype == DType::float32 || first.dtype == DType::bfloat16, op, "not a storage type of numbers",
+          name_of(first.dtype));
+  (require(rest.dtype == first.dtype, op, "its arguments must be stored alike",
+           std::string(name_of(first.dtype)) + " and " + name_of(rest.dtype)),
+   ...);
 }
 
 /// v is a contiguous vector of n elements.

@@ -12,6 +12,7 @@ void check_pair(const Arguments& a) {
   require_matrix(a.kName, "y", a.y, a.y.rows(), a.y.columns());
   require_matrix(a.kName, "a", a.a, a.y.rows(), a.y.columns());
   require_matrix(a.kName, "b", a.b, a.y.rows(), a.y.columns());
+  require_stored_alike(a.kName, a.y, a.a, a.b);
 }
 
 template <class Arguments>
@@ -19,6 +20,7 @@ void check_one(const Arguments& a) {
   require(a.x.rank == 2, a.kName, "x must be a matrix", describe(a.x));
   require_matrix(a.kName, "x", a.x, a.x.rows(), a.x.columns());
   require_matrix(a.kName, "y", a.y, a.x.rows(), a.x.columns());
+  require_stored_alike(a.kName, a.y, a.x);
 }
 
 void check(const Add& a) {
@@ -36,6 +38,7 @@ void check(const MultiplyBackward& a) {
   require_matrix(a.kName, "b", a.b, a.dy.rows(), a.dy.columns());
   require_matrix(a.kName, "da", a.da, a.dy.rows(), a.dy.columns());
   require_matrix(a.kName, "db", a.db, a.dy.rows(), a.dy.columns());
+  require_stored_alike(a.kName, a.dy, a.a, a.b, a.da, a.db);
 }
 
 void check(const Scale& a) {

@@ -7,7 +7,7 @@ namespace otnfm {
 
 struct CountNonfinite {
   static constexpr const char* kName = "count_nonfinite";
-  View<const float> x;        // [B, d]
+  View<const Stored> x;       // [B, d]
   View<std::uint64_t> count;  // [1]
 };
 OTNFM_DECLARE_OP(count_nonfinite, CountNonfinite);

@@ -42,8 +42,7 @@ void require_operand(const char* op, const char* name, const View<T>& v, int ran
   if (v.data == nullptr) fail_check(op, name, describe(v) + ", wanted memory (data is null)");
 }
 
-template <class Arguments>
-void check(const Arguments& a) {
+void check(const Matmul& a) {
   const int rank = a.c.rank, row = rank - 2;
   require(rank == 2 || rank == 3, a.kName, "c must be a matrix or a batch of them", describe(a.c));
   require(a.a.rank == rank, a.kName, "a must have the rank of c", describe(a.a));
@@ -54,6 +53,11 @@ void check(const Arguments& a) {
   require_operand(a.kName, "a", a.a, rank, batch, a.transpose_a ? k : m, a.transpose_a ? m : k);
   require_operand(a.kName, "b", a.b, rank, batch, a.transpose_b ? n : k, a.transpose_b ? k : n);
   if (a.bias.data != nullptr) require_vector(a.kName, "bias", a.bias, n);
+  require(a.a.dtype == a.b.dtype, a.kName, "b must be stored as a is", name_of(a.b.dtype));
+  require(a.c.dtype == DType::float32 || a.c.dtype == a.a.dtype, a.kName, "c must be stored as a is, or as float32",
+          name_of(a.c.dtype));
+  require(a.precision == Precision::float32 || (a.precision == Precision::tf32 && a.a.dtype == DType::float32), a.kName,
+          "the precision is not one of these operands", name_of(a.precision));
   require(std::isfinite(a.beta), a.kName, "beta must be finite", std::to_string(a.beta));
   require(static_cast<int>(a.activation) >= 0 && a.activation <= Activation::softplus, a.kName, "activation is unknown",
           std::to_string(static_cast<int>(a.activation)));
@@ -64,6 +68,5 @@ void check(const Arguments& a) {
 }  // namespace
 
 OTNFM_DISPATCH_OP(matmul, Matmul);
-OTNFM_DISPATCH_OP(matmul_bfloat16, MatmulBfloat16);
 
 }  // namespace otnfm

@@ -34,7 +34,7 @@ void check(const ResNetFlowForward& a) {
   if (a.packed.data) require_vector(a.kName, "packed", a.packed, resnet_flow_packed_bytes(a.shape));
   if (!a.kept.data) return;
   require(!a.packed.data, a.kName, "a forward for a backward takes no packed weights");
-  require_vector(a.kName, "kept", a.kept, resnet_flow_kept_bytes(a.shape, B, a.bfloat16));
+  require_vector(a.kName, "kept", a.kept, resnet_flow_kept_bytes(a.shape, B, a.precision));
 }
 
 void check(const ResNetFlowBackward& a) {
@@ -46,7 +46,7 @@ void check(const ResNetFlowBackward& a) {
   if (a.dx.data) require_matrix(a.kName, "dx", a.dx, B, a.shape.dimension);
   require_vector(a.kName, "weights", a.weights, a.shape.weight_count());
   require_vector(a.kName, "dweights", a.dweights, a.shape.weight_count());
-  require_vector(a.kName, "kept", a.kept, resnet_flow_kept_bytes(a.shape, B, a.bfloat16));
+  require_vector(a.kName, "kept", a.kept, resnet_flow_kept_bytes(a.shape, B, a.precision));
   require_vector(a.kName, "scratch", a.scratch, resnet_flow_scratch_bytes(a.shape, B));
 }
 
@@ -57,8 +57,9 @@ bool resnet_flow_fits(const ResNetFlowShape& s) {
          s.width <= ResNetFlowShape::kMaxWidth && s.blocks >= 1 && s.depth >= 0;
 }
 
-std::int64_t resnet_flow_kept_bytes(const ResNetFlowShape& shape, std::int64_t B, bool bfloat16) {
-  const std::int64_t words = resnet::tiles_of(B) * Kept{shape}.tile_size() + (bfloat16 ? Rounded{shape}.size() : 0);
+std::int64_t resnet_flow_kept_bytes(const ResNetFlowShape& shape, std::int64_t B, Precision precision) {
+  const std::int64_t words =
+      resnet::tiles_of(B) * Kept{shape}.tile_size() + (rounds(precision) ? Rounded{shape}.size() : 0);
   return words * static_cast<std::int64_t>(sizeof(float));
 }
 

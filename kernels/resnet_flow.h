@@ -16,6 +16,7 @@
 #include "kernels/device/activation.h"
 #include "kernels/device/time_function.h"
 #include "kernels/op.h"
+#include "kernels/precision.h"
 
 namespace otnfm {
 
@@ -58,9 +59,10 @@ struct ResNetFlowForward {
   View<const float> weights;             // [shape.weight_count()]
   View<float> y;                         // [B, d], not x
   View<std::uint8_t> kept = {};          // [resnet_flow_kept_bytes()] for a backward, or no memory
-  View<const std::uint8_t> packed = {};  // what cpu::resnet_flow_pack() made of `weights` for `bfloat16`, or no memory
+  View<const std::uint8_t> packed = {};  // what cpu::resnet_flow_pack() made of `weights` for `precision`, or no memory
   ResNetFlowShape shape;
-  bool bfloat16 = false;  // products of operands rounded to bfloat16, added up in float32
+  // In bfloat16 the products are of rounded operands, added up in float32; tf32 is float32 here.
+  Precision precision = Precision::float32;
 };
 OTNFM_DECLARE_OP(resnet_flow_forward, ResNetFlowForward);
 
@@ -76,7 +78,8 @@ struct ResNetFlowBackward {
   View<float> dx;              // [B, d], or no memory: not wanted
   View<std::uint8_t> scratch;  // [resnet_flow_scratch_bytes()]
   ResNetFlowShape shape;
-  bool bfloat16 = false;  // as in the forward: products of the operands as it rounded them, and of rounded gradients
+  // As in the forward: products of the operands as it rounded them, and of rounded gradients
+  Precision precision = Precision::float32;
 };
 OTNFM_DECLARE_OP(resnet_flow_backward, ResNetFlowBackward);
 
@@ -84,7 +87,7 @@ OTNFM_DECLARE_OP(resnet_flow_backward, ResNetFlowBackward);
 bool resnet_flow_fits(const ResNetFlowShape& shape);
 
 /// What a training forward keeps (in bfloat16 the rounded weights too), and the backward's partial sums.
-std::int64_t resnet_flow_kept_bytes(const ResNetFlowShape& shape, std::int64_t B, bool bfloat16);
+std::int64_t resnet_flow_kept_bytes(const ResNetFlowShape& shape, std::int64_t B, Precision precision);
 std::int64_t resnet_flow_scratch_bytes(const ResNetFlowShape& shape, std::int64_t B);
 
 /// What the weights need laid out for a forward on the CPU.
@@ -94,7 +97,7 @@ namespace cpu {
 
 /// Lays weights that do not change any more out for this processor, once: with them a forward of few rows, and any of
 /// bfloat16, is several times as fast, and gives the same bits. `packed` is 64-byte aligned.
-void resnet_flow_pack(const ResNetFlowShape& shape, const float* weights, bool bfloat16, std::uint8_t* packed);
+void resnet_flow_pack(const ResNetFlowShape& shape, const float* weights, Precision precision, std::uint8_t* packed);
 
 }  // namespace cpu
 }  // namespace otnfm

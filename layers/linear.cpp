@@ -58,10 +58,9 @@ Linear::Linear(Parameters& parameters, const std::string& name, std::int64_t in,
   bias_ = parameters.add(name + ".bias", {out}, initial, false);
 }
 
-Tensor Linear::forward(Tape& tape, const Parameters& parameters, Tensor x, Activation activation, Precision precision,
-                       SpectralNorm* norm) const {
-  const Tensor weight = norm ? norm->weight(tape, parameters, weight_) : tape.parameter(parameters, weight_);
-  return linear(tape, x, weight, tape.parameter(parameters, bias_), activation, precision);
+Tensor Linear::operator()(const Scope& s, Tensor x, Activation activation, DType stored) const {
+  return linear(s.tape, x, s.weight(weight_), s.parameter(bias_),
+                {.activation = activation, .precision = s.precision, .stored = stored});
 }
 
 Mlp::Mlp(Parameters& parameters, const std::string& name, const std::vector<std::int64_t>& widths,
@@ -79,11 +78,9 @@ void Mlp::normalise(const Parameters& parameters, SpectralNorm& norm, double lip
     norm.add(parameters, layers_[k].weight(), k + 1 < layers_.size() ? each / lipschitz_constant(activation_) : each);
 }
 
-Tensor Mlp::forward(Tape& tape, const Parameters& parameters, Tensor x, Precision precision, SpectralNorm* norm) const {
-  for (std::size_t k = 0; k < layers_.size(); ++k)
-    x = layers_[k].forward(tape, parameters, x, k + 1 < layers_.size() ? activation_ : Activation::identity, precision,
-                           norm);
-  return x;
+Tensor Mlp::operator()(const Scope& s, Tensor x) const {
+  for (std::size_t k = 0; k + 1 < layers_.size(); ++k) x = layers_[k](s, x, activation_, s.storage);
+  return layers_.back()(s, x);
 }
 
 }  // namespace otnfm

@@ -6,7 +6,7 @@
 
 #include "engine/core/ops.h"
 #include "engine/core/option_table.h"
-#include "layers/spectral_norm.h"
+#include "layers/scope.h"
 
 namespace otnfm {
 
@@ -17,9 +17,9 @@ class Linear {
   /// the identity.
   Linear(Parameters& parameters, const std::string& name, std::int64_t in, std::int64_t out, bool zero = false);
 
-  /// With `norm`, to which the weight was added, W is that of the norm.
-  Tensor forward(Tape& tape, const Parameters& parameters, Tensor x, Activation activation, Precision precision,
-                 SpectralNorm* norm = nullptr) const;
+  /// x [B, in] -> [B, out], stored as `stored` where the scope's precision is bfloat16, else as float32.
+  Tensor operator()(const Scope& s, Tensor x, Activation activation = Activation::identity,
+                    DType stored = DType::float32) const;
 
   Parameter weight() const { return weight_; }
   Parameter bias() const { return bias_; }
@@ -36,11 +36,11 @@ class Mlp {
       bool zero_last);
 
   /// Makes the whole a map of Lipschitz constant `lipschitz` at most, in the 2-norm: every weight is held by `norm`
-  /// from now on, and `forward` must be given that norm.
+  /// from now on, and the scope of a call must have that norm.
   void normalise(const Parameters& parameters, SpectralNorm& norm, double lipschitz) const;
 
-  Tensor forward(Tape& tape, const Parameters& parameters, Tensor x, Precision precision,
-                 SpectralNorm* norm = nullptr) const;
+  /// x [B, in] -> [B, out] float32; between the layers the scope says what is stored.
+  Tensor operator()(const Scope& s, Tensor x) const;
 
   const std::vector<Linear>& layers() const { return layers_; }
 

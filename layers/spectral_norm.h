@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/core/flow_ops.h"
+#include "engine/core/ops/flow_ops.h"
 #include "engine/core/parameters.h"
 
 namespace otnfm {

@@ -61,8 +61,8 @@ TimeFunctionLayer::TimeFunctionLayer(Parameters& parameters, const std::string& 
   }
 }
 
-Tensor TimeFunctionLayer::forward(Tape& tape, const Parameters& parameters, Tensor t) const {
-  return time_function(tape, kind_, t, weight(tape, parameters), d_);
+Tensor TimeFunctionLayer::operator()(const Scope& s, Tensor t) const {
+  return time_function(s.tape, kind_, t, weight(s), d_);
 }
 
 }  // namespace otnfm

@@ -6,6 +6,7 @@
 
 #include "engine/core/ops.h"
 #include "engine/core/option_table.h"
+#include "layers/scope.h"
 
 namespace otnfm {
 
@@ -16,12 +17,10 @@ class TimeFunctionLayer {
                     std::int64_t terms);
 
   /// t [B, 1] -> phi [B, d]
-  Tensor forward(Tape& tape, const Parameters& parameters, Tensor t) const;
+  Tensor operator()(const Scope& s, Tensor t) const;
 
   /// The weights [K, d]; undefined for identity.
-  Tensor weight(Tape& tape, const Parameters& parameters) const {
-    return kind_ == TimeFunctionKind::identity ? Tensor() : tape.parameter(parameters, weight_);
-  }
+  Tensor weight(const Scope& s) const { return kind_ == TimeFunctionKind::identity ? Tensor() : s.parameter(weight_); }
 
  private:
   TimeFunctionKind kind_;

@@ -45,16 +45,14 @@ std::vector<float> target_points(const Generator& generator, const SampleFlags& 
 }
 
 void write_picture(const SampleFlags& flags, const Generator& generator, View<const float> x0, View<const float> x1) {
-  const ImageShape image = generator.model().image();
-  if (image.channels == 0) {
+  const Shape shape = generator.model().sample_shape();
+  if (!is_image(shape)) {
     const std::vector<float> target = target_points(generator, flags);
     const std::int64_t d = generator.dimension(), count = static_cast<std::int64_t>(target.size()) / d;
     write_png(flags.out, draw_transport(x0, {target.data(), {count, d}}, x1, generator.model().title()));
     return;
   }
-  write_png(flags.out, draw_image_grid(x1, {.channels = static_cast<int>(image.channels),
-                                            .height = static_cast<int>(image.height),
-                                            .width = static_cast<int>(image.width)}));
+  write_png(flags.out, draw_image_grid(x1, {.shape = shape}));
 }
 
 void sample(const SampleFlags& flags) {

@@ -34,8 +34,8 @@ Trajectory write_trajectory(const Generator& generator, Device device, std::int6
   const Trajectory files{stem + ".npy", stem + ".png", states.nfe()};
   write_npy(files.points, View<const float>(all));
 
-  const ImageShape image = generator.model().image();
-  if (image.channels == 0) {
+  const Shape shape = generator.model().sample_shape();
+  if (!is_image(shape)) {
     write_png(files.picture, draw_paths(all, generator.model().title()));
     return files;
   }
@@ -47,9 +47,7 @@ Trajectory write_trajectory(const Generator& generator, Device device, std::int6
       pictures.insert(pictures.end(), picture, picture + d);
     }
   write_png(files.picture, draw_image_grid({pictures.data(), {rows * K, d}},
-                                           {.channels = static_cast<int>(image.channels),
-                                            .height = static_cast<int>(image.height),
-                                            .width = static_cast<int>(image.width),
+                                           {.shape = shape,
                                             .columns = static_cast<int>(std::min<std::int64_t>(K, 100)),
                                             .caption = "F(t, x0), t from 0 to 1"}));
   return files;

@@ -1,18 +1,24 @@
 // The ops of kernels/ on tensors: each makes its output, records its kernel, and its backward rule stands beside it in
-// ops.cpp.
+// its file of engine/core/ops.
 #pragma once
 
-#include "engine/core/precision.h"
 #include "engine/core/tape.h"
 #include "kernels/device/activation.h"
 #include "kernels/device/time_function.h"
+#include "kernels/precision.h"
 #include "kernels/random.h"
 
 namespace otnfm {
 
-/// activation(x weight^T + bias). x [B, in], weight [out, in], bias [out] or undefined -> [B, out]
-Tensor linear(Tape& tape, Tensor x, Tensor weight, Tensor bias, Activation activation,
-              Precision precision = Precision::float32);
+struct LinearOptions {
+  Activation activation = Activation::identity;
+  Precision precision = Precision::float32;
+  DType stored = DType::float32;  ///< of the result, in precision bfloat16 (float32 or bfloat16); else it is float32
+};
+
+/// activation(x weight^T + bias). x [B, in], weight [out, in], bias [out] or undefined -> [B, out]. In bfloat16 x may
+/// be stored as either; the weight is its working copy where the tape has one.
+Tensor linear(Tape& tape, Tensor x, Tensor weight, Tensor bias, const LinearOptions& how = {});
 
 /// [a | b]. a [B, m], b [B, n] -> [B, m + n]
 Tensor concat(Tape& tape, Tensor a, Tensor b);

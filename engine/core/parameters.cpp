@@ -1,5 +1,6 @@
 #include "engine/core/parameters.h"
 
+#include "kernels/copy.h"
 #include "kernels/device/philox.h"
 
 namespace otnfm {
@@ -58,16 +59,22 @@ std::int64_t Parameters::weight_count() const {
 
 View<float> Parameters::slice(const View<float>& flat, Parameter p) const {
   const Entry& entry = entries_.at(p.index);
-  View<float> v;
-  v.data = flat.data + entry.offset;
-  v.rank = static_cast<int>(entry.shape.size());
-  std::int64_t step = 1;
-  for (int axis = v.rank - 1; axis >= 0; --axis) {
-    v.shape[axis] = entry.shape[axis];
-    v.stride[axis] = step;
-    step *= entry.shape[axis];
+  return {flat.data + entry.offset, Extents(entry.shape.data(), static_cast<int>(entry.shape.size()))};
+}
+
+View<bfloat16> Parameters::working_copy(Parameter p) const {
+  if (working_.data == nullptr) return {};
+  const Entry& entry = entries_.at(p.index);
+  return {working_.data + entry.offset, Extents(entry.shape.data(), static_cast<int>(entry.shape.size()))};
+}
+
+void Parameters::make_working_copy(Stream& stream) {
+  const std::int64_t n = values_.size();
+  if (working_.data == nullptr) {
+    working_memory_ = Memory(device(), static_cast<std::size_t>(n) * sizeof(bfloat16), "the weights' working copy");
+    working_ = View<bfloat16>(reinterpret_cast<bfloat16*>(working_memory_.data()), {n});
   }
-  return v;
+  copy(stream, {.x = View<float>(values_.data, {1, n}), .y = View<bfloat16>(working_.data, {1, n})});
 }
 
 void Parameters::allocate(Device device, std::uint64_t seed, bool training) {

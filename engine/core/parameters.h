@@ -52,6 +52,13 @@ class Parameters {
   View<float> value(Parameter p) const { return slice(values_, p); }
   View<float> gradient(Parameter p) const { return slice(gradients_, p); }
 
+  /// A copy of all values in bfloat16, which products of that precision read: made here, anew at every call, and kept
+  /// up to date by the optimiser from then on.
+  void make_working_copy(Stream& stream);
+  /// No memory where there is none.
+  View<bfloat16> working_copy(Parameter p) const;
+  View<bfloat16> working_copies() const { return working_; }
+
   // The flat vectors [n], padding (always 0) included. The first `decayed_count` take part in weight decay.
   View<float> values() const { return values_; }
   View<float> gradients() const { return gradients_; }
@@ -76,6 +83,8 @@ class Parameters {
   std::unordered_set<std::string> names_;  // a search of entries_ would take hours for a file that declares many
   Memory memory_;
   View<float> values_, gradients_, first_moments_, second_moments_, averages_;
+  Memory working_memory_;
+  View<bfloat16> working_;
   std::int64_t decayed_count_ = 0;
   bool allocated_ = false;
 };

@@ -39,25 +39,23 @@ std::size_t bytes_of(const Shape& shape, DType dtype) {
   return n;
 }
 
-View<const float> as_input(const Tensor& tensor) {
-  const View<float> flat = tensor.flat();
-  return View<const float>(flat.data, {1, flat.shape[0]});
-}
-
-View<float> as_output(const Tensor& tensor) {
-  const View<float> flat = tensor.flat();
-  return View<float>(flat.data, {1, flat.shape[0]});
+/// All of it as one row.
+View<Stored> as_row(const Tensor& tensor) {
+  View<Stored> row = tensor.stored();
+  static_cast<Extents&>(row) = Extents{1, tensor.size()};
+  return row;
 }
 
 }  // namespace
 
 namespace tape_detail {
 
-void require_finite(Stream& stream, const View<float>& view, const std::string& where) {
+void require_finite(Stream& stream, const View<Stored>& view, const std::string& where) {
   if (view.empty() || !view.data) return;
   const Memory memory(stream.device(), sizeof(std::uint64_t), "the count of numbers that are not finite");
   const View<std::uint64_t> count(reinterpret_cast<std::uint64_t*>(memory.data()), {1});
-  const View<const float> x = view.rank == 2 ? View<const float>(view) : View<const float>(view.data, {1, view.size()});
+  View<const Stored> x = view;
+  if (view.rank != 2) static_cast<Extents&>(x) = Extents{1, view.size()};
   count_nonfinite(stream, {.x = x, .count = count});
   std::uint64_t found = 0;
   copy_bytes(stream, &found, memory.data(), sizeof(found));
@@ -110,8 +108,30 @@ Tensor Tape::parameter(const Parameters& parameters, Parameter p) {
     values_[tensor.id_].wants_gradient = true;
     values_[tensor.id_].gradient_slot = slot;
   }
+  if (const View<bfloat16> working = parameters.working_copy(p); working.data != nullptr) {
+    values_[tensor.id_].working_copy = static_cast<int>(working_copies_.size());
+    working_copies_.push_back(make_tensor(shape, DType::bfloat16, working.data));
+  }
   parameters_.emplace(value.data, tensor);
   return tensor;
+}
+
+Tensor Tape::working_copy(const Tensor& weight) const {
+  const int number = values_.at(weight.id_).working_copy;
+  return number < 0 ? Tensor() : working_copies_[number];
+}
+
+Tensor Tape::reshape(const Tensor& tensor, const Shape& shape) const {
+  if (shape.empty() || shape.size() > kMaxRank) throw InputError("a tensor has rank " + std::to_string(shape.size()));
+  std::int64_t size = 1;
+  for (std::int64_t length : shape) size *= length;
+  if (size != tensor.size())
+    throw InputError("a tensor of " + std::to_string(tensor.size()) + " elements was given a shape of " +
+                     std::to_string(size));
+  Tensor reshaped = tensor;
+  reshaped.rank_ = static_cast<int>(shape.size());
+  std::copy(shape.begin(), shape.end(), reshaped.shape_.begin());
+  return reshaped;
 }
 
 bool Tape::is_given(const Tensor& tensor) const {
@@ -165,29 +185,33 @@ bool Tape::wants_gradient(const Tensor& tensor) const {
 }
 
 Tensor Tape::gradient(const Tensor& tensor) const {
-  return values_.at(tensor.id_).gradient;
+  const Tensor& gradient = values_.at(tensor.id_).gradient;
+  return gradient.defined() ? reshape(gradient, tensor.shape()) : gradient;
 }
 
 Tensor Tape::new_gradient(const Tensor& tensor) {
   Value& value = values_.at(tensor.id_);
   const bool slot_is_free = value.gradient_slot.defined() && !value.gradient.defined() && !value.slot_taken;
-  if (!slot_is_free) return make(tensor.shape());
+  if (!slot_is_free) return make(tensor.shape(), tensor.dtype());
   value.slot_taken = true;
-  return value.gradient_slot;
+  return reshape(value.gradient_slot, tensor.shape());
 }
 
 void Tape::add_gradient(const Tensor& tensor, const Tensor& gradient) {
   if (!wants_gradient(tensor)) return;
   if (gradient.shape() != tensor.shape()) throw InputError("a gradient has another shape than its tensor");
+  if (gradient.dtype() != tensor.dtype())
+    throw InputError(std::string("a gradient of ") + name_of(gradient.dtype()) + " for a tensor of " +
+                     name_of(tensor.dtype()));
   const Tensor slot = values_[tensor.id_].gradient_slot, before = values_[tensor.id_].gradient;
   Tensor sum = gradient;
   if (before.defined()) {
     // Not in place, since `before` may also be the gradient of something else (dx = dy where y = x + ...), unless it is
     // a parameter's own slot.
-    sum = slot.defined() ? slot : make(tensor.shape());
-    record(otnfm::add, Add{.a = as_input(before), .b = as_input(gradient), .y = as_output(sum)});
+    sum = slot.defined() ? slot : make(tensor.shape(), tensor.dtype());
+    record(otnfm::add, Add{.a = as_row(before), .b = as_row(gradient), .y = as_row(sum)});
   } else if (slot.defined() && gradient.address_ != slot.address_) {
-    record(otnfm::copy, Copy{.x = as_input(gradient), .y = as_output(slot)});
+    record(otnfm::copy, Copy{.x = as_row(gradient), .y = as_row(slot)});
     sum = slot;
   }
   values_[tensor.id_].gradient = sum;
@@ -198,7 +222,7 @@ void Tape::backward(const Tensor& loss) {
   if (loss.shape() != Shape{1}) throw InputError("backward needs a loss of shape [1]");
   if (!wants_gradient(loss)) throw InputError("the loss depends on no parameter");
   const Tensor one = make({1});
-  record(fill, Fill{.y = as_output(one), .value = 1.0f});
+  record(fill, Fill{.y = as_row(one).as<float>(), .value = 1.0f});
   backward_from(loss, one);
 }
 
@@ -217,7 +241,7 @@ void Tape::backward_from(const Tensor& output, const Tensor& cotangent) {
   for (const auto& [address, tensor] : parameters_) {
     const Value& value = values_[tensor.id_];
     if (value.gradient_slot.defined() && !value.gradient.defined())
-      record(fill, Fill{.y = as_output(value.gradient_slot), .value = 0.0f});
+      record(fill, Fill{.y = as_row(value.gradient_slot).as<float>(), .value = 0.0f});
   }
 }
 

@@ -84,6 +84,13 @@ class Tape {
   /// A weight; its gradient is written to its slice of parameters.gradients().
   Tensor parameter(const Parameters& parameters, Parameter p);
 
+  /// The bfloat16 copy of a weight that `parameter` gave, where the parameters have one; else undefined. No gradient
+  /// flows into it: what is computed from it stands for the weight.
+  Tensor working_copy(const Tensor& weight) const;
+
+  /// The same memory in another shape of as many elements; gradients flow through.
+  Tensor reshape(const Tensor& tensor, const Shape& shape) const;
+
   /// Whether its numbers are there while recording: a weight's or the caller's, not made by an op.
   bool is_given(const Tensor& tensor) const;
 
@@ -120,8 +127,9 @@ class Tape {
   /// After `backward`: the gradient, undefined where none arrived. To read it after a run, `keep` it.
   Tensor gradient(const Tensor& tensor) const;
 
-  // For backward rules. `new_gradient(x)` is where to write a gradient of x; `add_gradient(x, dx)` hands it over (dx
-  // may also be another tensor of x's shape). Where a tensor is used twice its gradients are added up.
+  // For backward rules. `new_gradient(x)` is where to write a gradient of x, stored as x is; `add_gradient(x,
+  // dx)` hands it over (dx may also be another tensor of x's shape). Where a tensor is used twice its gradients are
+  // added up.
   template <class Arguments>
   const Arguments& arguments(const Node& node) const;
   Tensor new_gradient(const Tensor& tensor);
@@ -176,6 +184,7 @@ class Tape {
     Tensor gradient;          ///< undefined until one arrives
     Tensor gradient_slot;     ///< a parameter's place among the gradients
     bool slot_taken = false;  ///< new_gradient has handed it out
+    int working_copy = -1;    ///< a weight's, a number in working_copies_
   };
 
   Tensor external(void* data, const Shape& shape, DType dtype);
@@ -190,6 +199,7 @@ class Tape {
   std::vector<Planned> plan_;
   std::vector<Value> values_;
   std::unordered_map<const float*, Tensor> parameters_;
+  std::vector<Tensor> working_copies_;
   std::vector<std::string> phase_names_;
   std::vector<std::size_t> phase_begins_;
   Memory memory_;
@@ -202,7 +212,7 @@ class Tape {
 namespace tape_detail {
 
 /// Throws RunError with the op's name where the view holds a NaN or an infinity.
-void require_finite(Stream& stream, const View<float>& view, const std::string& where);
+void require_finite(Stream& stream, const View<Stored>& view, const std::string& where);
 
 /// The op's address travels in front of its arguments, so that one function a struct runs it.
 template <class Arguments>
@@ -232,7 +242,7 @@ void Tape::record(void (*op)(Stream&, const Arguments&), const Arguments& argume
   };
   node.check = [](Stream& stream, const std::byte* bytes, const std::string& where) {
     for_each_view(reinterpret_cast<const Call*>(bytes)->arguments, [&](const auto& view) {
-      if constexpr (std::is_same_v<std::remove_cvref_t<decltype(view)>, View<float>>)
+      if constexpr (std::is_convertible_v<decltype(view), View<Stored>>)
         tape_detail::require_finite(stream, view, where);
     });
   };

@@ -14,6 +14,17 @@ namespace otnfm {
 
 using Shape = std::vector<std::int64_t>;
 
+inline std::int64_t size_of(const Shape& shape) {
+  std::int64_t n = 1;
+  for (std::int64_t size : shape) n *= size;
+  return n;
+}
+
+/// Whether a sample of this shape is an image, [height, width, channels], and not [d] numbers.
+inline bool is_image(const Shape& sample) {
+  return sample.size() == 3;
+}
+
 class Tensor {
  public:
   Tensor() = default;
@@ -21,6 +32,7 @@ class Tensor {
   bool defined() const { return id_ >= 0; }
   int rank() const { return rank_; }
   std::int64_t size(int axis) const { return shape_[axis]; }
+  std::int64_t size() const { return extents().size(); }
   std::int64_t rows() const { return shape_[0]; }
   std::int64_t columns() const { return shape_[1]; }
   DType dtype() const { return dtype_; }
@@ -31,29 +43,30 @@ class Tensor {
   View<T> view() const {
     if (dtype_of<T> != dtype_)
       throw InputError(std::string("a tensor of ") + name_of(dtype_) + " was used as " + name_of(dtype_of<T>));
-    View<T> v;
-    v.data = static_cast<T*>(address_);
-    v.rank = rank_;
-    std::int64_t step = 1;
-    for (int axis = rank_ - 1; axis >= 0; --axis) {
-      v.shape[axis] = shape_[axis];
-      v.stride[axis] = step;
-      step *= shape_[axis];
-    }
-    return v;
+    return View<T>(static_cast<T*>(address_), extents());
   }
-
-  /// A matrix as it is, all else as one row.
-  View<float> as_matrix() const { return rank_ == 2 ? view() : View<float>(view().data, {1, view().size()}); }
 
   /// The same elements as one vector [n].
   template <class T = float>
   View<T> flat() const {
-    return View<T>(view<T>().data, {view<T>().size()});
+    return View<T>(view<T>().data, {size()});
   }
+
+  /// As it is stored. A matrix as it is, all else as one row.
+  View<Stored> as_matrix() const { return stored_view(rank_ == 2 ? extents() : Extents{1, size()}); }
+  View<Stored> stored() const { return stored_view(extents()); }
 
  private:
   friend class Tape;
+
+  Extents extents() const { return Extents(shape_.data(), rank_); }
+
+  View<Stored> stored_view(const Extents& as) const {
+    if (dtype_ != DType::float32 && dtype_ != DType::bfloat16)
+      throw InputError(std::string("a tensor of ") + name_of(dtype_) + " was used as numbers");
+    return {address_, dtype_, as};
+  }
+
   int id_ = -1;
   int rank_ = 0;
   DType dtype_ = DType::float32;

@@ -45,15 +45,15 @@ Dataset open_mnist(const std::string& spec, const std::string& folder) {
   if (train.images.rows != test.images.rows || train.images.columns != test.images.columns)
     throw InputError(fmt::format("{}: training images are {} by {}, test images {} by {}", folder, train.images.rows,
                                  train.images.columns, test.images.rows, test.images.columns));
-  Dataset data = Dataset::images(spec, values_of_pixels(train.images.pixels),
-                                 {.channels = 1, .height = train.images.rows, .width = train.images.columns});
+  Dataset data =
+      Dataset::images(spec, values_of_pixels(train.images.pixels), {train.images.rows, train.images.columns, 1});
   data.set_test_split(values_of_pixels(test.images.pixels));
   return data;
 }
 
 Dataset open_cifar10(const std::string& spec, const std::string& folder) {
   Dataset data = Dataset::images(spec, values_of_pixels(load_cifar10(folder, Split::train).pixels),
-                                 {Cifar10::kChannels, Cifar10::kHeight, Cifar10::kWidth});
+                                 {Cifar10::kHeight, Cifar10::kWidth, Cifar10::kChannels});
   data.set_test_split(values_of_pixels(load_cifar10(folder, Split::test).pixels));
   return data;
 }
@@ -85,6 +85,7 @@ Dataset Dataset::distribution(DistributionKind kind) {
   Dataset data;
   data.name_ = name_of(kind);
   data.dimension_ = 2;
+  data.sample_shape_ = {2};
   data.kind_ = kind;
   return data;
 }
@@ -94,6 +95,7 @@ Dataset Dataset::gaussian(std::int64_t dimension) {
   Dataset data;
   data.name_ = "gaussian";
   data.dimension_ = dimension;
+  data.sample_shape_ = {dimension};
   return data;
 }
 
@@ -110,16 +112,16 @@ Dataset Dataset::points(std::string name, std::vector<float> values, std::int64_
   Dataset data;
   data.name_ = std::move(name);
   data.dimension_ = dimension;
+  data.sample_shape_ = {dimension};
   data.rows_ = std::make_shared<const std::vector<float>>(std::move(values));
   return data;
 }
 
-Dataset Dataset::images(std::string name, std::vector<float> values, ImageShape shape) {
-  if (shape.channels < 1 || shape.height < 1 || shape.width < 1)
-    throw InputError(
-        fmt::format("{}: images of {} channels, {} by {} pixels", name, shape.channels, shape.height, shape.width));
-  Dataset data = points(std::move(name), std::move(values), shape.channels * shape.height * shape.width);
-  data.image_ = shape;
+Dataset Dataset::images(std::string name, std::vector<float> values, const Shape& shape) {
+  if (!is_image(shape) || *std::min_element(shape.begin(), shape.end()) < 1)
+    throw InputError(fmt::format("{}: images of shape [{}]", name, fmt::join(shape, ", ")));
+  Dataset data = points(std::move(name), std::move(values), size_of(shape));
+  data.sample_shape_ = shape;
   return data;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/core/standardisation.h"
+#include "engine/core/tensor.h"
 #include "engine/data/draw_key.h"
 #include "kernels/distribution.h"
 #include "kernels/view.h"
@@ -16,11 +17,6 @@ namespace otnfm {
 
 /// "8gaussians, moons, ...": what open_dataset() knows, for messages and --help.
 const std::string& dataset_names();
-
-/// A picture's shape; the rows of an image data set are its pixels, channel by channel, row by row, in [-1, 1].
-struct ImageShape {
-  std::int64_t channels = 0, height = 0, width = 0;
-};
 
 /// 0 .. 255 to [-1, 1].
 float value_of_pixel(std::uint8_t pixel);
@@ -35,13 +31,14 @@ class Dataset {
   /// A finite one of `values` [count, dimension], row-major. InputError where there are no rows or no columns, the
   /// sizes disagree, or an entry is NaN or infinite (its row and column are named).
   static Dataset points(std::string name, std::vector<float> values, std::int64_t dimension);
-  /// The same of images.
-  static Dataset images(std::string name, std::vector<float> values, ImageShape shape);
+  /// The same of images of shape [height, width, channels]: a row is the pixels, row by row, in [-1, 1].
+  static Dataset images(std::string name, std::vector<float> values, const Shape& shape);
 
   const std::string& name() const { return name_; }
   std::int64_t dimension() const { return dimension_; }
-  bool is_images() const { return image_.channels > 0; }
-  ImageShape image_shape() const { return image_; }
+  /// Of a sample: [d], or [height, width, channels] of an image. A row is its numbers in that order.
+  const Shape& sample_shape() const { return sample_shape_; }
+  bool is_images() const { return otnfm::is_image(sample_shape_); }
 
   bool endless() const { return !rows_; }
   /// Set where the data set is one of the two-dimensional distributions; an endless one without it is N(0, I).
@@ -83,7 +80,7 @@ class Dataset {
 
   std::string name_;
   std::int64_t dimension_ = 0;
-  ImageShape image_;
+  Shape sample_shape_;
   std::optional<DistributionKind> kind_;
   std::shared_ptr<const std::vector<float>> rows_, test_rows_;
   Standardisation standardisation_;

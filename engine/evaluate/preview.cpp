@@ -18,12 +18,7 @@ constexpr std::int64_t kPoints = 4096, kImages = 100;
 constexpr int kImageColumns = 10;
 
 ImageGrid grid_of(const Dataset& data, int columns, const std::string& caption) {
-  const ImageShape shape = data.image_shape();
-  return {.channels = static_cast<int>(shape.channels),
-          .height = static_cast<int>(shape.height),
-          .width = static_cast<int>(shape.width),
-          .columns = columns,
-          .caption = caption};
+  return {.shape = data.sample_shape(), .columns = columns, .caption = caption};
 }
 
 }  // namespace

@@ -17,7 +17,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "engine/core/precision.h"
+#include "kernels/precision.h"
 #include "kernels/stream.h"
 #include "kernels/view.h"
 

@@ -2,9 +2,8 @@
 
 namespace otnfm {
 
-ImageShape Model::image() const {
-  const nlohmann::json& shape = configuration.at("image");
-  return shape.is_null() ? ImageShape{} : ImageShape{shape[0], shape[1], shape[2]};
+Shape Model::sample_shape() const {
+  return configuration.at("sample_shape").get<Shape>();
 }
 
 std::string Model::title() const {

@@ -16,8 +16,8 @@ struct Model {
   nlohmann::json configuration;  ///< the metadata's "otnfm" of model.safetensors (engine/generate/model_file.h)
 
   std::int64_t dimension() const { return flow->dimension(); }
-  /// channels = 0 where the data are not images.
-  ImageShape image() const;
+  /// Of the data: [d], or [height, width, channels] of images.
+  Shape sample_shape() const;
   /// "gaussian → moons", for the titles of pictures.
   std::string title() const;
 };

@@ -1,5 +1,6 @@
 #include "engine/generate/model_file.h"
 
+#include <algorithm>
 #include <cmath>
 #include <span>
 
@@ -59,6 +60,24 @@ void append(const Standardisation& standardisation, const std::string& prefix, s
   tensors.push_back(named_tensor(prefix + "scale", View<const float>(standardisation.scale.data(), {d})));
 }
 
+bool is_sample_shape(const nlohmann::json& j) {
+  if (!j.is_array() || (j.size() != 1 && j.size() != 3)) return false;
+  const int most = j.size() == 1 ? 1 << 24 : 65536;
+  return std::all_of(j.begin(), j.end(),
+                     [&](const nlohmann::json& size) { return size.is_number_integer() && size >= 1 && size <= most; });
+}
+
+/// "image": [C, H, W] or null, of files that have no "sample_shape" yet. Their colours lay in planes, of which no
+/// picture is made any more.
+void take_former_shape(nlohmann::json& configuration) {
+  const nlohmann::json image = configuration["image"];
+  if (image.is_null() || (is_sample_shape(image) && image.size() == 3 && image[0] != 1))
+    configuration["sample_shape"] = {configuration["dimension"]};
+  else if (is_sample_shape(image) && image.size() == 3)
+    configuration["sample_shape"] = {image[1], image[2], image[0]};
+  configuration.erase("image");
+}
+
 }  // namespace
 
 FlowCoordinates read_coordinates(const SafetensorsFile& file, std::int64_t d) {
@@ -88,13 +107,8 @@ nlohmann::json read_model_configuration(const SafetensorsFile& file) {
   has("source", [](const nlohmann::json& j) { return j.is_string(); });
   has("dimension", [](const nlohmann::json& j) { return j.is_number_integer(); });
   has("flow", [](const nlohmann::json& j) { return j.is_object(); });
-  has("image", [](const nlohmann::json& j) {
-    if (j.is_null()) return true;
-    if (!j.is_array() || j.size() != 3) return false;
-    for (const nlohmann::json& size : j)
-      if (!size.is_number_integer() || size < 1 || size > 65536) return false;
-    return true;
-  });
+  if (configuration.contains("image") && !configuration.contains("sample_shape")) take_former_shape(configuration);
+  has("sample_shape", is_sample_shape);
   return configuration;
 }
 
@@ -108,11 +122,10 @@ Model load_model(const SafetensorsFile& file, Device device, Weights weights) {
   if (configuration["dimension"] != flow->dimension())
     fail(file.path(), "the flow has " + std::to_string(flow->dimension()) + " dimensions, the data " +
                           json_text(configuration["dimension"]));
-  const nlohmann::json& image = configuration["image"];
-  if (!image.is_null() &&
-      image[0].get<std::int64_t>() * image[1].get<std::int64_t>() * image[2].get<std::int64_t>() != flow->dimension())
+  const nlohmann::json& shape = configuration["sample_shape"];
+  if (size_of(shape.get<Shape>()) != flow->dimension())
     fail(file.path(),
-         "images of " + json_text(image) + " do not have " + std::to_string(flow->dimension()) + " numbers");
+         "samples of " + json_text(shape) + " do not have " + std::to_string(flow->dimension()) + " numbers");
 
   const std::string prefix = weights == Weights::averaged ? "ema/" : "weights/";
   Parameters& parameters = flow->parameters();
@@ -145,9 +158,7 @@ nlohmann::json model_configuration(const Flow& flow, const Source& source, const
   run["source"] = source.name();
   run["dimension"] = flow.dimension();
   run["flow"] = flow.configuration();
-  run["image"] = nullptr;
-  if (data.is_images())
-    run["image"] = {data.image_shape().channels, data.image_shape().height, data.image_shape().width};
+  run["sample_shape"] = data.sample_shape();
   return run;
 }
 

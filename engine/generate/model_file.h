@@ -5,7 +5,8 @@
 // in standardised coordinates "standardise/target/shift" and "/scale" [d] and, where the source has its own,
 // "standardise/source/...": u = (x - shift) / scale. All else of the source is raw; potentials and axes
 // are standardised. The metadata's "otnfm" is a JSON object: {"version": 1 or, with standardised coordinates, 2,
-// "data", "source", "dimension", "image": [C, H, W] or null, "flow": {...}, "training": {...}, "steps_done"}.
+// "data", "source", "dimension", "sample_shape": [d] or [H, W, C], "flow": {...}, "training": {...},
+// "steps_done"}. Files of before have "image": [C, H, W] or null in place of "sample_shape".
 #pragma once
 
 #include <filesystem>

@@ -50,7 +50,7 @@ Tensor record_inverse(Tape& tape, Flow& flow, Tensor t, Tensor y, const PassDens
   if (density == nullptr) return x;
   Tensor z = x;
   if (density->matrix.data != nullptr)
-    z = linear(tape, x, tape.external(density->matrix), tape.external(density->bias), Activation::identity);
+    z = linear(tape, x, tape.external(density->matrix), tape.external(density->bias));
   const Tensor squares = tape.make({y.rows(), 1});
   *log_prob = tape.make({y.rows(), 1});
   tape.record(reduce_rows, ReduceRows{.x = z.view(), .y = squares.flat(), .reduction = Reduction::sum_of_squares});
@@ -81,7 +81,7 @@ PassRecorder::PassRecorder(Model model, Device device, const GeneratorOptions& o
   Tape tape(device, Tape::Options{.training = false});
   FlowOnTape flow(tape, *model_.flow, times);
   sampler_->record(tape, flow, tape.make({1, model_.dimension()}));
-  by_library_ = model_.source.fit() != nullptr || tape.calls(Matmul::kName) || tape.calls(MatmulBfloat16::kName);
+  by_library_ = model_.source.fit() != nullptr || tape.calls(Matmul::kName);
 }
 
 PassRecorder::~PassRecorder() = default;

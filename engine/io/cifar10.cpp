@@ -28,7 +28,12 @@ void append_batch(const std::filesystem::path& path, Cifar10& set) {
     const auto label = static_cast<std::uint8_t>(record[0]);
     if (label > 9) fail_input(path.string(), fmt::format("record {} has label {}, wanted 0 to 9", i, label));
     set.labels[static_cast<std::size_t>(first + i)] = label;
-    std::memcpy(set.pixels.data() + (first + i) * Cifar10::kPixels, record + 1, Cifar10::kPixels);
+    // The file has a plane a channel.
+    std::uint8_t* const pixels = set.pixels.data() + (first + i) * Cifar10::kPixels;
+    constexpr std::int64_t kPlane = Cifar10::kHeight * Cifar10::kWidth;
+    for (std::int64_t channel = 0; channel < Cifar10::kChannels; ++channel)
+      for (std::int64_t k = 0; k < kPlane; ++k)
+        pixels[k * Cifar10::kChannels + channel] = static_cast<std::uint8_t>(record[1 + channel * kPlane + k]);
   }
 }
 

@@ -14,11 +14,10 @@ namespace {
 
 constexpr Color kGap = Color::hex(0x2d3036), kNotANumber = Color::hex(0xff00c8);
 
-Color pixel_color(const View<const float>& images, std::int64_t image, std::int64_t pixel, std::int64_t plane,
-                  int channels) {
+Color pixel_color(const View<const float>& images, std::int64_t image, std::int64_t pixel, std::int64_t channels) {
   float value[3];
   for (int channel = 0; channel < 3; ++channel) {
-    const float raw = images(image, pixel + (channels == 3 ? channel * plane : 0));
+    const float raw = images(image, pixel * channels + (channels == 3 ? channel : 0));
     if (std::isnan(raw)) return kNotANumber;
     value[channel] = std::clamp((raw + 1) / 2, 0.0f, 1.0f);
   }
@@ -30,23 +29,24 @@ Color pixel_color(const View<const float>& images, std::int64_t image, std::int6
 Image draw_image_grid(View<const float> images, const ImageGrid& options) {
   constexpr const char* kName = "draw_image_grid";
   constexpr std::int64_t kMostPixels = 20000;
-  require(options.channels == 1 || options.channels == 3, kName, "channels", std::to_string(options.channels));
-  require(options.height >= 1 && options.width >= 1 && options.height <= kMostPixels && options.width <= kMostPixels,
-          kName, "image size", fmt::format("{} x {}", options.height, options.width));
-  const std::int64_t plane = std::int64_t{options.height} * options.width;
-  require(images.rank == 2 && images.columns() == options.channels * plane, kName, "images",
-          fmt::format("{}, wanted [n, {}]", describe(images), options.channels * plane));
+  require(options.shape.size() == 3, kName, "shape", fmt::format("[{}]", fmt::join(options.shape, ", ")));
+  const std::int64_t height = options.shape[0], width = options.shape[1], channels = options.shape[2];
+  require(channels == 1 || channels == 3, kName, "channels", std::to_string(channels));
+  require(height >= 1 && width >= 1 && height <= kMostPixels && width <= kMostPixels, kName, "image size",
+          fmt::format("{} x {}", height, width));
+  require(images.rank == 2 && images.columns() == channels * height * width, kName, "images",
+          fmt::format("{}, wanted [n, {}]", describe(images), channels * height * width));
   require(options.columns >= 0 && options.scale >= 0, kName, "columns and scale",
           fmt::format("{} and {}", options.columns, options.scale));
 
   const std::int64_t count = images.rows();
-  const std::int64_t scale = options.scale > 0 ? options.scale : std::max(1, 64 / options.width);
+  const std::int64_t scale = options.scale > 0 ? options.scale : std::max<std::int64_t>(1, 64 / width);
   const std::int64_t columns =
       options.columns > 0 ? options.columns
                           : std::max<std::int64_t>(1, std::llround(std::ceil(std::sqrt(static_cast<double>(count)))));
   const std::int64_t rows = std::max<std::int64_t>(1, (count + columns - 1) / columns);
-  const std::int64_t gap = std::max<std::int64_t>(2, options.width * scale / 32);
-  const std::int64_t cell_width = options.width * scale + gap, cell_height = options.height * scale + gap;
+  const std::int64_t gap = std::max<std::int64_t>(2, width * scale / 32);
+  const std::int64_t cell_width = width * scale + gap, cell_height = height * scale + gap;
   require(columns <= kMostPixels && rows <= kMostPixels && columns * cell_width <= kMostPixels &&
               rows * cell_height <= kMostPixels,
           kName, "sheet",
@@ -64,12 +64,12 @@ Image draw_image_grid(View<const float> images, const ImageGrid& options) {
   canvas.fill({0, static_cast<float>(top), sheet_width, static_cast<float>(canvas.height())}, kGap);
   for (std::int64_t i = 0; i < count; ++i) {
     const std::int64_t left = i % columns * cell_width + gap, upper = top + i / columns * cell_height + gap;
-    for (std::int64_t y = 0; y < options.height; ++y)
-      for (std::int64_t x = 0; x < options.width; ++x) {
+    for (std::int64_t y = 0; y < height; ++y)
+      for (std::int64_t x = 0; x < width; ++x) {
         const auto pixel_left = static_cast<float>(left + x * scale), pixel_top = static_cast<float>(upper + y * scale);
         const auto size = static_cast<float>(scale);
         canvas.fill({pixel_left, pixel_top, pixel_left + size, pixel_top + size},
-                    pixel_color(images, i, y * options.width + x, plane, options.channels));
+                    pixel_color(images, i, y * width + x, channels));
       }
   }
   return canvas.image();

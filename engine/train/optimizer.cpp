@@ -27,6 +27,7 @@ void Optimizer::record(Tape& tape, const Parameters& parameters) {
                            .m = parameters.first_moments(),
                            .v = parameters.second_moments(),
                            .ema = parameters.averages(),
+                           .working = parameters.working_copies(),
                            .gradient = parameters.gradients(),
                            .clip_scale = clip_scale_,
                            .step = step_,

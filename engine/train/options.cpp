@@ -17,8 +17,15 @@ struct NamedPrecision {
   const char* name;
   Precision precision;
 };
-constexpr NamedPrecision kPrecisions[] = {
-    {"fp32", Precision::float32}, {"tf32", Precision::tf32}, {"bf16", Precision::bfloat16}};
+constexpr NamedPrecision kPrecisions[] = {{name_of(Precision::float32), Precision::float32},
+                                          {name_of(Precision::tf32), Precision::tf32},
+                                          {name_of(Precision::bfloat16), Precision::bfloat16}};
+
+/// What they were called.
+std::vector<FormerWord> former_precisions() {
+  return {{"fp32", {{"precision", std::string(name_of(Precision::float32))}}},
+          {"bf16", {{"precision", std::string(name_of(Precision::bfloat16))}}}};
+}
 
 struct NamedSchedule {
   const char* name;
@@ -90,9 +97,14 @@ constexpr Field kOptions[] = {
      .help = "of the moving average of the weights, which samples are made with",
      .range = kShare},
     {.key = "precision",
-     .member = &TrainingOptions::precision,
-     .help = "of matrix products",
-     .words = [] { return words_of(std::span<const NamedPrecision>(kPrecisions)); }},
+     .member = OptionByWord<TrainingOptions>{
+         [](const TrainingOptions& o) { return name_of(o.precision); },
+         [](TrainingOptions& o, const std::string& word) {
+           o.precision = find_by_name(std::span<const NamedPrecision>(kPrecisions), word, "precision").precision;
+         }},
+     .help = "of matrix products; bfloat16 also stores activations so",
+     .words = [] { return words_of(std::span<const NamedPrecision>(kPrecisions)); },
+     .former = former_precisions},
     {.key = "from",
      .member = &TrainingOptions::from,
      .help = "model.safetensors whose weights, flow and standardisation the run begins with; its data, source and "
@@ -143,10 +155,6 @@ Schedule TrainingOptions::learning_rate_schedule() const {
           .final_fraction = static_cast<float>(final_lr_fraction),
           .warmup = std::min(warmup, steps / 10),
           .total = steps};
-}
-
-Precision TrainingOptions::matmul_precision() const {
-  return find_by_name(std::span<const NamedPrecision>(kPrecisions), precision, "precision").precision;
 }
 
 CouplingOptions TrainingOptions::coupling_options(Device device) const {

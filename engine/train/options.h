@@ -35,13 +35,12 @@ struct TrainingOptions {
   double weight_decay = 0.0;
   double clip_norm = 1.0;  ///< 0: no clipping
   double ema_decay = 0.999;
-  std::string precision = "fp32";  ///< fp32, tf32, bf16
+  Precision precision = Precision::float32;
   std::string from;     ///< a model whose weights, and standardised coordinates, the run begins with; empty: none
   double hold_out = 0;  ///< share of the data's rows that is kept for `eval` (Dataset::hold_out)
   std::uint64_t seed = 0;
 
   Schedule learning_rate_schedule() const;
-  Precision matmul_precision() const;
   /// Of the coupling that `coupling` names.
   CouplingOptions coupling_options(Device device = Device::cpu) const;
 

@@ -76,13 +76,14 @@ std::uint64_t data_checksum_of(const SafetensorsFile& file) {
   return number_of(file, kDataChecksum);
 }
 
-void load_parameters(const SafetensorsFile& file, const Parameters& parameters, Stream& stream) {
+void load_parameters(const SafetensorsFile& file, Parameters& parameters, Stream& stream) {
   for (const FlatTensor& entry : kFlats) {
     const View<float> flat = (parameters.*entry.flat)();
     const std::vector<float> values = file.values<float>(entry.name, std::vector<std::int64_t>{flat.size()});
     copy_bytes(stream, flat.data, values.data(), values.size() * sizeof(float));
     stream.synchronize();
   }
+  if (parameters.working_copies().data != nullptr) parameters.make_working_copy(stream);
 }
 
 }  // namespace otnfm

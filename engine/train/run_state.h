@@ -30,6 +30,6 @@ SavedLists coupling_state_of(const SafetensorsFile& file);
 SavedLists objective_state_of(const SafetensorsFile& file);
 std::uint64_t step_of(const SafetensorsFile& file);
 std::uint64_t data_checksum_of(const SafetensorsFile& file);
-void load_parameters(const SafetensorsFile& file, const Parameters& parameters, Stream& stream);
+void load_parameters(const SafetensorsFile& file, Parameters& parameters, Stream& stream);
 
 }  // namespace otnfm

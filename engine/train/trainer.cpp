@@ -18,7 +18,8 @@ Trainer::Trainer(const TrainerParts& parts, const TrainingOptions& options, Devi
   Flow& flow = parts.flow;
   Parameters& parameters = flow.parameters();
   if (!parameters.allocated()) parameters.allocate(device, options.seed);
-  flow.precision = options.matmul_precision();
+  flow.precision = options.precision;
+  if (rounds(flow.precision)) parameters.make_working_copy(stream_);
 
   std::optional<Pairs> pairs;
   if (parts.coupling != nullptr) {

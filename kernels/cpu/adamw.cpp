@@ -17,6 +17,9 @@ void update_range(const AdamW& a, const AdamWStep& s, float decay, std::int64_t 
   const float* gradient = a.gradient.data;
 #pragma GCC ivdep  // the five vectors do not overlap
   for (std::int64_t i = begin; i < end; ++i) adamw_update(s, decay, gradient[i], value[i], m[i], v[i], ema[i]);
+  if (a.working.data == nullptr) return;
+  bfloat16* working = a.working.data;
+  for (std::int64_t i = begin; i < end; ++i) working[i] = bfloat16(value[i]);
 }
 
 /// Vector stores that straddle two cache lines made this loop three times slower (Zen 4, 64-byte vectors), and the

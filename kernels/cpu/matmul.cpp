@@ -15,28 +15,30 @@ namespace otnfm::cpu {
 namespace {
 
 /// c = activation(c + bias), product by product.
-void finish(Stream& stream, const Gemm& g, const View<float>& c, const View<const float>& bias, Activation activation) {
+void finish(Stream& stream, const Gemm& g, const View<Stored>& c, const View<const float>& bias,
+            Activation activation) {
   if (bias.data == nullptr && activation == Activation::identity) return;
   for (std::int64_t i = 0; i < g.batch; ++i) {
-    const View<float> rows = product_of(c, g, i);
+    const View<Stored> rows = product_of(c, g, i);
     cpu::bias_activation(stream, {.z = rows, .bias = bias, .y = rows, .activation = activation});
   }
 }
 
 /// c = beta c
-void scale(const Gemm& g, const View<float>& c) {
-  for (std::int64_t i = 0; i < g.batch; ++i) {
-    const View<float> product = product_of(c, g, i);
-    host::parallel_rows(g.m, g.n, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; ++row) {
-        float* values = product.row(row);
-        if (g.beta == 0)
-          std::fill(values, values + g.n, 0.0f);
-        else
-          for (std::int64_t j = 0; j < g.n; ++j) values[j] *= g.beta;
-      }
+void scale(const Gemm& g, const View<Stored>& c) {
+  for (std::int64_t i = 0; i < g.batch; ++i)
+    with_stored_type(c.dtype, [&]<class T>() {
+      const View<T> product = product_of(c, g, i).as<T>();
+      host::parallel_rows(g.m, g.n, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t row = begin; row < end; ++row) {
+          T* values = product.row(row);
+          if (g.beta == 0)
+            std::fill(values, values + g.n, T(0.0f));
+          else
+            for (std::int64_t j = 0; j < g.n; ++j) values[j] = T(static_cast<float>(values[j]) * g.beta);
+        }
+      });
     });
-  }
 }
 
 // Products with at most 8 columns (those of a 2-D flow with its data, and their gradients) are our own: the library
@@ -142,13 +144,13 @@ void multiply_narrow(Stream& stream, const Gemm& g, const float* a, const float*
 }
 
 void multiply(Stream& stream, Gemm g, const void* a, const void* b, const View<const float>& bias,
-              const View<float>& c) {
+              const View<Stored>& c) {
   if (g.k == 0) {
     scale(g, c);
     return finish(stream, g, c, bias, g.activation);
   }
   if (is_narrow(g)) {
-    multiply_narrow(stream, g, static_cast<const float*>(a), static_cast<const float*>(b), c.data);
+    multiply_narrow(stream, g, static_cast<const float*>(a), static_cast<const float*>(b), static_cast<float*>(c.data));
     return finish(stream, g, c, bias, g.activation);
   }
   if (onednn::fuses(g.activation)) return onednn::gemm(stream.workspace(), g, a, b, bias.data, c.data);
@@ -169,38 +171,79 @@ void convert_block(const bfloat16* from, std::int64_t row_stride, std::int64_t r
   });
 }
 
-// Blocks of at most 1024 x 1024 of each operand are converted behind the library's part of the workspace.
-constexpr std::int64_t kBlock = 1024;
-static_assert(onednn::kScratchBytes + 2 * kBlock * kBlock * sizeof(float) <= Stream::kWorkspaceBytes);
+/// A dense float32 block, rounded into rows of c.
+void round_block(const float* from, std::int64_t rows, std::int64_t columns, bfloat16* to, std::int64_t row_stride) {
+  host::parallel_rows(rows, columns, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i)
+      for (std::int64_t j = 0; j < columns; ++j) to[i * row_stride + j] = bfloat16(from[i * columns + j]);
+  });
+}
+
+// Blocks of each operand, and of a result that is to be rounded, are converted behind the library's part of the
+// workspace.
+constexpr std::int64_t kConvertedFloats =
+    static_cast<std::int64_t>((Stream::kWorkspaceBytes - onednn::kScratchBytes) / sizeof(float));
+constexpr std::int64_t kBlock = 1024, kBlockOfThree = 832;
+static_assert(2 * kBlock * kBlock <= kConvertedFloats && 3 * kBlockOfThree * kBlockOfThree <= kConvertedFloats);
 
 /// One product of g by float32 products of blocks: block (i, j) of c = beta c + sum over the blocks of k.
-void multiply_converted(Stream& stream, const Gemm& g, const bfloat16* a, const bfloat16* b, const View<float>& c) {
+void multiply_converted(Stream& stream, const Gemm& g, const bfloat16* a, const bfloat16* b, const View<Stored>& c) {
+  const bool rounds = c.dtype == DType::bfloat16;
+  const std::int64_t block = rounds ? kBlockOfThree : kBlock;
   float* const block_a = reinterpret_cast<float*>(stream.workspace() + onednn::kScratchBytes);
-  float* const block_b = block_a + kBlock * kBlock;
-  for (std::int64_t j = 0; j < g.n; j += kBlock)
-    for (std::int64_t k = 0; k < g.k; k += kBlock) {
-      const std::int64_t columns = std::min(kBlock, g.n - j), depth = std::min(kBlock, g.k - k);
-      if (g.transpose_b)
-        convert_block(b, g.row_stride_b, j, columns, k, depth, block_b);
-      else
-        convert_block(b, g.row_stride_b, k, depth, j, columns, block_b);
-      for (std::int64_t i = 0; i < g.m; i += kBlock) {
-        const std::int64_t rows = std::min(kBlock, g.m - i);
-        if (g.transpose_a)
-          convert_block(a, g.row_stride_a, k, depth, i, rows, block_a);
-        else
-          convert_block(a, g.row_stride_a, i, rows, k, depth, block_a);
-        const Gemm block{.transpose_a = g.transpose_a,
-                         .transpose_b = g.transpose_b,
-                         .beta = k == 0 ? g.beta : 1.0f,
-                         .m = rows,
-                         .n = columns,
-                         .k = depth,
-                         .row_stride_a = g.transpose_a ? rows : depth,
-                         .row_stride_b = g.transpose_b ? depth : columns,
-                         .row_stride_c = g.row_stride_c};
-        onednn::gemm(stream.workspace(), block, block_a, block_b, nullptr, c.row(i) + j);
+  float *const block_b = block_a + block * block, *const block_c = block_b + block * block;
+  const auto load_a = [&](std::int64_t i, std::int64_t rows, std::int64_t k, std::int64_t depth) {
+    if (g.transpose_a)
+      convert_block(a, g.row_stride_a, k, depth, i, rows, block_a);
+    else
+      convert_block(a, g.row_stride_a, i, rows, k, depth, block_a);
+  };
+  const auto load_b = [&](std::int64_t j, std::int64_t columns, std::int64_t k, std::int64_t depth) {
+    if (g.transpose_b)
+      convert_block(b, g.row_stride_b, j, columns, k, depth, block_b);
+    else
+      convert_block(b, g.row_stride_b, k, depth, j, columns, block_b);
+  };
+  const auto multiply_blocks = [&](std::int64_t rows, std::int64_t columns, std::int64_t depth, float beta, float* to,
+                                   std::int64_t row_stride) {
+    const Gemm part{.transpose_a = g.transpose_a,
+                    .transpose_b = g.transpose_b,
+                    .beta = beta,
+                    .m = rows,
+                    .n = columns,
+                    .k = depth,
+                    .row_stride_a = g.transpose_a ? rows : depth,
+                    .row_stride_b = g.transpose_b ? depth : columns,
+                    .row_stride_c = row_stride};
+    onednn::gemm(stream.workspace(), part, block_a, block_b, nullptr, to);
+  };
+  const auto part_of = [&](std::int64_t begin, std::int64_t length) { return std::min(block, length - begin); };
+  if (!rounds) {
+    const View<float> floats = c.as<float>();
+    for (std::int64_t j = 0; j < g.n; j += block)
+      for (std::int64_t k = 0; k < g.k; k += block) {
+        load_b(j, part_of(j, g.n), k, part_of(k, g.k));
+        for (std::int64_t i = 0; i < g.m; i += block) {
+          load_a(i, part_of(i, g.m), k, part_of(k, g.k));
+          multiply_blocks(part_of(i, g.m), part_of(j, g.n), part_of(k, g.k), k == 0 ? g.beta : 1.0f, floats.row(i) + j,
+                          g.row_stride_c);
+        }
       }
+    return;
+  }
+  // Each block of c is added up in float32 and rounded once.
+  const View<bfloat16> rounded = c.as<bfloat16>();
+  for (std::int64_t j = 0; j < g.n; j += block)
+    for (std::int64_t i = 0; i < g.m; i += block) {
+      const std::int64_t rows = part_of(i, g.m), columns = part_of(j, g.n);
+      if (g.beta != 0) convert_block(rounded.data, g.row_stride_c, i, rows, j, columns, block_c);
+      for (std::int64_t k = 0; k < g.k; k += block) {
+        const std::int64_t depth = part_of(k, g.k);
+        load_b(j, columns, k, depth);
+        load_a(i, rows, k, depth);
+        multiply_blocks(rows, columns, depth, k == 0 ? g.beta : 1.0f, block_c, columns);
+      }
+      round_block(block_c, rows, columns, rounded.row(i) + j, g.row_stride_c);
     }
 }
 
@@ -208,15 +251,12 @@ void multiply_converted(Stream& stream, const Gemm& g, const bfloat16* a, const 
 
 void matmul(Stream& stream, const Matmul& a) {
   if (a.c.empty()) return;
-  multiply(stream, gemm_of(a), a.a.data, a.b.data, a.bias, a.c);
-}
-
-void matmul_bfloat16(Stream& stream, const MatmulBfloat16& a) {
-  if (a.c.empty()) return;
   const Gemm g = gemm_of(a);
-  if (g.k == 0 || onednn::has_bfloat16()) return multiply(stream, g, a.a.data, a.b.data, a.bias, a.c);
+  if (g.dtype == DType::float32 || g.k == 0 || onednn::has_bfloat16())
+    return multiply(stream, g, a.a.data, a.b.data, a.bias, a.c);
+  const View<const bfloat16> left = a.a.as<bfloat16>(), right = a.b.as<bfloat16>();
   for (std::int64_t i = 0; i < g.batch; ++i)
-    multiply_converted(stream, g, a.a.data + i * g.batch_stride_a, a.b.data + i * g.batch_stride_b,
+    multiply_converted(stream, g, left.data + i * g.batch_stride_a, right.data + i * g.batch_stride_b,
                        product_of(a.c, g, i));
   finish(stream, g, a.c, a.bias, a.activation);
 }

@@ -132,12 +132,12 @@ View<const bfloat16> PackedWeights::bfloat16s(View<const float> weight) {
 }
 
 View<const std::uint8_t> PackedWeights::resnet_flow(const ResNetFlowShape& shape, View<const float> weights,
-                                                    bool bfloat16) {
+                                                    Precision precision) {
   const std::lock_guard lock(mutex_);
-  Memory& memory = resnet_flows_[{weights.data, bfloat16}];
+  Memory& memory = resnet_flows_[{weights.data, precision}];
   if (memory.data() == nullptr) {
     memory = Memory(Device::cpu, static_cast<std::size_t>(resnet_flow_packed_bytes(shape)), "packed weights");
-    cpu::resnet_flow_pack(shape, weights.data, bfloat16, reinterpret_cast<std::uint8_t*>(memory.data()));
+    cpu::resnet_flow_pack(shape, weights.data, precision, reinterpret_cast<std::uint8_t*>(memory.data()));
   }
   return {reinterpret_cast<const std::uint8_t*>(memory.data()), {resnet_flow_packed_bytes(shape)}};
 }

@@ -56,13 +56,13 @@ void forward_by(Stream& stream, const Variant& by, const ResNetFlowForward& a) {
   if (a.x.empty()) return;
   const ResNetFlowShape& s = a.shape;
   const float* packed = reinterpret_cast<const float*>(a.packed.data);
-  if (a.bfloat16 && a.kept.data != nullptr) {
+  if (rounds(a.precision) && a.kept.data != nullptr) {
     // As good as a copy: a thread of its own is worth its waking for a hundred thousand weights.
     float* const rounded = rounded_weights(a.kept, s, a.x.rows());
     host::parallel_ranges(
         s.blocks * (s.depth + 1), 16 * host::kElementGrain / (s.width * s.width),
         [&](std::int64_t begin, std::int64_t end) { by.round(s, a.weights.data, begin, end, rounded); });
-  } else if (a.bfloat16 && packed == nullptr) {
+  } else if (rounds(a.precision) && packed == nullptr) {
     if (resnet_flow_packed_bytes(s) > static_cast<std::int64_t>(Stream::kWorkspaceBytes))
       throw InputError("resnet_flow_forward: more weights than the workspace holds");
     float* const here = reinterpret_cast<float*>(stream.workspace());
@@ -89,8 +89,8 @@ void backward_by(Stream&, const Variant& by, const ResNetFlowBackward& a) {
 
 }  // namespace resnet
 
-void resnet_flow_pack(const ResNetFlowShape& shape, const float* weights, bool bfloat16, std::uint8_t* packed) {
-  host::best<resnet::Variant>().pack(shape, weights, bfloat16, reinterpret_cast<float*>(packed));
+void resnet_flow_pack(const ResNetFlowShape& shape, const float* weights, Precision precision, std::uint8_t* packed) {
+  host::best<resnet::Variant>().pack(shape, weights, rounds(precision), reinterpret_cast<float*>(packed));
 }
 
 void resnet_flow_forward(Stream& stream, const ResNetFlowForward& a) {

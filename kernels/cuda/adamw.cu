@@ -36,9 +36,12 @@ __global__ void adamw_kernel(AdamW a, double log_beta1, double log_beta2, bool v
       store_group(a.m.data + i, m);
       store_group(a.v.data + i, v);
       store_group(a.ema.data + i, ema);
+      if (a.working.data != nullptr) store_group(a.working.data + i, stored_as<bfloat16>(value));
     } else {
-      for (std::int64_t k = i; k < i + kWidth && k < n; ++k)
+      for (std::int64_t k = i; k < i + kWidth && k < n; ++k) {
         adamw_update(step, decay(k), a.gradient.data[k], a.value.data[k], a.m.data[k], a.v.data[k], a.ema.data[k]);
+        if (a.working.data != nullptr) a.working.data[k] = bfloat16(a.value.data[k]);
+      }
     }
   }
 }
@@ -53,7 +56,8 @@ void adamw(Stream& stream, const AdamW& a) {
   const std::int64_t n = a.value.shape[0];
   launch(adamw_kernel, grid_for((n + kWidth - 1) / kWidth, kThreads), kThreads, 0, stream.cuda(), a,
          std::log(double{a.beta1}), std::log(double{a.beta2}),
-         aligned16(a.value.data, a.m.data, a.v.data, a.ema.data, a.gradient.data));
+         aligned16(a.value.data, a.m.data, a.v.data, a.ema.data, a.gradient.data) &&
+             reinterpret_cast<std::uintptr_t>(a.working.data) % 8 == 0);
 }
 
 void advance_step(Stream& stream, const AdvanceStep& a) {

@@ -1,5 +1,5 @@
-// 4 bytes an element: bound by memory. The blocks' counts go through the workspace and not through an atomic, which
-// would need the count set to zero first.
+// 4 bytes an element (2 of bfloat16): bound by memory. The blocks' counts go through the workspace and not
+// through an atomic, which would need the count set to zero first.
 #include "kernels/finite.h"
 
 #include "kernels/device/elements.h"
@@ -8,11 +8,11 @@
 namespace otnfm::cuda {
 namespace {
 
-template <int kWidth>
-__global__ void count_nonfinite_kernel(CountNonfinite a, unsigned long long* partial) {
+template <int kWidth, class T>
+__global__ void count_nonfinite_kernel(View<const T> matrix, unsigned long long* partial) {
   unsigned long long count = 0;
-  for_each_group<kWidth>(a.x.rows(), a.x.columns(), [&](std::int64_t i, std::int64_t j) {
-    const auto x = load_group<kWidth>(a.x.row(i) + j);
+  for_each_group<kWidth>(matrix.rows(), matrix.columns(), [&](std::int64_t i, std::int64_t j) {
+    const auto x = as_floats(load_group<kWidth>(matrix.row(i) + j));
     for (int k = 0; k < kWidth; ++k) count += (bits_of(x[k]) & 0x7f800000u) == 0x7f800000u;
   });
   count = block_sum<kElementThreads>(count);
@@ -28,14 +28,17 @@ __global__ void total_kernel(const unsigned long long* partial, std::int64_t par
 
 }  // namespace
 
-void count_nonfinite(Stream& stream, const CountNonfinite& arguments) {
-  CountNonfinite a = arguments;
-  flatten_if_contiguous(a.x);
-  const bool grouped = can_group(a.x);
-  const std::int64_t parts = element_grid(a.x.rows(), a.x.columns(), grouped);
+void count_nonfinite(Stream& stream, const CountNonfinite& a) {
   auto* const partial = reinterpret_cast<unsigned long long*>(stream.workspace());
-  launch(grouped ? count_nonfinite_kernel<kGroup> : count_nonfinite_kernel<1>, parts, kElementThreads, 0, stream.cuda(),
-         a, partial);
+  const std::int64_t parts = with_stored_type(a.x.dtype, [&]<class T>() {
+    View<const T> x = a.x.as<T>();
+    flatten_if_contiguous(x);
+    const bool grouped = can_group(x);
+    const std::int64_t blocks = element_grid(x.rows(), x.columns(), grouped);
+    launch(grouped ? count_nonfinite_kernel<kGroup, T> : count_nonfinite_kernel<1, T>, blocks, kElementThreads, 0,
+           stream.cuda(), x, partial);
+    return blocks;
+  });
   launch(total_kernel, 1, kElementThreads, 0, stream.cuda(), partial, parts, a.count.data);
 }
 

@@ -229,7 +229,7 @@ void resnet_flow_forward(Stream& stream, const ResNetFlowForward& a) {
   const std::size_t row_size = static_cast<std::size_t>(resnet::rounded_up(resnet::widest(s), 16) + kSkew);
   const std::size_t state_bytes = inputs * kRows * sizeof(float), phi_bytes = (inputs - 1) * kRows * sizeof(float);
   with_activation(s.activation, [&]<Activation activation>() {
-    if (a.bfloat16)
+    if (rounds(a.precision))
       launch(a.kept.data ? bfloat16_kernel<activation, true> : bfloat16_kernel<activation, false>, Grid(blocks),
              dim3(kThreads), state_bytes + phi_bytes + (kColumnsStaged + 2 * kRows) * row_size * sizeof(bfloat16),
              stream.cuda(), a);

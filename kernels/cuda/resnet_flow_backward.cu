@@ -357,7 +357,7 @@ void resnet_flow_backward(Stream& stream, const ResNetFlowBackward& a) {
   const std::size_t most = static_cast<std::size_t>(resnet::widest(s)), d = static_cast<std::size_t>(s.dimension);
   const std::size_t row_size = static_cast<std::size_t>(resnet::rounded_up(resnet::widest(s), 16) + kSkew);
   const Grid tiles(resnet::tiles_of(a.dy.rows()));
-  if (a.bfloat16)
+  if (rounds(a.precision))
     launch(sum_gradient_bfloat16_kernel, tiles, dim3(kThreads),
            d * kRows * sizeof(float) + (kColumnsStaged + 2 * kRows) * row_size * sizeof(bfloat16), stream.cuda(), a);
   else
@@ -365,7 +365,7 @@ void resnet_flow_backward(Stream& stream, const ResNetFlowBackward& a) {
            stream.cuda(), a);
   int parts = 0;
   for (std::int64_t l = 0; l <= s.depth; ++l) parts += parts_of(s, l);
-  launch(a.bfloat16 ? weight_gradient_bfloat16_kernel : weight_gradient_kernel,
+  launch(rounds(a.precision) ? weight_gradient_bfloat16_kernel : weight_gradient_kernel,
          dim3(static_cast<unsigned>(parts), static_cast<unsigned>(s.blocks), static_cast<unsigned>(chunks.count)),
          dim3(kThreads), 0, stream.cuda(), a, chunks);
   launch(add_up_kernel, grid_for(s.weight_count(), kThreads), kThreads, 0, stream.cuda(), a, chunks.count);

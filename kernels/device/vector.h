@@ -44,4 +44,19 @@ __device__ __forceinline__ void store_group(T* to, const Group<T, kWidth>& group
   *reinterpret_cast<Group<T, kWidth>*>(to) = group;
 }
 
+template <class T, int kWidth>
+__device__ __forceinline__ Group<float, kWidth> as_floats(const Group<T, kWidth>& group) {
+  Group<float, kWidth> floats;
+  for (int k = 0; k < kWidth; ++k) floats[k] = static_cast<float>(group[k]);
+  return floats;
+}
+
+/// Rounded where T is bfloat16.
+template <class T, int kWidth>
+__device__ __forceinline__ Group<T, kWidth> stored_as(const Group<float, kWidth>& floats) {
+  Group<T, kWidth> group;
+  for (int k = 0; k < kWidth; ++k) group[k] = T(floats[k]);
+  return group;
+}
+
 }  // namespace otnfm

@@ -43,13 +43,13 @@ class PackedWeights {
   View<const float> float32(View<const float> weight);
   View<const bfloat16> bfloat16s(View<const float> weight);
   /// What resnet_flow_pack() makes of the weights of a whole flow, known by their address.
-  View<const std::uint8_t> resnet_flow(const ResNetFlowShape& shape, View<const float> weights, bool bfloat16);
+  View<const std::uint8_t> resnet_flow(const ResNetFlowShape& shape, View<const float> weights, Precision precision);
 
  private:
   std::mutex mutex_;
   std::map<const float*, std::vector<float>> float32_;
   std::map<const float*, std::vector<bfloat16>> bfloat16_;
-  std::map<std::pair<const float*, bool>, Memory> resnet_flows_;
+  std::map<std::pair<const float*, Precision>, Memory> resnet_flows_;
 };
 
 }  // namespace otnfm

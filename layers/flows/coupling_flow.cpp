@@ -134,8 +134,9 @@ Coupled CouplingFlow::couple(Tape& tape, std::int64_t k, Tensor t, Tensor x, boo
   const View<const std::int64_t> index(reinterpret_cast<const std::int64_t*>(block.columns_there.data()),
                                        {options_.dimension});
   const Tensor seen = select_columns(tape, x, index.row_slice(0, block.kept), t);
-  const Tensor raw = block.conditioner.forward(tape, parameters_, seen, precision);
-  const Tensor phi = block.phi[0].forward(tape, parameters_, t);
+  const Scope s = scope(tape);
+  const Tensor raw = block.conditioner(s, seen);
+  const Tensor phi = block.phi[0](s, t);
   if (options_.transform == Transform::spline)
     return spline_coupling(tape, {.x = x,
                                   .raw = raw,
@@ -149,7 +150,7 @@ Coupled CouplingFlow::couple(Tape& tape, std::int64_t k, Tensor t, Tensor x, boo
   return affine_coupling(tape, {.x = x,
                                 .raw = raw,
                                 .phi_scale = phi,
-                                .phi_shift = block.phi[1].forward(tape, parameters_, t),
+                                .phi_shift = block.phi[1](s, t),
                                 .index = index,
                                 .bound = static_cast<float>(options_.log_scale_bound),
                                 .inverse = inverse,

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "engine/core/flow_ops.h"
+#include "engine/core/ops/flow_ops.h"
 #include "kernels/memory.h"
 #include "layers/flows/flow.h"
 #include "layers/linear.h"

@@ -12,6 +12,7 @@
 #include "engine/core/parameters.h"
 #include "engine/core/standardisation.h"
 #include "engine/core/tape.h"
+#include "layers/scope.h"
 
 namespace otnfm {
 
@@ -63,11 +64,18 @@ class Flow {
 
   virtual std::int64_t dimension() const = 0;
 
+  /// Of a sample, as the flow's layers see it and files of samples have it: [d], or [height, width, channels] of a flow
+  /// of images. Its product is the dimension; x above is the same numbers in rows [B, d].
+  virtual Shape sample_shape() const { return {dimension()}; }
+
   Parameters& parameters() { return parameters_; }
   const Parameters& parameters() const { return parameters_; }
 
   /// What matrix products are computed in. Set before `forward`.
   Precision precision = Precision::float32;
+
+  /// What activations, and their gradients, are stored as between layers in precision bfloat16; in others: float32.
+  DType bfloat16_storage = DType::bfloat16;
 
   /// How F's coordinates are related to the raw ones of the source and of the data. `forward` and the blocks work in
   /// F's own; FlowMap, FlowInverse, the Jacobian and the log-determinant of a whole flow take and return raw numbers.
@@ -75,6 +83,11 @@ class Flow {
   FlowCoordinates coordinates = {};
 
  protected:
+  /// That the flow's layers are called in.
+  Scope scope(Tape& tape, SpectralNorm* norm = nullptr) const {
+    return {tape, parameters_, precision, rounds(precision) ? bfloat16_storage : DType::float32, norm};
+  }
+
   Parameters parameters_;
 };
 

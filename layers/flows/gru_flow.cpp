@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/core/flow_ops.h"
+#include "engine/core/ops/flow_ops.h"
 #include "layers/flows/shared_keys.h"
 
 namespace otnfm {
@@ -49,13 +49,14 @@ GruFlow::GruFlow(const Options& options) : options_(options) {
 
 Tensor GruFlow::forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) {
   const Block& block = blocks_[k];
+  const Scope s = scope(tape, &norm_);
   const float box = static_cast<float>(options_.box);
   const Tensor seen = concat(tape, gru_reset(tape, x, {}, box, kBeta), t);
-  const Tensor r = block.r.forward(tape, parameters_, seen, precision, &norm_);
-  const Tensor z = block.z.forward(tape, parameters_, seen, precision, &norm_);
+  const Tensor r = block.r(s, seen);
+  const Tensor z = block.z(s, seen);
   const Tensor remembered = concat(tape, gru_reset(tape, x, r, box, kBeta), t);
-  const Tensor u = block.u.forward(tape, parameters_, remembered, precision, &norm_);
-  return gru_gate(tape, x, block.phi.forward(tape, parameters_, t), z, u, box, static_cast<float>(options_.alpha));
+  const Tensor u = block.u(s, remembered);
+  return gru_gate(tape, x, block.phi(s, t), z, u, box, static_cast<float>(options_.alpha));
 }
 
 nlohmann::json GruFlow::configuration() const {

@@ -1,6 +1,6 @@
 #include "layers/flows/resnet_flow.h"
 
-#include "engine/core/fused_resnet.h"
+#include "engine/core/ops/resnet_flow.h"
 #include "layers/flows/shared_keys.h"
 
 namespace otnfm {
@@ -50,13 +50,13 @@ ResNetFlowShape ResNetFlow::shape() const {
 
 Tensor ResNetFlow::packed_weights(Tape& tape) {
   if (fixed_ && !tape.learns()) return tape.external(fixed_weights_);
+  const Scope s = scope(tape, options_.invertible ? &norm_ : nullptr);
   std::vector<ResNetBlockWeights> weights(blocks_.size());
   for (std::size_t k = 0; k < blocks_.size(); ++k) {
-    weights[k].phi = blocks_[k].phi.weight(tape, parameters_);
+    weights[k].phi = blocks_[k].phi.weight(s);
     for (const Linear& layer : blocks_[k].g.layers()) {
-      weights[k].weights.push_back(options_.invertible ? norm_.weight(tape, parameters_, layer.weight())
-                                                       : tape.parameter(parameters_, layer.weight()));
-      weights[k].biases.push_back(tape.parameter(parameters_, layer.bias()));
+      weights[k].weights.push_back(s.weight(layer.weight()));
+      weights[k].biases.push_back(s.parameter(layer.bias()));
     }
   }
   return pack_resnet_weights(tape, shape(), weights);
@@ -83,9 +83,9 @@ Tensor ResNetFlow::forward(Tape& tape, Tensor t, Tensor x) {
 
 Tensor ResNetFlow::forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) {
   const Block& block = blocks_[k];
-  const Tensor g =
-      block.g.forward(tape, parameters_, concat(tape, x, t), precision, options_.invertible ? &norm_ : nullptr);
-  return residual(tape, x, options_.time_function, t, block.phi.weight(tape, parameters_), g);
+  const Scope s = scope(tape, options_.invertible ? &norm_ : nullptr);
+  const Tensor g = block.g(s, concat(tape, x, t));
+  return residual(tape, x, options_.time_function, t, block.phi.weight(s), g);
 }
 
 nlohmann::json ResNetFlow::configuration() const {

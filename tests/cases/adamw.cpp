@@ -70,6 +70,7 @@ std::vector<Case> cases() {
                                              .weight_decay = a.weight_decay,
                                              .ema_decay = a.ema_decay};
                           if (clipped) arguments.clip_scale = b.in("clip_scale");
+                          if (b.placed.count("working")) arguments.working = b.view<bfloat16>("working");
                           adamw(s, arguments);
                         },
                     .reference = reference(a, clipped),

@@ -37,6 +37,7 @@ View<const float> bias_of(const Buffers& b) {
 
 void add_cases(std::vector<Case>& list, Activation activation, std::int64_t B, std::int64_t n, bool biased,
                bool bench) {
+  const std::size_t before = list.size();
   const double size = static_cast<double>(B * n);
   const std::string variant =
       std::string(kNames[static_cast<int>(activation)]) + (biased ? " " : " without bias ") + label({B, n});
@@ -54,7 +55,7 @@ void add_cases(std::vector<Case>& list, Activation activation, std::int64_t B, s
                   .run =
                       [=](Stream& s, const Buffers& b) {
                         bias_activation(
-                            s, {.z = b.in("z"), .bias = bias_of(b), .y = b.out("y"), .activation = activation});
+                            s, {.z = b.stored("z"), .bias = bias_of(b), .y = b.stored("y"), .activation = activation});
                       },
                   .reference = forward_of(activation, n),
                   .bytes = 8 * size,
@@ -72,10 +73,10 @@ void add_cases(std::vector<Case>& list, Activation activation, std::int64_t B, s
                   .buffers = buffers,
                   .run =
                       [=](Stream& s, const Buffers& b) {
-                        bias_activation_backward(s, {.z = b.in("z"),
+                        bias_activation_backward(s, {.z = b.stored("z"),
                                                      .bias = bias_of(b),
-                                                     .dy = b.in("dy"),
-                                                     .dz = b.out("dz"),
+                                                     .dy = b.stored("dy"),
+                                                     .dz = b.stored("dz"),
                                                      .dbias = biased ? b.out("dbias") : View<float>(),
                                                      .activation = activation});
                       },
@@ -86,6 +87,9 @@ void add_cases(std::vector<Case>& list, Activation activation, std::int64_t B, s
                   .bytes = 12 * size,
                   .flops = 25 * size,
                   .bench = bench});
+  if (bench || activation == Activation::silu || B == 13)
+    for (std::size_t k = before, end = list.size(); k < end; ++k)
+      list.push_back(in_bfloat16(list[k], {"z", "y", "dy", "dz"}));
 }
 
 std::vector<Case> cases() {
@@ -105,7 +109,7 @@ std::vector<Case> cases() {
                   .buffers = {{"y", Role::in_out, {7, 257}}, {"bias", Role::input, {257}}},
                   .run =
                       [](Stream& s, const Buffers& b) {
-                        bias_activation(s, {b.in("y"), b.in("bias"), b.out("y"), Activation::tanh});
+                        bias_activation(s, {b.stored("y"), b.in("bias"), b.stored("y"), Activation::tanh});
                       },
                   .reference =
                       [](Values& v) {
@@ -118,10 +122,10 @@ std::vector<Case> cases() {
        .buffers = {{"z", Role::input, {7, 257}}, {"dz", Role::in_out, {7, 257}}, {"dbias", Role::output, {257}}},
        .run =
            [](Stream& s, const Buffers& b) {
-             bias_activation_backward(s, {.z = b.in("z"),
+             bias_activation_backward(s, {.z = b.stored("z"),
                                           .bias = {},
-                                          .dy = b.in("dz"),
-                                          .dz = b.out("dz"),
+                                          .dy = b.stored("dz"),
+                                          .dz = b.stored("dz"),
                                           .dbias = b.out("dbias"),
                                           .activation = Activation::tanh});
            },

@@ -1,5 +1,6 @@
 #include "tests/cases/case.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace otnfm::cases {
@@ -18,6 +19,21 @@ const std::vector<Case>& all() {
 
 Registration::Registration(std::vector<Case> cases) {
   for (Case& c : cases) registry().push_back(std::move(c));
+}
+
+Case in_bfloat16(Case c, const std::vector<std::string>& buffers) {
+  c.variant += " bf16";
+  double bytes = 0;
+  for (Buffer& b : c.buffers) {
+    if (std::find(buffers.begin(), buffers.end(), b.name) == buffers.end()) continue;
+    b.dtype = DType::bfloat16;
+    double n = 1;
+    for (std::int64_t size : b.shape) n *= static_cast<double>(size);
+    bytes += (b.role == Role::in_out ? 4 : 2) * n;
+    if (b.role != Role::input) c.tolerance = c.norm_tolerance = 4e-3;
+  }
+  c.bytes -= bytes;
+  return c;
 }
 
 Reference gradient_of(Gradient gradient) {

@@ -64,6 +64,11 @@ class Buffers {
     for (int axis = 0; axis < kMaxRank; ++axis) v.shape[axis] = p.shape[axis], v.stride[axis] = p.stride[axis];
     return v;
   }
+  /// float32 or bfloat16, as the buffer is.
+  View<Stored> stored(const std::string& name) const {
+    return placed.at(name).dtype == DType::bfloat16 ? View<Stored>(view<bfloat16>(name))
+                                                    : View<Stored>(view<float>(name));
+  }
   View<const float> in(const std::string& name) const { return view<float>(name); }
   View<float> out(const std::string& name) const { return view<float>(name); }
 };
@@ -110,6 +115,10 @@ Reference gradient_of(Gradient gradient);
 
 /// Every case of every op.
 const std::vector<Case>& all();
+
+/// The case with these of its buffers stored in bfloat16. Half a unit in the last place of their 8 bits is at most 2^-8
+/// of a number: what a result rounded once is off by.
+Case in_bfloat16(Case c, const std::vector<std::string>& buffers);
 
 /// Registers cases at start-up: `static const Registration r(cases());`
 struct Registration {

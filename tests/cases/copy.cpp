@@ -1,6 +1,7 @@
 #include "kernels/copy.h"
 
 #include <cmath>
+#include <utility>
 
 #include "tests/cases/case.h"
 
@@ -24,42 +25,26 @@ std::vector<Case> cases() {
   std::vector<Case> list;
   const auto add = [&](std::int64_t B, std::int64_t d, bool bench) {
     const double n = static_cast<double>(B * d);
-    list.push_back({.op = "copy",
-                    .variant = label({B, d}),
-                    .buffers = {{"x", Role::input, {B, d}}, {"y", Role::output, {B, d}}},
-                    .run = [](Stream& s, const Buffers& b) { copy(s, {.x = b.in("x"), .y = b.out("y")}); },
-                    .reference = identity,
-                    .tolerance = 0,
-                    .same_on_every_backend = true,
-                    .bytes = 8 * n,
-                    .bench = bench});
-    list.push_back(
-        {.op = "cast_to_float32",
-         .variant = label({B, d}),
-         .buffers = {{"x", Role::input, {B, d}, DType::bfloat16}, {"y", Role::output, {B, d}}},
-         .run = [](Stream& s,
-                   const Buffers& b) { cast_to_float32(s, {.x = b.view<const bfloat16>("x"), .y = b.out("y")}); },
-         .reference = identity,
-         .tolerance = 0,
-         .same_on_every_backend = true,
-         .bytes = 6 * n,
-         .bench = bench});
-    list.push_back(
-        {.op = "cast_to_bfloat16",
-         .variant = label({B, d}),
-         .buffers = {{"x", Role::input, {B, d}}, {"y", Role::output, {B, d}, DType::bfloat16}},
-         .run = [](Stream& s, const Buffers& b) { cast_to_bfloat16(s, {.x = b.in("x"), .y = b.view<bfloat16>("y")}); },
-         .reference = round_to_bfloat16,
-         .tolerance = 0,
-         .same_on_every_backend = true,
-         .bytes = 6 * n,
-         .bench = bench});
+    for (const auto& [from, to] : {std::pair{DType::float32, DType::float32},
+                                   {DType::bfloat16, DType::float32},
+                                   {DType::float32, DType::bfloat16},
+                                   {DType::bfloat16, DType::bfloat16}})
+      list.push_back({.op = "copy",
+                      .variant = std::string(from == to ? "" : "to ") + name_of(to) + " " + label({B, d}),
+                      .buffers = {{"x", Role::input, {B, d}, from}, {"y", Role::output, {B, d}, to}},
+                      .run = [](Stream& s, const Buffers& b) { copy(s, {.x = b.stored("x"), .y = b.stored("y")}); },
+                      .reference = from == DType::float32 && to == DType::bfloat16 ? round_to_bfloat16 : identity,
+                      .tolerance = 0,
+                      .same_on_every_backend = true,
+                      .bytes = static_cast<double>(size_of(from) + size_of(to)) * n,
+                      .bench = bench});
   };
   for (const auto& [B, d] : odd_shapes()) add(B, d, false);
   add(4096, 784, true);
   // Integers of 11 bits: one in eight lies halfway between two bfloat16.
   Case ties = list.back();
-  ties.variant = "ties 31x33";
+  ties.variant = "to bfloat16, ties 31x33";
+  ties.reference = round_to_bfloat16;
   ties.buffers = {{"x", Role::input, {31, 33}, DType::float32, Fill::integers(1024, 2048)},
                   {"y", Role::output, {31, 33}, DType::bfloat16}};
   ties.bench = false;

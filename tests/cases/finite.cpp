@@ -14,8 +14,10 @@ std::vector<Case> cases() {
         {.op = "count_nonfinite",
          .variant = what + label({B, d}),
          .buffers = {{"x", Role::input, {B, d}, DType::float32, fill}, {"count", Role::output, {1}, DType::uint64}},
-         .run = [](Stream& s,
-                   const Buffers& b) { count_nonfinite(s, {.x = b.in("x"), .count = b.view<std::uint64_t>("count")}); },
+         .run =
+             [](Stream& s, const Buffers& b) {
+               count_nonfinite(s, {.x = b.stored("x"), .count = b.view<std::uint64_t>("count")});
+             },
          .reference =
              [](Values& v) {
                v["count"][0] = 0;
@@ -26,6 +28,7 @@ std::vector<Case> cases() {
          .same_on_every_backend = true,
          .bytes = 4.0 * static_cast<double>(B * d),
          .bench = bench});
+    list.push_back(in_bfloat16(list.back(), {"x"}));
   };
   for (const auto& [B, d] : odd_shapes()) {
     add(B, d, Fill::normal(), "none ", false);

@@ -40,22 +40,13 @@ void reference(const Product& p, Values& v) {
 
 void run(const Product& p, Stream& s, const Buffers& buffers) {
   const View<const float> bias = p.bias ? buffers.in("bias") : View<const float>();
-  if (p.bfloat16)
-    return matmul_bfloat16(s, {.a = buffers.view<const bfloat16>("a"),
-                               .b = buffers.view<const bfloat16>("b"),
-                               .c = buffers.out("c"),
-                               .transpose_a = p.transpose_a,
-                               .transpose_b = p.transpose_b,
-                               .beta = p.beta,
-                               .bias = bias,
-                               .activation = p.activation});
-  matmul(s, {.a = buffers.in("a"),
-             .b = buffers.in("b"),
-             .c = buffers.out("c"),
+  matmul(s, {.a = buffers.stored("a"),
+             .b = buffers.stored("b"),
+             .c = buffers.stored("c"),
              .transpose_a = p.transpose_a,
              .transpose_b = p.transpose_b,
              .beta = p.beta,
-             .precision = p.tf32 ? MatmulPrecision::tf32 : MatmulPrecision::float32,
+             .precision = p.tf32 ? Precision::tf32 : Precision::float32,
              .bias = bias,
              .activation = p.activation});
 }
@@ -93,7 +84,7 @@ Case make_case(const Product& p) {
          .flops = 2 * batch * m * n * k,
          .bench = p.bench};
   if (p.bias) c.buffers.push_back({"bias", Role::input, {p.n}, DType::float32, fill});
-  if (p.bfloat16) c.op = "matmul_bfloat16", c.tolerance = c.norm_tolerance = 1e-4;
+  if (p.bfloat16) c.variant += " bf16", c.tolerance = c.norm_tolerance = 1e-4;
   if (p.tf32) c.tolerance = c.norm_tolerance = 3e-3;
   return c;
 }
@@ -182,7 +173,19 @@ std::vector<Case> cases() {
   return list;
 }
 
-const Registration registration(cases());
+/// A result in bfloat16 is rounded once, or, where an activation follows in a pass of its own, twice.
+std::vector<Case> with_rounded_results(std::vector<Case> list) {
+  for (std::size_t k = 0, end = list.size(); k < end; ++k)
+    if (list[k].buffers[0].dtype == DType::bfloat16) {
+      Case c = in_bfloat16(list[k], {"c"});
+      c.variant += " result";
+      if (c.variant.find("activation") != std::string::npos) c.tolerance = c.norm_tolerance = 1.6e-2;
+      list.push_back(std::move(c));
+    }
+  return list;
+}
+
+const Registration registration(with_rounded_results(cases()));
 
 }  // namespace
 }  // namespace otnfm::cases

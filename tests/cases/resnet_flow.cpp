@@ -141,7 +141,8 @@ std::vector<Case> cases() {
     std::vector<Buffer> buffers = inputs(s);
     buffers.push_back({"y", Role::output, {s.B, f.dimension}});
     for (const bool packed : {false, true})
-      for (const bool rounded : {false, true}) {
+      for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
+        const bool rounded = rounds(precision);
         if (bench && packed) continue;  // latency is timed by bench_engine
         list.push_back({.op = "resnet_flow_forward",
                         .variant = text(s) + (rounded ? " bf16" : "") + (packed ? " packed" : ""),
@@ -153,14 +154,14 @@ std::vector<Case> cases() {
                                                      .weights = b.in("weights"),
                                                      .y = b.out("y"),
                                                      .shape = s.flow,
-                                                     .bfloat16 = rounded};
+                                                     .precision = precision};
                               // A CUDA kernel takes the weights as they are.
                               const bool packs = packed && !stream.on_cuda();
                               const std::int64_t size = packs ? resnet_flow_packed_bytes(s.flow) : 0;
                               const Memory memory(Device::cpu, size, "packed weights");
                               const View<std::uint8_t> to(reinterpret_cast<std::uint8_t*>(memory.data()), {size});
                               if (packs) {
-                                cpu::resnet_flow_pack(s.flow, b.in("weights").data, rounded, to.data);
+                                cpu::resnet_flow_pack(s.flow, b.in("weights").data, precision, to.data);
                                 call.packed = to;
                               }
                               resnet_flow_forward(stream, call);
@@ -175,6 +176,7 @@ std::vector<Case> cases() {
       }
   };
   const auto add_backward = [&](const Shape& s, bool rounded, bool bench) {
+    const Precision precision = rounded ? Precision::bfloat16 : Precision::float32;
     const ResNetFlowShape& f = s.flow;
     std::vector<Buffer> buffers = inputs(s);
     buffers.push_back({"dy", Role::input, {s.B, f.dimension}, DType::float32, terms(s.B * f.dimension)});
@@ -187,7 +189,7 @@ std::vector<Case> cases() {
          .buffers = buffers,
          .run =
              [=](Stream& stream, const Buffers& b) {
-               const std::int64_t kept_bytes = resnet_flow_kept_bytes(s.flow, s.B, rounded);
+               const std::int64_t kept_bytes = resnet_flow_kept_bytes(s.flow, s.B, precision);
                const std::int64_t scratch_bytes = resnet_flow_scratch_bytes(s.flow, s.B);
                const Memory kept_memory(stream.device(), kept_bytes, "kept");
                const Memory scratch(stream.device(), scratch_bytes, "scratch");
@@ -198,7 +200,7 @@ std::vector<Case> cases() {
                                             .y = b.out("y"),
                                             .kept = kept,
                                             .shape = s.flow,
-                                            .bfloat16 = rounded});
+                                            .precision = precision});
                resnet_flow_backward(stream, {.t = b.in("t"),
                                              .dy = b.in("dy"),
                                              .weights = b.in("weights"),
@@ -208,7 +210,7 @@ std::vector<Case> cases() {
                                              .scratch = View<std::uint8_t>(
                                                  reinterpret_cast<std::uint8_t*>(scratch.data()), {scratch_bytes}),
                                              .shape = s.flow,
-                                             .bfloat16 = rounded});
+                                             .precision = precision});
              },
          .reference = rounded ? rounded_gradient(f, s.B) : gradient(f, s.B),
          .draw_again = rounded && !bench ? draw_rows_again(f) : nullptr,

@@ -19,6 +19,10 @@
 namespace otnfm {
 namespace {
 
+Precision precision_of(bool rounded) {
+  return rounded ? Precision::bfloat16 : Precision::float32;
+}
+
 using cpu::resnet::Variant;
 
 struct Problem {
@@ -81,7 +85,7 @@ struct Problem {
                              .y = View<float>(y.data(), {count, shape.dimension}),
                              .packed = packed,
                              .shape = shape,
-                             .bfloat16 = rounded});
+                             .precision = precision_of(rounded)});
     return y;
   }
 
@@ -93,7 +97,7 @@ struct Problem {
 
   std::vector<float> gradients(const Variant& variant, bool rounded = false) {
     std::vector<float> y(x.size()), dx(x.size(), NAN), dw(weights.size(), NAN);
-    std::vector<std::uint8_t> kept(resnet_flow_kept_bytes(shape, B, rounded), 0xff);
+    std::vector<std::uint8_t> kept(resnet_flow_kept_bytes(shape, B, precision_of(rounded)), 0xff);
     std::vector<std::uint8_t> scratch(resnet_flow_scratch_bytes(shape, B), 0xff);
     const View<std::uint8_t> kept_view(kept.data(), {static_cast<std::int64_t>(kept.size())});
     const View<float> weights_view(weights.data(), {shape.weight_count()});
@@ -105,7 +109,7 @@ struct Problem {
                              .y = View<float>(y.data(), {B, shape.dimension}),
                              .kept = kept_view,
                              .shape = shape,
-                             .bfloat16 = rounded});
+                             .precision = precision_of(rounded)});
     cpu::resnet::backward_by(
         stream, variant,
         {.t = View<float>(t.data(), {B}),
@@ -116,7 +120,7 @@ struct Problem {
          .dx = View<float>(dx.data(), {B, shape.dimension}),
          .scratch = View<std::uint8_t>(scratch.data(), {static_cast<std::int64_t>(scratch.size())}),
          .shape = shape,
-         .bfloat16 = rounded});
+         .precision = precision_of(rounded)});
     dw.insert(dw.end(), dx.begin(), dx.end());
     return dw;
   }
@@ -131,7 +135,7 @@ struct Problem {
     const auto poisoned = [](std::int64_t bytes) {
       return std::vector<std::uint8_t>(static_cast<std::size_t>(bytes), 0xff);
     };
-    const DeviceArray<std::uint8_t> kept(stream, poisoned(resnet_flow_kept_bytes(shape, B, rounded)));
+    const DeviceArray<std::uint8_t> kept(stream, poisoned(resnet_flow_kept_bytes(shape, B, precision_of(rounded))));
     const DeviceArray<std::uint8_t> scratch(stream, poisoned(resnet_flow_scratch_bytes(shape, B)));
     resnet_flow_forward(stream, {.t = times.vector(),
                                  .x = rows.matrix(B, d),
@@ -139,7 +143,7 @@ struct Problem {
                                  .y = y.matrix(B, d),
                                  .kept = kept.vector(),
                                  .shape = shape,
-                                 .bfloat16 = rounded});
+                                 .precision = precision_of(rounded)});
     resnet_flow_backward(stream, {.t = times.vector(),
                                   .dy = upstream.matrix(B, d),
                                   .weights = all.vector(),
@@ -148,7 +152,7 @@ struct Problem {
                                   .dx = dx.matrix(B, d),
                                   .scratch = scratch.vector(),
                                   .shape = shape,
-                                  .bfloat16 = rounded});
+                                  .precision = precision_of(rounded)});
     std::vector<float> result = dw.values();
     const std::vector<float> last = dx.values();
     result.insert(result.end(), last.begin(), last.end());

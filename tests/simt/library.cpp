@@ -7,23 +7,23 @@
 namespace otnfm::cuda {
 namespace {
 
-template <class T, class Pointer>
-View<T> operand(Pointer data, std::int64_t batch, std::int64_t batch_stride, std::int64_t rows, std::int64_t columns,
+Extents operand(std::int64_t batch, std::int64_t batch_stride, std::int64_t rows, std::int64_t columns,
                 std::int64_t row_stride) {
-  View<T> v(static_cast<T*>(data), {batch, rows, columns});
-  v.stride[0] = batch_stride;
-  v.stride[1] = row_stride;
-  return v;
+  Extents extents({batch, rows, columns});
+  extents.stride[0] = batch_stride;
+  extents.stride[1] = row_stride;
+  return extents;
 }
 
-template <class T, class Arguments>
-Arguments arguments_of(const Gemm& g, const void* a, const void* b, const float* bias, float* c) {
-  Arguments arguments;
-  arguments.a = operand<const T>(a, g.batch, g.batch_stride_a, g.transpose_a ? g.k : g.m, g.transpose_a ? g.m : g.k,
-                                 g.row_stride_a);
-  arguments.b = operand<const T>(b, g.batch, g.batch_stride_b, g.transpose_b ? g.n : g.k, g.transpose_b ? g.k : g.n,
-                                 g.row_stride_b);
-  arguments.c = operand<float>(c, g.batch, g.batch_stride_c, g.m, g.n, g.row_stride_c);
+Matmul arguments_of(const Gemm& g, const void* a, const void* b, const float* bias, void* c) {
+  Matmul arguments;
+  arguments.a = {
+      a, g.dtype,
+      operand(g.batch, g.batch_stride_a, g.transpose_a ? g.k : g.m, g.transpose_a ? g.m : g.k, g.row_stride_a)};
+  arguments.b = {
+      b, g.dtype,
+      operand(g.batch, g.batch_stride_b, g.transpose_b ? g.n : g.k, g.transpose_b ? g.k : g.n, g.row_stride_b)};
+  arguments.c = {c, g.result_dtype, operand(g.batch, g.batch_stride_c, g.m, g.n, g.row_stride_c)};
   arguments.transpose_a = g.transpose_a;
   arguments.transpose_b = g.transpose_b;
   arguments.beta = g.beta;
@@ -44,17 +44,15 @@ void* cublas::open() {
 
 void cublas::close(void*) noexcept {}
 
-void cublas::gemm(Stream& stream, const Gemm& g, const void* a, const void* b, const float* bias, float* c) {
+void cublas::gemm(Stream& stream, const Gemm& g, const void* a, const void* b, const float* bias, void* c) {
   if (g.batch < 1 || g.m < 1 || g.n < 1 || g.k < 1 || g.activation != Activation::identity)
     throw RunError("cuBLAS was asked for what it does not do at " + describe(g));
-  if (g.bias && !(aligned(bias) && aligned(c) && g.row_stride_c % 4 == 0 && g.batch_stride_c % 4 == 0))
-    throw RunError("cuBLAS was asked to add a misaligned bias at " + describe(g));
+  if (g.bias && !(g.result_dtype == DType::float32 && aligned(bias) && aligned(c) && g.row_stride_c % 4 == 0 &&
+                  g.batch_stride_c % 4 == 0))
+    throw RunError("cuBLAS was asked to add a bias that is misaligned, or to a bfloat16 result, at " + describe(g));
   const cudaError_t status = simt::enqueue(stream.cuda(), [=] {
     thread_local Stream cpu(Device::cpu);
-    if (g.dtype == DType::bfloat16)
-      cpu::matmul_bfloat16(cpu, arguments_of<bfloat16, MatmulBfloat16>(g, a, b, bias, c));
-    else
-      cpu::matmul(cpu, arguments_of<float, Matmul>(g, a, b, bias, c));
+    cpu::matmul(cpu, arguments_of(g, a, b, bias, c));
   });
   if (status != cudaSuccess)
     throw RunError("CUDA failed while starting " + describe(g) + ": " + cudaGetErrorString(status));

@@ -313,7 +313,7 @@ TEST_F(TrainProgram, DoesNotRankManyDimensionsByW2) {
 
 TEST_F(TrainProgram, ShowsItsDefaults) {
   const std::string help = run("train --help").out;
-  for (const char* text : {"20000", "256", "16384", "0.002", "(global)", "(resnet)", "fp32"})
+  for (const char* text : {"20000", "256", "16384", "0.002", "(global)", "(resnet)", "float32"})
     EXPECT_NE(help.find(text), std::string::npos) << text << "\n" << help;
 }
 

@@ -46,7 +46,7 @@ double gemm_rate(Device device) {
   return 2.0 * n * n * n / best;
 }
 
-void training_step(benchmark::State& state, Device device, const char* precision) {
+void training_step(benchmark::State& state, Device device, Precision precision) {
   const Dataset data = open_dataset("8gaussians");
   const Source source = open_source(NamedSource("gaussian"), data);
   TrainingOptions options = default_options(data);
@@ -133,9 +133,8 @@ int main(int argc, char** argv) {
   for (Device device : {Device::cpu, Device::cuda}) {
     if (device == Device::cuda && !cuda_available()) continue;
     const std::string suffix = device == Device::cpu ? "" : "_cuda";
-    for (const char* precision : {"fp32", "bf16"}) {
-      const std::string name =
-          "training_step/toy" + std::string(std::string(precision) == "fp32" ? "" : "_bf16") + suffix;
+    for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
+      const std::string name = "training_step/toy" + std::string(rounds(precision) ? "_bf16" : "") + suffix;
       benchmark::RegisterBenchmark(
           name.c_str(), [device, precision](benchmark::State& state) { training_step(state, device, precision); })
           ->UseRealTime()

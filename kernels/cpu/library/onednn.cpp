@@ -96,11 +96,14 @@ memory::desc describe_operand(const Gemm& g, memory::data_type type, std::int64_
 
 /// `scratch_bytes`: above it the library finds its own.
 Prepared prepare(const Gemm& g, std::size_t scratch_bytes) {
-  const auto type = g.dtype == DType::bfloat16 ? memory::data_type::bf16 : memory::data_type::f32;
-  const auto f32 = memory::data_type::f32;
+  const auto type_of = [](DType dtype) {
+    return dtype == DType::bfloat16 ? memory::data_type::bf16 : memory::data_type::f32;
+  };
+  const auto f32 = memory::data_type::f32, type = type_of(g.dtype);
   const memory::desc a = describe_operand(g, type, g.m, g.k, g.row_stride_a, g.batch_stride_a, g.transpose_a);
   const memory::desc b = describe_operand(g, type, g.k, g.n, g.row_stride_b, g.batch_stride_b, g.transpose_b);
-  const memory::desc c = describe_operand(g, f32, g.m, g.n, g.row_stride_c, g.batch_stride_c, false);
+  const memory::desc c =
+      describe_operand(g, type_of(g.result_dtype), g.m, g.n, g.row_stride_c, g.batch_stride_c, false);
   const memory::dims bias_sizes = g.batch == 1 ? memory::dims{1, g.n} : memory::dims{1, 1, g.n};
   const memory::desc bias =
       g.bias ? memory::desc(bias_sizes, f32, g.batch == 1 ? memory::dims{g.n, 1} : memory::dims{g.n, g.n, 1})
@@ -136,7 +139,7 @@ Prepared prepare(const Gemm& g, std::size_t scratch_bytes) {
           without_data(c),           without_data(description.scratchpad_desc())};
 }
 
-void run(Prepared& p, std::byte* scratch, const void* a, const void* b, const float* bias, float* c) {
+void run(Prepared& p, std::byte* scratch, const void* a, const void* b, const float* bias, void* c) {
   static thread_local dnnl::stream queue(cpu_engine());
   // oneDNN takes the inputs as void*, and does not write them.
   dnnl_memory_set_data_handle(p.a.get(), const_cast<void*>(a));
@@ -192,7 +195,7 @@ class OneLibraryThread {
 };
 
 /// The whole of g on this thread, one of `parts` that share the scratch memory.
-void multiply(std::byte* scratch, int parts, const Gemm& g, const void* a, const void* b, const float* bias, float* c) {
+void multiply(std::byte* scratch, int parts, const Gemm& g, const void* a, const void* b, const float* bias, void* c) {
   static thread_local std::unordered_map<Key, Prepared, Hash> shapes;
   const OneLibraryThread one_thread;
   try {
@@ -206,12 +209,6 @@ void multiply(std::byte* scratch, int parts, const Gemm& g, const void* a, const
   } catch (const dnnl::error& error) {
     throw RunError("oneDNN failed at a matrix product of " + describe(g) + ": " + error.what());
   }
-}
-
-/// a + count elements
-const void* advance(const void* a, DType dtype, std::int64_t count) {
-  const std::int64_t bytes = dtype == DType::bfloat16 ? 2 : 4;
-  return static_cast<const std::byte*>(a) + count * bytes;
 }
 
 }  // namespace
@@ -230,7 +227,7 @@ bool has_bfloat16() {
   return has;
 }
 
-void gemm(std::byte* scratch, const Gemm& g, const void* a, const void* b, const float* bias, float* c) {
+void gemm(std::byte* scratch, const Gemm& g, const void* a, const void* b, const float* bias, void* c) {
   const bool by_product = g.batch >= host::thread_count(), by_row = longest_part(g.m) * g.n <= longest_part(g.n) * g.m;
   const std::int64_t length = by_product ? g.batch : by_row ? g.m : g.n, unit = by_product ? 1 : kCut;
   const std::int64_t units = (length + unit - 1) / unit;
@@ -252,7 +249,8 @@ void gemm(std::byte* scratch, const Gemm& g, const void* a, const void* b, const
       skip_b = begin * (g.transpose_b ? g.row_stride_b : 1), skip_bias = skip_c = begin;
     }
     multiply(scratch + static_cast<std::size_t>(part) * scratch_share(parts), parts, share, advance(a, g.dtype, skip_a),
-             advance(b, g.dtype, skip_b), bias == nullptr ? bias : bias + skip_bias, c + skip_c);
+             advance(b, g.dtype, skip_b), bias == nullptr ? bias : bias + skip_bias,
+             advance(c, g.result_dtype, skip_c));
   });
 }
 

@@ -18,6 +18,6 @@ inline constexpr std::size_t kScratchBytes = std::size_t{24} << 20;
 
 /// The whole of g, for batch, m, n, k >= 1 and an activation that it fuses. Allocates for a shape that this thread has
 /// not seen, and for products that need more scratch memory than kScratchBytes.
-void gemm(std::byte* scratch, const Gemm& g, const void* a, const void* b, const float* bias, float* c);
+void gemm(std::byte* scratch, const Gemm& g, const void* a, const void* b, const float* bias, void* c);
 
 }  // namespace otnfm::cpu::onednn

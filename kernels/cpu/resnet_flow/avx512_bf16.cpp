@@ -230,7 +230,7 @@ struct PairProducts {
 };
 
 static void forward_bfloat16(const ResNetFlowForward& a, const float* packed, std::int64_t begin, std::int64_t end) {
-  if (!a.bfloat16) return forward(a, packed, begin, end);
+  if (!rounds(a.precision)) return forward(a, packed, begin, end);
   for (std::int64_t tile = begin; tile < end; ++tile) {
     const Rows rows(tile, a.x.rows());
     if (a.kept.data != nullptr)
@@ -243,7 +243,7 @@ static void forward_bfloat16(const ResNetFlowForward& a, const float* packed, st
 }
 
 static void backward_bfloat16(const ResNetFlowBackward& a, std::int64_t begin, std::int64_t end) {
-  backward_chunks(a, begin, end, a.bfloat16 ? backward_tile_bfloat16 : backward_tile);
+  backward_chunks(a, begin, end, rounds(a.precision) ? backward_tile_bfloat16 : backward_tile);
 }
 
 static void round_pairs(const ResNetFlowShape& s, const float* weights, std::int64_t begin, std::int64_t end,

@@ -105,8 +105,8 @@ struct Partial {
 
 /// One processor's way to compute tiles. All take every shape.
 struct Variant {
-  /// Tiles [begin, end) of the forward. `packed` are the weights as `pack` leaves them; null, where not a.bfloat16, for
-  /// a forward without them.
+  /// Tiles [begin, end) of the forward. `packed` are the weights as `pack` leaves them; null, where not
+  /// rounds(a.precision), for a forward without them.
   void (*forward)(const ResNetFlowForward& a, const float* packed, std::int64_t begin, std::int64_t end);
   /// Chunks [begin, end) of the backward.
   void (*backward)(const ResNetFlowBackward& a, std::int64_t begin, std::int64_t end);

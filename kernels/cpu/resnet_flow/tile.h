@@ -44,7 +44,7 @@ static inline void add_residual(std::int64_t d, std::int64_t columns, const floa
     }
 }
 
-/// Where a.bfloat16, the packed weights are rounded, or those that are kept, and so is every operand here.
+/// Where rounds(a.precision), the packed weights are rounded, or those that are kept, and so is every operand here.
 static inline void forward_tile(const ResNetFlowForward& a, const float* packed, std::int64_t tile) {
   constexpr std::int64_t kInputs = ResNetFlowShape::kMaxDimension + 1, kWidth = ResNetFlowShape::kMaxWidth;
   alignas(64) float input[kInputs * kTile], rounded[kInputs * kTile];
@@ -57,7 +57,7 @@ static inline void forward_tile(const ResNetFlowForward& a, const float* packed,
   const Packed layout{s};
   const Kept kept{s};
   float* memory = keeps ? reinterpret_cast<float*>(a.kept.data) + tile * kept.tile_size() : nullptr;
-  const float* const weights = keeps && a.bfloat16 ? rounded_weights(a.kept, s, a.x.rows()) : a.weights.data;
+  const float* const weights = keeps && rounds(a.precision) ? rounded_weights(a.kept, s, a.x.rows()) : a.weights.data;
   read_rows(a.x, rows, input);
   read_times(a.t, rows, input + d * kTile);
   for (std::int64_t k = 0; k < s.blocks; ++k) {
@@ -69,7 +69,7 @@ static inline void forward_tile(const ResNetFlowForward& a, const float* packed,
     }
     evaluate_phi(s, input + d * kTile, a.weights.data + k * s.block_size(), columns, phi);
     const float* from = input;
-    if (a.bfloat16) {
+    if (rounds(a.precision)) {
       std::memcpy(rounded, input, (d + 1) * kTile * sizeof(float));
       round_to_bfloat16(rounded, (d + 1) * kTile);
       from = rounded;
@@ -78,8 +78,8 @@ static inline void forward_tile(const ResNetFlowForward& a, const float* packed,
       const std::int64_t in = s.inputs(l), out = s.outputs(l);
       float* to = l == s.depth ? g : hidden[l % 2];
       const float* const bias = a.weights.data + s.bias(k, l);
-      const Broadcast weight = a.bfloat16 && !keeps ? Broadcast{packed + layout.weight(k, l), 1, layout.row(l)}
-                                                    : Broadcast{weights + s.weight(k, l), in, 1};
+      const Broadcast weight = rounds(a.precision) && !keeps ? Broadcast{packed + layout.weight(k, l), 1, layout.row(l)}
+                                                             : Broadcast{weights + s.weight(k, l), in, 1};
       product<Start::bias>(out, in, columns, weight, from, kTile, to, kTile, bias);
       if (l == s.depth) break;
       // Whole rows of a tile, those of columns that were not computed included, would only cost time.
@@ -90,7 +90,7 @@ static inline void forward_tile(const ResNetFlowForward& a, const float* packed,
           activate_tile_with_slope(s.activation, z, y, memory + kept.slope(l) + f * kTile, count);
         else
           activate_tile(s.activation, z, y, count);
-        if (a.bfloat16) round_to_bfloat16(y, count);
+        if (rounds(a.precision)) round_to_bfloat16(y, count);
       }
       from = keeps ? memory + kept.output(l) : to;
     }
@@ -144,7 +144,7 @@ static inline void backward_tile(const ResNetFlowBackward& a, std::int64_t tile,
   const Kept kept{s};
   const Partial partial{s};
   const float* const memory = reinterpret_cast<const float*>(a.kept.data) + tile * kept.tile_size();
-  const float* const weights = a.bfloat16 ? rounded_weights(a.kept, s, a.dy.rows()) : a.weights.data;
+  const float* const weights = rounds(a.precision) ? rounded_weights(a.kept, s, a.dy.rows()) : a.weights.data;
   read_rows(a.dy, rows, dx);  // columns without a row are 0, and so add nothing
   for (std::int64_t k = s.blocks - 1; k >= 0; --k) {
     const float* const block = memory + k * kept.block_size();
@@ -153,14 +153,15 @@ static inline void backward_tile(const ResNetFlowBackward& a, std::int64_t tile,
     residual_gradient(d, columns, dx, phi, g, dphi, dz);
     add_phi_gradient(s, input + d * kTile, a.weights.data + k * s.block_size(), dphi, columns,
                      gradients + partial.phi(k));
-    if (a.bfloat16) {
+    if (rounds(a.precision)) {
       std::memcpy(rounded, input, (d + 1) * kTile * sizeof(float));
       for (std::int64_t f = 0; f <= d; ++f) round_to_bfloat16(rounded + f * kTile, columns);
       input = rounded;
     }
     for (std::int64_t l = s.depth; l >= 0; --l) {
-      backward_layer(s, l, columns, a.bfloat16, weights + s.weight(k, l), l == 0 ? input : block + kept.output(l - 1),
-                     dz, dinput, turned, gradients + partial.weight(k, l), gradients + partial.bias(k, l));
+      backward_layer(s, l, columns, rounds(a.precision), weights + s.weight(k, l),
+                     l == 0 ? input : block + kept.output(l - 1), dz, dinput, turned, gradients + partial.weight(k, l),
+                     gradients + partial.bias(k, l));
       float* const next = dinput;
       dinput = dz;
       dz = next;
@@ -181,7 +182,7 @@ static void forward(const ResNetFlowForward& a, const float* packed, std::int64_
   for (std::int64_t tile = begin; tile < end; ++tile) {
     const Rows rows(tile, a.x.rows());
     if (packed != nullptr && rows.count <= kFewRows)
-      forward_few_rows(FloatProducts{a.bfloat16}, a, packed, rows.begin, rows.count);
+      forward_few_rows(FloatProducts{rounds(a.precision)}, a, packed, rows.begin, rows.count);
     else
       forward_tile(a, packed, tile);
   }

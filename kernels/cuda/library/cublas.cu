@@ -78,7 +78,8 @@ void set(cublasLtMatmulDescOpaque_t& product, cublasLtMatmulDescAttributes_t att
 
 Prepared prepare(cublasLtHandle_t handle, const Key& key, const float* bias) {
   const Gemm& g = key.gemm;
-  const cudaDataType_t type = g.dtype == DType::bfloat16 ? CUDA_R_16BF : CUDA_R_32F;
+  const auto type_of = [](DType dtype) { return dtype == DType::bfloat16 ? CUDA_R_16BF : CUDA_R_32F; };
+  const cudaDataType_t type = type_of(g.dtype);
   Prepared p;
   require_success(
       cublasLtMatmulDescInit(&p.product, g.tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
@@ -92,7 +93,7 @@ Prepared prepare(cublasLtHandle_t handle, const Key& key, const float* bias) {
   }
   p.first = layout_of(g, type, g.transpose_b ? g.n : g.k, g.transpose_b ? g.k : g.n, g.row_stride_b, g.batch_stride_b);
   p.second = layout_of(g, type, g.transpose_a ? g.k : g.m, g.transpose_a ? g.m : g.k, g.row_stride_a, g.batch_stride_a);
-  p.c = layout_of(g, CUDA_R_32F, g.m, g.n, g.row_stride_c, g.batch_stride_c);
+  p.c = layout_of(g, type_of(g.result_dtype), g.m, g.n, g.row_stride_c, g.batch_stride_c);
 
   cublasLtMatmulPreferenceOpaque_t preference;
   require_success(cublasLtMatmulPreferenceInit(&preference), "choosing an algorithm for ", describe(g));
@@ -129,7 +130,7 @@ void cublas::close(void* handle) noexcept {
   delete blas;
 }
 
-void cublas::gemm(Stream& stream, const Gemm& g, const void* a, const void* b, const float* bias, float* c) {
+void cublas::gemm(Stream& stream, const Gemm& g, const void* a, const void* b, const float* bias, void* c) {
   Blas& blas = *static_cast<Blas*>(stream.blas());
   const Key key{g, alignment_of(a), alignment_of(b), alignment_of(c)};
   auto found = blas.shapes.find(key);

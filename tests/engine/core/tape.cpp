@@ -116,8 +116,9 @@ struct Perceptron {
     w1 = parameters.add("w1", {5, 31}, Initial::normal(0.5), true);
     parameters.allocate(stream.device(), 3);
     Tensor h = tape.external(x.view);
-    h = linear(tape, h, tape.parameter(parameters, w0), tape.parameter(parameters, b0), Activation::silu, precision);
-    h = linear(tape, h, tape.parameter(parameters, w1), {}, Activation::identity, precision);
+    h = linear(tape, h, tape.parameter(parameters, w0), tape.parameter(parameters, b0),
+               {.activation = Activation::silu, .precision = precision});
+    h = linear(tape, h, tape.parameter(parameters, w1), {}, {.precision = precision});
     loss = squared_error(tape, h, tape.external(target.view));
     tape.keep(loss);
     tape.backward(loss);
@@ -158,6 +159,81 @@ TEST(Tape, GradientsAgreeWithFiniteDifferences) {
       const double want = (sides[0] - sides[1]) / 2e-3;
       EXPECT_TRUE(std::abs(along - want) <= tolerance * std::abs(want)) << along << " " << want;
     }
+  }
+}
+
+/// A hidden layer stored as `stored`, by products of bfloat16, with or without the weights' working copies.
+std::vector<float> gradients_with(Stream& stream, DType stored, bool working_copy) {
+  Parameters parameters;
+  const Parameter w0 = parameters.add("w0", {31, 7}, Initial::normal(0.5), true);
+  const Parameter b0 = parameters.add("b0", {31}, Initial::normal(0.5), false);
+  const Parameter w1 = parameters.add("w1", {5, 31}, Initial::normal(0.5), true);
+  parameters.allocate(stream.device(), 3);
+  if (working_copy) parameters.make_working_copy(stream);
+  const Held x(stream, random_numbers(33 * 7, 1), {33, 7}), target(stream, random_numbers(33 * 5, 2), {33, 5});
+  Tape tape(stream.device(), {.training = true, .debug_memory = true});
+  const Tensor h = linear(tape, tape.external(x.view), tape.parameter(parameters, w0), tape.parameter(parameters, b0),
+                          {.activation = Activation::silu, .precision = Precision::bfloat16, .stored = stored});
+  EXPECT_EQ(h.dtype(), stored);
+  // Used twice, so that its gradients are added up as they are stored.
+  const Tensor twice = add(tape, h, scale(tape, h, 0.5f));
+  const Tensor y = linear(tape, twice, tape.parameter(parameters, w1), {}, {.precision = Precision::bfloat16});
+  EXPECT_EQ(y.dtype(), DType::float32);
+  tape.backward(squared_error(tape, y, tape.external(target.view)));
+  EXPECT_EQ(tape.gradient(h).dtype(), stored);
+  tape.plan();
+  tape.run(stream);
+  return download(stream, parameters.gradients());
+}
+
+double difference(const std::vector<float>& a, const std::vector<float>& b) {
+  double square = 0, size = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    square += std::pow(static_cast<double>(a[i]) - b[i], 2);
+    size += std::pow(static_cast<double>(b[i]), 2);
+  }
+  return std::sqrt(square / size);
+}
+
+TEST(Tape, StoresActivationsAndTheirGradientsAsAsked) {
+  for (Device device : devices()) {
+    Stream stream(device);
+    const std::vector<float> floats = gradients_with(stream, DType::float32, false),
+                             halves = gradients_with(stream, DType::bfloat16, false);
+    // Four more roundings to 8 bits on the way of each number; a bound of 2^-6 is four of the largest.
+    const double error = difference(halves, floats);
+    EXPECT_TRUE(error > 0 && error <= 0x1p-6) << error;
+    // A working copy holds what the tape would have rounded.
+    EXPECT_EQ(gradients_with(stream, DType::float32, true), floats);
+    EXPECT_EQ(gradients_with(stream, DType::bfloat16, true), halves);
+  }
+}
+
+TEST(Tape, ReshapesWithoutACopy) {
+  for (Device device : devices()) {
+    Stream stream(device);
+    Parameters parameters;
+    const Parameter w = parameters.add("w", {6, 2}, Initial::normal(1), true);
+    parameters.allocate(device, 7);
+    const Held zero(stream, std::vector<float>(12, 0.0f), {3, 4});
+    Tape tape(device);
+    const Tensor x = tape.parameter(parameters, w), halved = scale(tape, x, 0.5f);
+    const std::size_t before = tape.node_count();
+    const Tensor square = tape.reshape(tape.reshape(halved, {2, 3, 2}), {3, 4});
+    EXPECT_EQ(tape.node_count(), before);
+    EXPECT_EQ(square.shape(), (Shape{3, 4}));
+    EXPECT_THROW(tape.reshape(halved, {5, 2}), InputError);
+    EXPECT_THROW(tape.reshape(halved, {1, 2, 3, 2, 1}), InputError);
+    // 1/3 || w / 2 ||^2 + the same of w as it is: both shapes' gradients arrive.
+    const Held other(stream, std::vector<float>(12, 0.0f), {6, 2});
+    tape.backward(add(tape, squared_error(tape, square, tape.external(zero.view)),
+                      squared_error(tape, halved, tape.external(other.view))));
+    tape.plan();
+    tape.run(stream);
+    const std::vector<float> value = download(stream, parameters.value(w)),
+                             gradient = download(stream, parameters.gradient(w));
+    for (std::size_t i = 0; i < value.size(); ++i)
+      EXPECT_NEAR(gradient[i], (1.0 / 3 + 1.0 / 6) * 0.5 * value[i], 1e-6 * (1 + std::abs(value[i])));
   }
 }
 
@@ -213,6 +289,7 @@ TEST(Tape, RefusesWhatMakesNoSense) {
   EXPECT_THROW(tape.backward(tape.make({1})), InputError);
   EXPECT_THROW(tape.make({1, 2, 3, 4, 5}), InputError);
   EXPECT_THROW(tape.make({std::int64_t{1} << 40}), InputError);
+  EXPECT_THROW(tape.make({2}, DType::int64).stored(), InputError);
   tape.plan();
   EXPECT_THROW(tape.make({2}), InputError);
   EXPECT_THROW(tape.plan(), InputError);

@@ -214,9 +214,7 @@ TEST(OpenDataset, ReadsMnist) {
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no MNIST in " << folder << " (set OTNFM_TEST_DATA)";
   const Dataset data = open_dataset("mnist:" + folder.string());
   EXPECT_TRUE(data.is_images());
-  EXPECT_EQ(data.image_shape().channels, 1);
-  EXPECT_EQ(data.image_shape().height, 28);
-  EXPECT_EQ(data.image_shape().width, 28);
+  EXPECT_EQ(data.sample_shape(), (Shape{28, 28, 1}));
   EXPECT_EQ(data.count(), 60000);
   EXPECT_EQ(data.dimension(), 784);
   const Dataset test = data.test_split();
@@ -235,7 +233,7 @@ TEST(OpenDataset, ReadsCifar10) {
   const Dataset data = open_dataset("cifar10:" + folder.string());
   EXPECT_EQ(data.count(), 50000);
   EXPECT_EQ(data.dimension(), 3072);
-  EXPECT_EQ(data.image_shape().channels, 3);
+  EXPECT_EQ(data.sample_shape(), (Shape{32, 32, 3}));
   EXPECT_EQ(data.test_split().count(), 10000);
   const auto [low, high] = std::minmax_element(data.rows().data, data.rows().data + data.rows().size());
   EXPECT_EQ(*low, -1.0f);

@@ -232,7 +232,7 @@ TEST(Transport, RefusesWhatIsNoPairOfClouds) {
 TEST(ImageGrid, PlacesClampsAndMarks) {
   // Three grey images of 2 x 3 on two columns at scale 4; the gap is 2 screen pixels.
   std::vector<float> images = {-1, 0, 1, -9, 9, 0.5f, NAN, -1, -1, -1, -1, -1, 1, 1, 1, 1, 1, 1};
-  const Image sheet = draw_image_grid(rows_of(images, 6), {.height = 2, .width = 3, .columns = 2, .scale = 4});
+  const Image sheet = draw_image_grid(rows_of(images, 6), {.shape = {2, 3, 1}, .columns = 2, .scale = 4});
   ASSERT_EQ(sheet.width, 2 * (12 + 2) + 2);
   ASSERT_EQ(sheet.height, 2 * (8 + 2) + 2);
   const auto pixel = [&](int x, int y) {
@@ -254,16 +254,16 @@ TEST(ImageGrid, PlacesClampsAndMarks) {
   EXPECT_EQ(pixel(20, 14), pixel(0, 0));  // the place without an image
 }
 
-TEST(ImageGrid, TakesPlanesOfColour) {
-  const std::vector<float> image = {1, -1, -1, 1, 0, 0};  // red, green, blue planes of 1 x 2
-  const Image sheet = draw_image_grid(rows_of(image, 6), {.channels = 3, .height = 1, .width = 2, .scale = 1});
+TEST(ImageGrid, TakesColour) {
+  const std::vector<float> image = {1, -1, 0, -1, 1, 0};  // red, green, blue of 1 x 2 pixels
+  const Image sheet = draw_image_grid(rows_of(image, 6), {.shape = {1, 2, 3}, .scale = 1});
   const std::uint8_t* row = sheet.pixels.data() + 3 * (2 * sheet.width + 2);
   EXPECT_EQ(std::vector<int>(row, row + 6), (std::vector<int>{255, 0, 128, 0, 255, 128}));
 }
 
 TEST(ImageGrid, AddsACaptionAboveTheSameSheet) {
   const std::vector<float> images = normal(5 * 64, 1, 8);
-  ImageGrid options{.height = 8, .width = 8};
+  ImageGrid options{.shape = {8, 8, 1}};
   const Image bare = draw_image_grid(rows_of(images, 64), options);
   options.caption = "five samples";
   const Image captioned = draw_image_grid(rows_of(images, 64), options);
@@ -276,16 +276,19 @@ TEST(ImageGrid, AddsACaptionAboveTheSameSheet) {
 
 TEST(ImageGrid, TakesNoneAndRefusesNonsense) {
   const std::vector<float> images(12);
-  const Image none = draw_image_grid(View<const float>(nullptr, {0, 4}), {.height = 2, .width = 2});
+  const Image none = draw_image_grid(View<const float>(nullptr, {0, 4}), {.shape = {2, 2, 1}});
   EXPECT_GT(encode_png(none).size(), 50u);
   const View<const float> rows = rows_of(images, 4);
-  EXPECT_NE(input_error([&] { draw_image_grid(rows, {.height = 2, .width = 3}); }).find("[n, 6]"), std::string::npos);
-  EXPECT_NE(input_error([&] { draw_image_grid(rows, {.channels = 2, .height = 1, .width = 2}); }).find("channels"),
+  EXPECT_NE(input_error([&] { draw_image_grid(rows, {.shape = {2, 3, 1}}); }).find("[n, 6]"), std::string::npos);
+  EXPECT_NE(input_error([&] { draw_image_grid(rows, {.shape = {1, 2, 2}}); }).find("channels"), std::string::npos);
+  EXPECT_NE(input_error([&] { draw_image_grid(rows, {.shape = {0, 2, 1}}); }).find("0 x 2"), std::string::npos);
+  EXPECT_NE(input_error([&] {
+              draw_image_grid(rows, {.shape = {2, 2, 1}, .scale = 100000});
+            }).find("sheet"),
             std::string::npos);
-  EXPECT_NE(input_error([&] { draw_image_grid(rows, {.height = 0, .width = 2}); }).find("0 x 2"), std::string::npos);
-  EXPECT_NE(input_error([&] { draw_image_grid(rows, {.height = 2, .width = 2, .scale = 100000}); }).find("sheet"),
-            std::string::npos);
-  EXPECT_NE(input_error([&] { draw_image_grid(rows, {.height = 2, .width = 2, .columns = -1}); }).find("-1"),
+  EXPECT_NE(input_error([&] {
+              draw_image_grid(rows, {.shape = {2, 2, 1}, .columns = -1});
+            }).find("-1"),
             std::string::npos);
 }
 

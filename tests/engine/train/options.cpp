@@ -207,7 +207,7 @@ TEST(Options, HelpSaysDefaultRangeAndWords) {
   EXPECT_NE(help("axes").find("(0; images and above 16 dimensions 64; 0 to"), std::string::npos) << help("axes");
   EXPECT_NE(help("bank").find("(16384; of endless points 65536; 1 to"), std::string::npos) << help("bank");
   EXPECT_NE(help("lr").find("; gru 0.01;"), std::string::npos) << help("lr");
-  EXPECT_NE(help("precision").find(": fp32, tf32, bf16 (fp32)"), std::string::npos) << help("precision");
+  EXPECT_NE(help("precision").find(": float32, tf32, bfloat16 (float32)"), std::string::npos) << help("precision");
   const std::string flow = help("flow");
   for (const FlowFamily& family : flow_families())
     for (const OptionEntry& entry : family.options()) {
@@ -222,6 +222,20 @@ TEST(Options, HelpSaysDefaultRangeAndWords) {
       EXPECT_NE(flow.substr(about, flow.find('\n', about + 1) - about).find(entry.help), std::string::npos) << flow;
     }
   EXPECT_NE(help("from").find("unless told"), std::string::npos) << help("from");
+}
+
+TEST(TrainingOptions, ReadWhatPrecisionsWereCalled) {
+  for (const auto& [word, precision] : {std::pair{"bf16", Precision::bfloat16},
+                                        {"fp32", Precision::float32},
+                                        {"bfloat16", Precision::bfloat16},
+                                        {"tf32", Precision::tf32}}) {
+    TrainingOptions options;
+    options.precision = Precision::tf32;
+    options.read({{"precision", word}});
+    EXPECT_EQ(options.precision, precision) << word;
+    EXPECT_EQ(options.to_json().at("precision"), name_of(precision));
+  }
+  EXPECT_THROW(TrainingOptions().read({{"precision", "fp16"}}), InputError);
 }
 
 }  // namespace

@@ -51,7 +51,7 @@ class Folder {
   fs::path path_;
 };
 
-TrainingOptions small_options(const std::string& coupling, const std::string& precision = "fp32") {
+TrainingOptions small_options(const std::string& coupling, Precision precision = Precision::float32) {
   TrainingOptions options = default_options(open_dataset("8gaussians"));
   options.coupling = coupling;
   options.precision = precision;
@@ -122,18 +122,26 @@ TEST(Training, TenStepsAreTheSameOnCudaAsOnTheCpu) {
 }
 
 TEST(Training, DebugMemoryChangesNothing) {
-  for (const char* precision : {"fp32", "bf16"}) {
-    const TrainingOptions options = small_options("independent", precision);
-    EXPECT_EQ(weights_after(options, Device::cpu, 5),
-              weights_after(options, Device::cpu, 5, {.memory = true, .finite = true}));
+  for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
+    for (const char* family : {"resnet", "gru"}) {
+      TrainingOptions options = small_options("independent", precision);
+      options.flow["family"] = family;
+      EXPECT_EQ(weights_after(options, Device::cpu, 5),
+                weights_after(options, Device::cpu, 5, {.memory = true, .finite = true}));
+    }
   }
 }
 
 TEST(Training, AResumedRunGivesTheSameBitsAsAnUndisturbedOne) {
-  for (const CouplingEntry& entry : couplings()) {
-    const char* coupling = entry.name;
+  std::vector<std::string> names = {"bf16"};
+  for (const CouplingEntry& entry : couplings()) names.emplace_back(entry.name);
+  for (const std::string& coupling : names) {
     Folder folder;
-    const TrainingOptions options = small_options(coupling);
+    TrainingOptions options = small_options(coupling);
+    if (coupling == "bf16") {  // whose weights have a copy, of layers
+      options = small_options("independent", Precision::bfloat16);
+      options.flow["family"] = "gru";
+    }
     Silent silent;
     run_training(start_of(options), {.out = folder / "whole"}, silent);
 
@@ -234,14 +242,35 @@ TEST(ModelFile, ADamagedModelIsRefusedOrReadButNeverMore) {
     EXPECT_THROW(load_model(folder / "changed.safetensors", Device::cpu), InputError) << key << " " << value;
   };
   const nlohmann::json erased(nlohmann::json::value_t::discarded);
-  for (const char* key : {"version", "data", "source", "dimension", "flow", "image"}) refused(key, erased);
+  for (const char* key : {"version", "data", "source", "dimension", "flow", "sample_shape"}) refused(key, erased);
   refused("version", 99);
   refused("dimension", 3);
-  refused("image", {1, 28, 28});
-  refused("image", {1, -1, -2});
+  refused("sample_shape", {28, 28, 1});
+  refused("sample_shape", {-1, -2, 1});
+  refused("sample_shape", {1, 2});
   refused("source", "nowhere");
   refused("flow", {{"family", "resnet"}, {"dimension", 2}, {"width", 65536}, {"blocks", 1024}});
   refused("flow", {{"family", "other"}});
+}
+
+TEST(ModelFile, OfBeforeSampleShapesIsRead) {
+  Folder folder;
+  Silent silent;
+  run_training(start_of(small_options("independent")), {.out = folder / "run"}, silent);
+  const SafetensorsFile file = SafetensorsFile::load(folder / "run" / "model.safetensors");
+  nlohmann::json before = nlohmann::json::parse(file.metadata().at("otnfm"));
+  EXPECT_EQ(before.at("sample_shape"), nlohmann::json({2}));
+  before.erase("sample_shape");
+  for (const auto& [image, shape] : {std::pair{nlohmann::json(nullptr), Shape{2}},
+                                     {nlohmann::json{1, 1, 2}, Shape{1, 2, 1}},  // grey
+                                     {nlohmann::json{2, 1, 1}, Shape{2}}}) {     // planes
+    before["image"] = image;
+    write_safetensors(folder / "before.safetensors", file.tensors(), {{"otnfm", before.dump()}});
+    EXPECT_EQ(load_model(folder / "before.safetensors", Device::cpu).sample_shape(), shape) << image;
+  }
+  before["image"] = {1, 28, 28};
+  write_safetensors(folder / "before.safetensors", file.tensors(), {{"otnfm", before.dump()}});
+  EXPECT_THROW(load_model(folder / "before.safetensors", Device::cpu), InputError);
 }
 
 }  // namespace

@@ -90,6 +90,7 @@ class Comparison {
               PackedWeights* packed = nullptr) {
     flow_.one_kernel = one_kernel;
     flow_.precision = precision;
+    flow_.bfloat16_storage = DType::float32;  // as the kernel keeps what is not an operand
     const std::int64_t d = flow_.dimension(), B = static_cast<std::int64_t>(t_.size());
     Stream stream(Device::cpu);
     Tape tape(Device::cpu, {.training = training, .packed_weights = packed});

@@ -82,9 +82,8 @@ class ContractionFlow : public Flow {
 
   Tensor forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x) override {
     const Block& block = blocks_[static_cast<std::size_t>(k)];
-    const Tensor hidden = block.first.forward(tape, parameters_, concat(tape, x, t), Activation::tanh, precision);
-    return residual(tape, x, TimeFunctionKind::identity, t, Tensor(),
-                    block.second.forward(tape, parameters_, hidden, Activation::identity, precision));
+    const Tensor hidden = block.first(scope(tape), concat(tape, x, t), Activation::tanh);
+    return residual(tape, x, TimeFunctionKind::identity, t, Tensor(), block.second(scope(tape), hidden));
   }
 
   /// The same in double, from the weights as they were rounded to float.
@@ -162,8 +161,8 @@ class AdditiveCoupling : public Flow {
   Tensor move(Tape& tape, std::int64_t k, Tensor t, Tensor x, float sign) {
     const auto& [g, phi] = blocks_[static_cast<std::size_t>(k)];
     const Tensor still = multiply(tape, x, mask(tape, 1 - k, x.rows()));
-    const Tensor moved = multiply(tape, g.forward(tape, parameters_, still, precision), mask(tape, k, x.rows()));
-    return residual(tape, x, TimeFunctionKind::tanh, t, phi.weight(tape, parameters_), scale(tape, moved, sign));
+    const Tensor moved = multiply(tape, g(scope(tape), still), mask(tape, k, x.rows()));
+    return residual(tape, x, TimeFunctionKind::tanh, t, phi.weight(scope(tape)), scale(tape, moved, sign));
   }
 
   struct Block {

@@ -1,4 +1,4 @@
-#include "engine/core/fused_resnet.h"
+#include "engine/core/ops/resnet_flow.h"
 
 #include "kernels/copy.h"
 #include "kernels/host/packed_linear.h"
@@ -6,22 +6,20 @@
 namespace otnfm {
 namespace {
 
-/// A weight as a matrix: a vector is one row.
 /// The part of the gradient of all weights that belongs to this weight is copied to its own.
 void packed_rule(Tape& tape, const Node& node) {
   const Copy forward = tape.arguments<Copy>(node);
   const Tensor &weight = node.inputs[0], &packed = node.output;
   const Tensor dweight = tape.new_gradient(weight);
-  View<const float> from = forward.y;
-  from.data = tape.gradient(packed).flat().data + (forward.y.data - packed.flat().data);
-  tape.record(copy, Copy{.x = from, .y = dweight.as_matrix()});
+  const std::int64_t at = forward.y.as<float>().data - packed.flat().data;
+  tape.record(copy,
+              Copy{.x = View<float>(tape.gradient(packed).flat().data + at, forward.y), .y = dweight.as_matrix()});
   tape.add_gradient(weight, dweight);
 }
 
 void pack(Tape& tape, const Tensor& weight, const Tensor& packed, std::int64_t at) {
-  View<float> to = weight.as_matrix();
-  to.data = packed.flat().data + at;
-  tape.record(copy, Copy{.x = weight.as_matrix(), .y = to});
+  const View<Stored> from = weight.as_matrix();
+  tape.record(copy, Copy{.x = from, .y = View<float>(packed.flat().data + at, from)});
   tape.differentiate({weight}, packed, packed_rule);
 }
 
@@ -53,7 +51,7 @@ void flow_rule(Tape& tape, const Node& node) {
                                                        .dx = dx.defined() ? dx.view() : View<float>(),
                                                        .scratch = scratch.view<std::uint8_t>(),
                                                        .shape = forward.shape,
-                                                       .bfloat16 = forward.bfloat16});
+                                                       .precision = forward.precision});
   if (dx.defined()) tape.add_gradient(x, dx);
   tape.add_gradient(packed, dpacked);
 }
@@ -71,15 +69,14 @@ Tensor pack_resnet_weights(Tape& tape, const ResNetFlowShape& shape, const std::
 }
 
 Tensor fused_resnet(Tape& tape, const ResNetFlowShape& shape, Tensor t, Tensor x, Tensor weights, Precision precision) {
-  const bool rounded = precision == Precision::bfloat16;
   View<const std::uint8_t> laid_out;
   // They do not change any more: once for all runs, and for all tapes.
   if (tape.packed_weights() != nullptr && tape.is_given(weights))
-    laid_out = tape.packed_weights()->resnet_flow(shape, weights.flat(), rounded);
+    laid_out = tape.packed_weights()->resnet_flow(shape, weights.flat(), precision);
   const Tensor y = tape.make(x.shape());
   View<std::uint8_t> kept;
   if (tape.training())
-    kept = tape.make({resnet_flow_kept_bytes(shape, x.rows(), rounded)}, DType::uint8).view<std::uint8_t>();
+    kept = tape.make({resnet_flow_kept_bytes(shape, x.rows(), precision)}, DType::uint8).view<std::uint8_t>();
   tape.record(resnet_flow_forward, ResNetFlowForward{.t = t.flat(),
                                                      .x = x.view(),
                                                      .weights = weights.flat(),
@@ -87,7 +84,7 @@ Tensor fused_resnet(Tape& tape, const ResNetFlowShape& shape, Tensor t, Tensor x
                                                      .kept = kept,
                                                      .packed = laid_out,
                                                      .shape = shape,
-                                                     .bfloat16 = rounded});
+                                                     .precision = precision});
   tape.differentiate({x, weights}, y, flow_rule);
   return y;
 }
