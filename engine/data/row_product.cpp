@@ -5,7 +5,7 @@
 
 #include "kernels/check.h"
 #include "kernels/host/parallel.h"
-#include "kernels/host/vector.h"
+#include "kernels/host/simd.h"
 
 namespace otnfm {
 namespace {

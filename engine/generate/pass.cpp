@@ -77,6 +77,11 @@ PassRecorder::PassRecorder(Model model, Device device, const GeneratorOptions& o
   model_.flow->precision = options.precision;
   model_.flow->fix_weights();
   if (device == Device::cpu) return;
+  if (rounds(options.precision)) {
+    Stream stream(device);
+    model_.flow->parameters().make_working_copy(stream);
+    stream.synchronize();
+  }
   TimeColumns times(device, 1);
   Tape tape(device, Tape::Options{.training = false});
   FlowOnTape flow(tape, *model_.flow, times);

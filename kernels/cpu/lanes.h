@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "kernels/host/vector.h"
+#include "kernels/host/simd.h"
 
 namespace otnfm::cpu {
 

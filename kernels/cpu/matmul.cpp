@@ -9,7 +9,7 @@
 #include "kernels/bias_activation.h"
 #include "kernels/cpu/library/onednn.h"
 #include "kernels/host/parallel.h"
-#include "kernels/host/vector.h"
+#include "kernels/host/simd.h"
 
 namespace otnfm::cpu {
 namespace {

@@ -4,7 +4,7 @@
 // not depend on how many are worked on at once.
 #pragma once
 
-#include "kernels/host/vector.h"
+#include "kernels/host/simd.h"
 #include "ot/loops/loops.h"
 
 namespace otnfm::OTNFM_PROCESSOR {

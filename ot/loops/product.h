@@ -2,7 +2,7 @@
 // 256 coordinates of the columns' panels (16 KB each) and of 128 rows (128 KB) in the caches.
 #pragma once
 
-#include "kernels/host/vector.h"
+#include "kernels/host/simd.h"
 #include "ot/loops/loops.h"
 
 namespace otnfm::OTNFM_PROCESSOR {

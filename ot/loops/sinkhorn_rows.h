@@ -2,7 +2,7 @@
 // exponential is 12, for three loads and a store.
 #pragma once
 
-#include "kernels/host/vector.h"
+#include "kernels/host/simd.h"
 #include "ot/loops/loops.h"
 
 namespace otnfm::OTNFM_PROCESSOR {

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "kernels/cpu/loops/loops.h"
-#include "kernels/host/vector.h"
+#include "kernels/host/simd.h"
 
 namespace otnfm::cpu::OTNFM_PROCESSOR {
 

@@ -1,9 +1,9 @@
 // The one product that everything is made of, and a transposition. Included by the files that are compiled for one
-// processor each, after the macros that kernels/host/vector.h asks for.
+// processor each, after the macros that kernels/host/simd.h asks for.
 #pragma once
 
 #include "kernels/cpu/resnet_flow/layout.h"
-#include "kernels/host/vector.h"
+#include "kernels/host/simd.h"
 
 namespace otnfm::cpu::resnet::OTNFM_PROCESSOR {
 

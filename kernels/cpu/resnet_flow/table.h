@@ -1,4 +1,4 @@
-// The table of one processor; see kernels/host/vector.h for the macros that go before it.
+// The table of one processor; see kernels/host/simd.h for the macros that go before it.
 #pragma once
 
 #include "kernels/cpu/resnet_flow/tile.h"
