@@ -180,8 +180,8 @@ GaussianFit::GaussianFit(GaussianParameters parameters) : parameters_(std::move(
   check_finite("mean", parameters_.mean);
   check_finite("factor", parameters_.factor);
   check_finite("diagonal", parameters_.diagonal);
-  product_ = RowProduct({parameters_.factor.data(), {parameters_.rank(), dimension()}},
-                        {parameters_.mean.data(), {dimension()}});
+  product_ = PackedProduct({parameters_.factor.data(), {parameters_.rank(), dimension()}},
+                           {parameters_.mean.data(), {dimension()}});
 }
 
 template <class FillNoise>

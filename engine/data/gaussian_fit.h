@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "engine/data/draw_key.h"
-#include "engine/data/row_product.h"
+#include "kernels/host/packed_linear.h"
 #include "kernels/view.h"
 
 namespace otnfm {
@@ -62,7 +62,7 @@ class GaussianFit {
   View<float> noise_memory(std::vector<float>& memory, std::int64_t rows) const;
 
   GaussianParameters parameters_;
-  RowProduct product_;
+  PackedProduct product_;
 };
 
 }  // namespace otnfm

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "kernels/check.h"
 #include "kernels/cpu/loops/loops.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm {
 namespace {
@@ -19,14 +21,15 @@ std::int64_t stored_width(std::int64_t outputs) {
   return (std::min(kPanel, outputs) + kPackedPart - 1) / kPackedPart * kPackedPart;
 }
 
+/// y = x W^T + bias on this thread; `all_biases` may be null.
 template <class Weight>
-void multiply(const PackedLinear& a, const View<const float>& x, const View<float>& y, const Weight* panels) {
+void multiply(const View<const float>& x, const Weight* panels, const float* all_biases, const View<float>& y) {
   const std::int64_t inner = x.columns(), outputs = y.columns();
   const auto& by = std::is_same_v<Weight, float> ? cpu::loops().packed_floats : cpu::loops().packed_bfloat16s;
   float sums[kPackedRows * kPanel];
   for (std::int64_t column = 0; column < outputs; column += kPanel) {
     const std::int64_t width = std::min(kPanel, outputs - column), stored = stored_width(width);
-    const float* bias = a.bias.data == nullptr ? nullptr : a.bias.data + column;
+    const float* bias = all_biases == nullptr ? nullptr : all_biases + column;
     for (std::int64_t i = 0; i < y.rows(); i += kPackedRows) {
       const std::int64_t rows = std::min<std::int64_t>(kPackedRows, y.rows() - i);
       by({.x = x.row(i),
@@ -74,8 +77,8 @@ void multiply_bfloat16(Stream& stream, const PackedLinear& a) {
       float* to = rounded + i * inner;
       for (std::int64_t k = 0; k < inner; ++k) to[k] = static_cast<float>(bfloat16(from[k]));
     }
-    multiply(a, View<const float>(View<float>(rounded, {count, inner})), a.y.row_slice(first, count),
-             a.panels_bfloat16.data);
+    multiply(View<const float>(rounded, {count, inner}), a.panels_bfloat16.data, a.bias.data,
+             a.y.row_slice(first, count));
   }
 }
 
@@ -110,7 +113,7 @@ void packed_linear(Stream& stream, const PackedLinear& a) {
   if (a.panels_bfloat16.data != nullptr)
     multiply_bfloat16(stream, a);
   else
-    multiply(a, a.x, a.y, a.panels.data);
+    multiply(a.x, a.panels.data, a.bias.data, a.y);
   if (a.activation == Activation::identity) return;
   with_activation(a.activation, [&]<Activation kind>() {
     for (std::int64_t i = 0; i < a.y.rows(); ++i) {
@@ -118,6 +121,31 @@ void packed_linear(Stream& stream, const PackedLinear& a) {
       const std::int64_t n = a.y.columns();
       for (std::int64_t j = 0; j < n; ++j) y[j] = activate<kind>(y[j]);
     }
+  });
+}
+
+PackedProduct::PackedProduct(View<const float> b, View<const float> bias) : inner_(b.rank == 2 ? b.rows() : 0) {
+  require(b.rank == 2, "PackedProduct", "b must be a matrix", describe(b));
+  require_matrix("PackedProduct", "b", b, b.rows(), b.columns());
+  require_vector("PackedProduct", "bias", bias, b.columns());
+  View<const float> weight = b;
+  std::swap(weight.shape[0], weight.shape[1]);
+  std::swap(weight.stride[0], weight.stride[1]);
+  panels_ = pack<float>(weight);
+  bias_.assign(bias.data, bias.data + bias.size());
+}
+
+void PackedProduct::operator()(View<const float> x, View<float> y) const {
+  const auto columns = static_cast<std::int64_t>(bias_.size());
+  if (y.rank != 2) fail_check("PackedProduct", "y must be a matrix", describe(y));  // no text is made where it is one
+  require_matrix("PackedProduct", "y", y, y.rows(), columns);
+  require_matrix("PackedProduct", "x", x, y.rows(), inner_);
+  constexpr std::int64_t kGrain = 1 << 18;  // multiply-adds; about 5 microseconds of one core
+  const std::int64_t blocks = (y.rows() + kPackedRows - 1) / kPackedRows;
+  const std::int64_t work = std::max<std::int64_t>(1, kPackedRows * inner_ * columns);
+  host::parallel_ranges(blocks, std::max<std::int64_t>(1, kGrain / work), [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t first = begin * kPackedRows, count = std::min(y.rows(), end * kPackedRows) - first;
+    multiply(x.row_slice(first, count), panels_.data(), bias_.data(), y.row_slice(first, count));
   });
 }
 

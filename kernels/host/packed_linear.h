@@ -36,6 +36,22 @@ struct PackedLinear {
 /// On a CPU stream. Allocates nothing; runs on the calling thread. bfloat16 takes K <= 2^21.
 void packed_linear(Stream& stream, const PackedLinear& a);
 
+/// y = x b + bias of a b that is packed once, on all threads: sums as above, so that a row of y is a function of its
+/// row of x alone, bit for bit, whatever batch it stands in and whatever the number of threads.
+class PackedProduct {
+ public:
+  PackedProduct() = default;
+  /// b [K, N], bias [N]; both are copied.
+  PackedProduct(View<const float> b, View<const float> bias);
+
+  /// x [M, K], y [M, N], rows contiguous. Allocates nothing. InputError for other shapes.
+  void operator()(View<const float> x, View<float> y) const;
+
+ private:
+  std::int64_t inner_ = 0;
+  std::vector<float> panels_, bias_;
+};
+
 /// The packed form of weights that do not change any more, made at the first request and kept. Any thread may ask.
 class PackedWeights {
  public:
