@@ -52,6 +52,30 @@ void print_nearest(const nlohmann::json& result) {
       result["nearest_train_ratio"].get<double>());
 }
 
+/// "value, of data floor", both with their deviations over the draws.
+std::string beside_data(const nlohmann::json& result, const std::string& key, int digits) {
+  const auto number = [&](const std::string& of) { return result[of].get<double>(); };
+  return fmt::format("{:.{}g} +- {:.2g}, of data {:.{}g} +- {:.2g}", number(key), digits, number(key + "_std"),
+                     number(key + "_floor"), digits, number(key + "_floor_std"));
+}
+
+void print_features(const nlohmann::json& result, bool tells, bool images) {
+  const std::string note = tells ? std::string()
+                                 : fmt::format("; of raw {} it says little, as the next two: judge by features",
+                                               images ? "pixels" : "columns");
+  if (result["frechet"].is_null())
+    fmt::print("Frechet       none, d is too large for its eigenvalues{}\n", note);
+  else
+    fmt::print("Frechet       {}: squared, means and covariances alone{}\n", beside_data(result, "frechet", 4), note);
+  if (result["precision"].is_null()) {
+    fmt::print("precision     none, a draw has fewer than 4 rows\nrecall        none\n");
+    return;
+  }
+  fmt::print("precision     {}: samples where data are{}\n", beside_data(result, "precision", 3),
+             tells ? "" : ", and blur may be too");
+  fmt::print("recall        {}: data where samples are\n", beside_data(result, "recall", 3));
+}
+
 void eval(const EvalFlags& flags) {
   const Generator generator = Generator::load(flags.model, flags.common.chosen_device());
   const ModelData opened = open_model_data(generator.model().configuration, flags.data);
@@ -99,6 +123,7 @@ void eval(const EvalFlags& flags) {
   fmt::print("collapse_rho  {:.3f}             0: every sample is the mean, 1: the spread is the data's\n",
              number("collapse_rho"));
   fmt::print("sliced W2     {:.4g}\nMMD           {:.3g}\n", number("sliced_w2"), number("mmd"));
+  print_features(result, tells, data.is_images());
   if (tells && result.contains("nearest_train")) print_nearest(result);
   if (flags.log_likelihood)
     fmt::print("log-likelihood {:.4f} +- {:.4f} nats, mean of {} {}\n", number("log_likelihood"),

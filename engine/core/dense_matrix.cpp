@@ -56,6 +56,12 @@ DenseMatrix product(const DenseMatrix& a, const DenseMatrix& b) {
   return result;
 }
 
+DenseMatrix transposed_product(const DenseMatrix& a, const DenseMatrix& b) {
+  DenseMatrix result(a.columns(), b.columns());
+  map(result).noalias() = map(a).transpose() * map(b);
+  return result;
+}
+
 void add_gram(const DenseMatrix& a, DenseMatrix& sum) {
   map(sum).noalias() += map(a) * map(a).transpose();
 }
@@ -78,6 +84,24 @@ std::optional<DenseMatrix> cholesky(const DenseMatrix& symmetric) {
   const Eigen::LLT<Eigen::MatrixXd> factor(map(symmetric));
   if (factor.info() != Eigen::Success) return std::nullopt;
   return taken(factor.matrixL());
+}
+
+DenseMatrix semidefinite_factor(const DenseMatrix& symmetric) {
+  const Eigen::Map<const Eigen::MatrixXd> a = map(symmetric);
+  Eigen::VectorXd left = a.diagonal();
+  Eigen::MatrixXd factor(a.rows(), a.rows());
+  Eigen::Index rank = 0, pivot = 0;
+  if (a.rows() == 0) return {};
+  const double rounding = static_cast<double>(a.rows()) * Eigen::NumTraits<double>::epsilon() * left.maxCoeff();
+  for (; rank < a.rows() && left.maxCoeff(&pivot) > rounding; ++rank) {
+    auto column = factor.col(rank);
+    column = a.col(pivot);
+    column.noalias() -= factor.leftCols(rank) * factor.row(pivot).head(rank).transpose();
+    column /= std::sqrt(left[pivot]);
+    left -= column.cwiseAbs2();
+    left[pivot] = 0;  // what is left of it is rounding, and it is no pivot again
+  }
+  return taken(factor.leftCols(rank));
 }
 
 void solve_lower(const DenseMatrix& lower, DenseMatrix& b) {

@@ -42,6 +42,7 @@ std::vector<double> mean_row(View<const float> x);
 DenseMatrix transposed_centred(View<const float> x, std::span<const double> mean);
 
 DenseMatrix product(const DenseMatrix& a, const DenseMatrix& b);
+DenseMatrix transposed_product(const DenseMatrix& a, const DenseMatrix& b);  ///< a^T b
 /// sum += a a^T.
 void add_gram(const DenseMatrix& a, DenseMatrix& sum);
 
@@ -57,6 +58,9 @@ DenseMatrix orthonormal(const DenseMatrix& columns);
 
 /// L of A = L L^T; nothing where A is not positive definite.
 std::optional<DenseMatrix> cholesky(const DenseMatrix& symmetric);
+/// F [n, r] of A = F F^T, A positive semi-definite of rank r: Cholesky's with pivots, until what is left is rounding.
+/// n r^2 FLOPs.
+DenseMatrix semidefinite_factor(const DenseMatrix& symmetric);
 /// b <- L^-1 b, L lower triangular.
 void solve_lower(const DenseMatrix& lower, DenseMatrix& b);
 

@@ -1,16 +1,20 @@
 #include "engine/evaluate/evaluation.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "engine/data/random_streams.h"
 #include "engine/generate/model.h"
 #include "engine/metrics/collapse.h"
+#include "engine/metrics/frechet.h"
 #include "engine/metrics/mmd.h"
 #include "engine/metrics/nearest.h"
+#include "engine/metrics/precision_recall.h"
 #include "engine/metrics/summary.h"
 #include "engine/metrics/wasserstein.h"
 #include "kernels/clock.h"
+#include "kernels/host/parallel.h"
 
 namespace otnfm {
 namespace {
@@ -86,6 +90,76 @@ void add_nearest(nlohmann::json& result, View<const float> samples, const Datase
   result["nearest_train_ratio"] = of_samples / of_data;
 }
 
+/// Frechet's distance, precision and recall: of samples to fresh data, and as their floor of other data to fresh data.
+class FeatureMetrics {
+ public:
+  FeatureMetrics(std::int64_t n, std::int64_t d)
+      : has_frechet_(d <= kMostFrechetDimensions), compared_(std::min(n, most_compared(d))) {}
+
+  /// Distances times `unit` are those that are told.
+  void add(View<const float> samples, View<const float> other, View<const float> fresh, double unit) {
+    if (has_frechet_) add_frechet(samples, other, fresh, unit * unit);
+    if (compared_ <= kNeighbours) return;
+    const auto manifold = [&](View<const float> rows) { return Manifold(rows.row_slice(0, compared_), kNeighbours); };
+    const Manifold data = manifold(fresh);
+    const PrecisionRecall of_samples = precision_recall(manifold(samples), data),
+                          of_data = precision_recall(manifold(other), data);
+    precision_.push_back(of_samples.precision);
+    recall_.push_back(of_samples.recall);
+    precision_floor_.push_back(of_data.precision);
+    recall_floor_.push_back(of_data.recall);
+  }
+
+  void tell(nlohmann::json& result) const {
+    tell(result, "frechet", frechet_);
+    tell(result, "frechet_floor", frechet_floor_);
+    tell(result, "precision", precision_);
+    tell(result, "precision_floor", precision_floor_);
+    tell(result, "recall", recall_);
+    tell(result, "recall_floor", recall_floor_);
+    result["precision_recall_n"] = compared_;
+  }
+
+ private:
+  // Above these they would take most of eval's time: eigenvalues take d^3, not on all threads, and balls n^2 d.
+  static constexpr std::int64_t kMostFrechetDimensions = 1024;
+  static constexpr double kMostProducts = 0x1p32;
+  static constexpr int kNeighbours = 3;
+
+  static std::int64_t most_compared(std::int64_t d) {
+    return std::max(kNeighbours + std::int64_t{1},
+                    static_cast<std::int64_t>(std::sqrt(kMostProducts / static_cast<double>(d))));
+  }
+
+  void add_frechet(View<const float> samples, View<const float> other, View<const float> fresh, double unit_squared) {
+    const std::array<View<const float>, 3> sets = {fresh, samples, other};
+    std::array<FeatureMoments, 3> moments;
+    host::parallel_ranges(3, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (auto k = static_cast<std::size_t>(begin); k < static_cast<std::size_t>(end); ++k)
+        moments[k] = feature_moments(sets[k]);
+    });
+    std::array<double, 2> distance{};
+    host::parallel_ranges(2, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (auto k = static_cast<std::size_t>(begin); k < static_cast<std::size_t>(end); ++k)
+        distance[k] = unit_squared * frechet_distance(moments[0], moments[k + 1]);
+    });
+    frechet_.push_back(distance[0]);
+    frechet_floor_.push_back(distance[1]);
+  }
+
+  static void tell(nlohmann::json& result, const std::string& key, const std::vector<double>& values) {
+    result[key] = result[key + "_std"] = nullptr;
+    if (values.empty()) return;
+    const Summary summary = summarize(values);
+    result[key] = summary.mean;
+    result[key + "_std"] = summary.standard_deviation;
+  }
+
+  bool has_frechet_;
+  std::int64_t compared_;
+  std::vector<double> frechet_, frechet_floor_, precision_, precision_floor_, recall_, recall_floor_;
+};
+
 double rate_of(GeneratorContext& context, View<float> x0, View<float> x1) {
   const auto sample = [&] {
     context.sample(nullptr, x0, x1);
@@ -132,7 +206,9 @@ nlohmann::json evaluate(const Generator& generator, const Dataset& data, const E
 
   const Standardisation& standardisation = generator.model().flow->coordinates.target;
   const Centred centred(standardisation);
+  const double told_unit = centred.rest.identity() ? centred.unit : 1;
   std::vector<double> distance, floor, sliced, discrepancy, standardised_distance, standardised_floor;
+  FeatureMetrics features(n, d);
   for (std::int64_t r = 0; r < options.repeats; ++r) {
     const View<float> mine = generated.row_slice(r * n, n);
     draw_fresh(compared, options.seed, 2 * r, fresh);
@@ -143,6 +219,7 @@ nlohmann::json evaluate(const Generator& generator, const Dataset& data, const E
     sliced.push_back(centred.unit * sliced_wasserstein(mine, fresh, {.seed = options.seed}));
     discrepancy.push_back(mmd(mine, fresh).squared);
     for (const View<float>& rows : {mine, fresh, other}) centred.rest.apply(View<const float>(rows), rows);
+    features.add(mine, other, fresh, told_unit);
     if (centred.rest.identity()) continue;
     standardised_distance.push_back(w2(mine, fresh));
     standardised_floor.push_back(w2(other, fresh));
@@ -165,6 +242,7 @@ nlohmann::json evaluate(const Generator& generator, const Dataset& data, const E
                            {"mmd", std::sqrt(std::max(0.0, mmd_squared))},
                            {"mmd_squared", mmd_squared},
                            {"nfe", context.nfe()}};
+  features.tell(result);
   if (!standardised_distance.empty()) {
     const Summary w2_columns = summarize(standardised_distance), floor_columns = summarize(standardised_floor);
     result["w2_standardised"] = w2_columns.mean;
@@ -173,7 +251,7 @@ nlohmann::json evaluate(const Generator& generator, const Dataset& data, const E
   }
   const bool high = d > kFewDimensions;
   if (data.has_test_split() || (high && !data.endless()))
-    add_nearest(result, generated.row_slice(0, n), moved, options.seed, centred.rest.identity() ? centred.unit : 1);
+    add_nearest(result, generated.row_slice(0, n), moved, options.seed, told_unit);
   result["w2_ratio_tells"] = !high;
   generator.noise(options.seed, 0, other);
   result["samples_per_second"] = rate_of(context, other, fresh);

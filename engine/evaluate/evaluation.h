@@ -29,6 +29,13 @@ struct EvaluationOptions {
 /// which is "nearest_train_ratio": above 1 blur or other pictures, far below 1 rows learnt by heart. In the model's
 /// coordinates where its columns were standardised each by itself.
 ///
+/// "frechet" is the squared Frechet distance of the normal distributions fitted to samples and data: means and
+/// covariances alone, null above 1024 dimensions. "precision" is the share of samples within the data's manifold (balls
+/// to each point's third neighbour), "recall" the share of data within the samples', of the first "precision_recall_n"
+/// rows of each draw (n^2 d is at most 2^32; null below 4 rows). Each has its "..._std" and, between the draws of
+/// w2_floor, its "..._floor" and "..._floor_std"; a model as good as data has the floor's precision and recall, which
+/// are below 1. In the coordinates of nearest_train.
+///
 /// InputError where the data do not have the model's dimension; RunError where samples are not finite.
 nlohmann::json evaluate(const Generator& generator, const Dataset& data, const EvaluationOptions& options);
 

@@ -25,18 +25,6 @@ double trace(const DenseMatrix& a) {
   return sum;
 }
 
-// V sqrt(D) V^T, as the square of V D^(1/4).
-DenseMatrix square_root(const DenseMatrix& symmetric) {
-  SymmetricEigen eigen = symmetric_eigen(symmetric);
-  for (std::int64_t k = 0; k < symmetric.rows(); ++k) {
-    const double factor = std::sqrt(std::sqrt(std::max(0.0, eigen.values[static_cast<std::size_t>(k)])));
-    for (double& value : eigen.vectors.column(k)) value *= factor;
-  }
-  DenseMatrix root(symmetric.rows(), symmetric.rows());
-  add_gram(eigen.vectors, root);
-  return root;
-}
-
 void check_moments(const FeatureMoments& moments) {
   const std::size_t d = moments.mean.size();
   if (moments.covariance.size() != d * d)
@@ -70,8 +58,8 @@ double frechet_distance(const FeatureMoments& a, const FeatureMoments& b) {
   double distance = 0;
   for (std::size_t j = 0; j < a.mean.size(); ++j) distance += (a.mean[j] - b.mean[j]) * (a.mean[j] - b.mean[j]);
   const DenseMatrix covariance_a = covariance_of(a), covariance_b = covariance_of(b);
-  const DenseMatrix root = square_root(covariance_a);
-  DenseMatrix squared = product(product(root, covariance_b), root);
+  const DenseMatrix factor = semidefinite_factor(covariance_a);
+  DenseMatrix squared = product(transposed_product(factor, covariance_b), factor);
   for (std::int64_t i = 0; i < squared.rows(); ++i)
     for (std::int64_t j = 0; j < i; ++j) squared(i, j) = squared(j, i) = 0.5 * (squared(i, j) + squared(j, i));
   distance += trace(covariance_a) + trace(covariance_b);

@@ -5,16 +5,29 @@
 // generated one (is everything covered?). Any features will do; distances are float32 (engine/metrics/pairwise.h).
 #pragma once
 
+#include <vector>
+
 #include "kernels/view.h"
 
 namespace otnfm {
+
+/// A set of points and the balls around them, which are the same whatever it is compared with. The points stay the
+/// caller's.
+struct Manifold {
+  View<const float> points;          ///< [n, d]
+  std::vector<float> squared_radii;  ///< [n]
+
+  /// 1 <= neighbours < n; InputError otherwise. 2 n^2 d FLOPs.
+  explicit Manifold(View<const float> set, int neighbours = 3);
+};
 
 struct PrecisionRecall {
   double precision = 0;
   double recall = 0;
 };
 
-/// generated [n, d], data [m, d]; 1 <= neighbours < n and m. InputError otherwise, and where the dimensions disagree.
+/// Of n generated and m data points, in 2 n m d FLOPs. InputError where the dimensions disagree.
+PrecisionRecall precision_recall(const Manifold& generated, const Manifold& data);
 PrecisionRecall precision_recall(View<const float> generated, View<const float> data, int neighbours = 3);
 
 }  // namespace otnfm

@@ -55,10 +55,13 @@ TEST_F(Program, TrainsSamplesAndEvaluates) {
   const Outcome eval = run("eval " + model + " --data moons -n 128 --repeats 2 --json");
   ASSERT_EQ(eval.code, 0) << eval.err;
   const nlohmann::json result = nlohmann::json::parse(eval.out);
-  for (const char* key : {"w2", "w2_std", "w2_floor", "w2_floor_std", "w2_ratio", "collapse_rho", "sliced_w2", "mmd",
-                          "nfe", "samples_per_second"})
+  for (const char* key : {"w2_ratio", "collapse_rho", "sliced_w2", "mmd", "nfe", "samples_per_second"})
     EXPECT_TRUE(result[key].is_number()) << key;
+  for (const std::string key : {"w2", "frechet", "precision", "recall"})
+    for (const std::string part : {"", "_std", "_floor", "_floor_std"})
+      EXPECT_TRUE(result[key + part].is_number()) << key << part;
   EXPECT_EQ(result["nfe"], 1);
+  EXPECT_EQ(result["precision_recall_n"], 128);
   EXPECT_EQ(run("eval " + model).code, 0);
   EXPECT_EQ(run("info " + model).code, 0);
   EXPECT_EQ(nlohmann::json::parse(run("info --json").out).contains("devices"), true);

@@ -87,6 +87,8 @@ TEST_F(TrainProgram, LearnsDataOfAnyScaleAlike) {
                        of_moved = json_of("eval " + path("moved/model.safetensors") + " -n 100 --repeats 2");
   for (const char* key : {"w2_standardised_ratio", "collapse_rho"})
     EXPECT_NEAR(of_plain[key].get<double>(), of_moved[key].get<double>(), 0.02) << key;
+  for (const char* key : {"frechet", "frechet_floor", "precision", "precision_floor", "recall", "recall_floor"})
+    EXPECT_NEAR(of_plain[key].get<double>(), of_moved[key].get<double>(), 0.03) << key;
   EXPECT_GT(of_moved["w2"].get<double>(), 10 * of_plain["w2"].get<double>());
   // As they are only where that is asked for.
   ASSERT_EQ(run(small("--steps 5 --standardise none --data " + moved + " --out " + path("none"))).code, 0);
@@ -179,6 +181,38 @@ TEST_F(TrainProgram, RowsThatAModelHasNotSeenStayUnseen) {
   EXPECT_EQ(run(from + path("others") + " --data " + table("others.npy", 60, 2)).code, 0);
 }
 
+// Noise is this data, which a map that has learnt nothing leaves as it is; of independent pairs it learns the mean.
+TEST_F(TrainProgram, TellsDataFromACollapseByFrechetPrecisionAndRecall) {
+  const std::string train =
+      "train --device cpu --data gaussian:2 --coupling independent --flow "
+      "resnet,blocks=1,width=32,depth=1 --batch 128 ";
+  ASSERT_EQ(run(train + "--steps 0 --out " + path("data")).code, 0);
+  ASSERT_EQ(run(train + "--steps 400 --out " + path("mean")).code, 0);
+  const nlohmann::json data = json_of("eval " + path("data/model.safetensors") + " -n 1000 --repeats 2"),
+                       mean = json_of("eval " + path("mean/model.safetensors") + " -n 1000 --repeats 2");
+  const auto of = [](const nlohmann::json& result, const char* key) { return result[key].get<double>(); };
+  for (const char* key : {"frechet_floor", "precision_floor", "recall_floor"}) EXPECT_EQ(data[key], mean[key]) << key;
+  EXPECT_LT(of(data, "frechet"), 0.03);
+  EXPECT_LT(of(data, "frechet_floor"), 0.03);
+  EXPECT_GT(of(mean, "frechet"), 1);  // 2 - 0, of two deviations of 1 that are gone
+  for (const char* key : {"precision", "recall"}) {
+    EXPECT_NEAR(of(data, key), of(data, (std::string(key) + "_floor").c_str()), 0.03) << key;
+    EXPECT_GT(of(data, key), 0.8) << key;
+  }
+  EXPECT_LT(of(mean, "recall"), 0.2);
+  EXPECT_GT(of(data, "precision_std"), 0);
+  const std::string said = run("eval " + path("mean/model.safetensors") + " -n 100 --repeats 2").out;
+  for (const char* line : {"\nFrechet ", "\nprecision ", "\nrecall "})
+    EXPECT_NE(said.find(line), std::string::npos) << said;
+  // Three rows have no third neighbour.
+  const nlohmann::json few = json_of("eval " + path("data/model.safetensors") + " -n 3 --repeats 2");
+  for (const char* key : {"precision", "precision_std", "precision_floor", "recall", "recall_floor"})
+    EXPECT_TRUE(few[key].is_null()) << key;
+  EXPECT_TRUE(few["frechet"].is_number());
+  EXPECT_NE(run("eval " + path("data/model.safetensors") + " -n 3").out.find("fewer than 4 rows"), std::string::npos);
+  expect_refused("eval " + path("data/model.safetensors") + " -n 1", "at least 2 samples");
+}
+
 TEST_F(TrainProgram, EvaluatesAConstantColumnBesideLargeNumbers) {
   std::mt19937 random(6);
   std::vector<float> values(200, 0.0f);
@@ -189,6 +223,8 @@ TEST_F(TrainProgram, EvaluatesAConstantColumnBesideLargeNumbers) {
   const nlohmann::json result = json_of("eval " + path("run/model.safetensors") + " --repeats 1 -n 40");
   EXPECT_GT(result["w2"].get<double>(), 1e14);
   EXPECT_GT(result["w2_standardised"].get<double>(), 0);
+  for (const char* key : {"frechet", "frechet_floor", "precision", "recall"})
+    EXPECT_TRUE(result[key].is_number()) << key;
 }
 
 TEST_F(TrainProgram, SaysNothingOfALossThatWasNotComputed) {
@@ -308,6 +344,7 @@ TEST_F(TrainProgram, DoesNotRankManyDimensionsByW2) {
   const Outcome outcome = run("eval " + path("many/model.safetensors") + " -n 20 --repeats 1 --data " + file);
   EXPECT_LT(outcome.out.find("nearest train"), outcome.out.find("W2")) << outcome.out;
   EXPECT_NE(outcome.out.find("says next to nothing"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("judge by features"), std::string::npos) << outcome.out;
   EXPECT_EQ(json_of("eval " + path("many/model.safetensors") + " -n 20 --repeats 1 --data gaussian:20")["d"], 20);
 }
 

@@ -160,6 +160,20 @@ TEST(FrechetDistance, OfSamples) {
   EXPECT_NEAR(frechet_distance(a.view(), b.view()), 5, 1e-5);
   const Points few = normal_points(3, 5, 2);  // a singular covariance
   EXPECT_NEAR(frechet_distance(few.view(), few.view()), 0, 1e-6);
+  // Of samples in a plane, one feature constant: either may be the first.
+  const auto in_plane = [](float stretch) {
+    const Points spread = normal_points(300, 2, 3);
+    Points points = constant(300, 5, 7);
+    for (std::int64_t i = 0; i < points.n; ++i) {
+      const float p = stretch * spread.view()(i, 0), q = spread.view()(i, 1);
+      std::ranges::copy(std::array<float, 4>{p, q, p + q, p - 2 * q}, points.view().row(i));
+    }
+    return points;
+  };
+  const Points plane = in_plane(1), stretched = in_plane(3);
+  EXPECT_NEAR(frechet_distance(plane.view(), plane.view()), 0, 1e-6);
+  EXPECT_NEAR(frechet_distance(plane.view(), stretched.view()), frechet_distance(stretched.view(), plane.view()), 1e-5);
+  EXPECT_NEAR(frechet_distance(plane.view(), a.view()), frechet_distance(a.view(), plane.view()), 1e-5);
   EXPECT_THROW(feature_moments(normal_points(1, 5, 1).view()), InputError);
   EXPECT_THROW(frechet_distance(a.view(), normal_points(9, 4, 1).view()), InputError);
   Points bad = a;
@@ -278,6 +292,37 @@ TEST(PrecisionRecall, ByHand) {
   EXPECT_DOUBLE_EQ(got.precision, 1.0 / 3);  // 2.5 alone: 18.5 is 8.5 from 10, -1.5 is 1.5 from 0
   EXPECT_DOUBLE_EQ(got.recall, 1);           // 10 is within 16 of 18.5
   EXPECT_DOUBLE_EQ(precision_recall(data.view(), generated.view(), 1).precision, 1);
+}
+
+// More points than a block of distances holds, beside the definition.
+TEST(PrecisionRecall, OfManyPoints) {
+  const Points data = normal_points(2100, 2, 1), generated = normal_points(300, 2, 2, 1, 0.5);
+  const auto radii = [](const Points& x) {
+    std::vector<double> result;
+    for (std::int64_t i = 0; i < x.n; ++i) {
+      std::vector<double> distances;
+      for (std::int64_t j = 0; j < x.n; ++j)
+        if (i != j) distances.push_back(squared_distance(x.view(), i, x.view(), j));
+      std::nth_element(distances.begin(), distances.begin() + 2, distances.end());
+      result.push_back(distances[2]);
+    }
+    return result;
+  };
+  const auto inside = [&](const Points& points, const Points& centres) {
+    const std::vector<double> squared_radii = radii(centres);
+    double count = 0;
+    for (std::int64_t i = 0; i < points.n; ++i) {
+      bool any = false;
+      for (std::int64_t j = 0; j < centres.n; ++j)
+        any |= squared_distance(points.view(), i, centres.view(), j) <= squared_radii[static_cast<std::size_t>(j)];
+      count += any ? 1 : 0;
+    }
+    return count / static_cast<double>(points.n);
+  };
+  const PrecisionRecall got = precision_recall(generated.view(), data.view());
+  EXPECT_NEAR(got.precision, inside(generated, data), 0.004);  // a point at a ball's edge, by rounding
+  EXPECT_NEAR(got.recall, inside(data, generated), 0.002);
+  EXPECT_LT(got.recall, 0.9);
 }
 
 TEST(Summary, OfKnownValues) {
