@@ -173,8 +173,8 @@ std::vector<Case> cases() {
   return list;
 }
 
-/// A result in bfloat16 is rounded once, or, where bias and activation follow in a pass of their own, twice: off by 2^-8
-/// of the sum before the bias too.
+/// A result in bfloat16 is rounded once, or, where bias and activation follow in a pass of their own, twice: off by
+/// 2^-8 of the sum before the bias too.
 std::vector<Case> with_rounded_results(std::vector<Case> list) {
   for (std::size_t k = 0, end = list.size(); k < end; ++k)
     if (list[k].buffers[0].dtype == DType::bfloat16) {
