@@ -9,6 +9,7 @@ Optimizer::Optimizer(const TrainingOptions& options, Device device)
     : schedule_(options.learning_rate_schedule()),
       max_norm_(static_cast<float>(options.clip_norm)),
       weight_decay_(static_cast<float>(options.weight_decay)),
+      beta2_(static_cast<float>(options.beta2)),
       ema_decay_(static_cast<float>(options.ema_decay)),
       counters_(device, 64, "the step counter"),
       step_(reinterpret_cast<std::uint64_t*>(counters_.data()), {1}),
@@ -33,6 +34,7 @@ void Optimizer::record(Tape& tape, const Parameters& parameters) {
                            .step = step_,
                            .decayed = parameters.decayed_count(),
                            .schedule = schedule_,
+                           .beta2 = beta2_,
                            .weight_decay = weight_decay_,
                            .ema_decay = ema_decay_});
   tape.record(advance_step, AdvanceStep{.step = step_});

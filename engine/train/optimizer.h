@@ -33,7 +33,7 @@ class Optimizer {
 
  private:
   Schedule schedule_;
-  float max_norm_, weight_decay_, ema_decay_;
+  float max_norm_, weight_decay_, beta2_, ema_decay_;
   Memory counters_;
   View<std::uint64_t> step_;
   View<float> norm_, clip_scale_;

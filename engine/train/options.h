@@ -33,6 +33,7 @@ struct TrainingOptions {
   std::int64_t warmup = 200;       ///< steps; at most a tenth of them all
   std::string schedule = "cosine";
   double weight_decay = 0.0;
+  double beta2 = 0.999;
   double clip_norm = 1.0;  ///< 0: no clipping
   double ema_decay = 0.999;
   Precision precision = Precision::float32;
