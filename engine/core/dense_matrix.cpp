@@ -109,9 +109,9 @@ void solve_lower(const DenseMatrix& lower, DenseMatrix& b) {
   map(lower).triangularView<Eigen::Lower>().solveInPlace(x);
 }
 
-LogDeterminant log_determinant(const DenseMatrix& square) {
+MatrixLogDeterminant log_determinant(const DenseMatrix& square) {
   const Eigen::PartialPivLU<Eigen::MatrixXd> lu(map(square));
-  LogDeterminant result{0, lu.permutationP().determinant() > 0};
+  MatrixLogDeterminant result{0, lu.permutationP().determinant() > 0};
   for (const double pivot : lu.matrixLU().diagonal()) {
     result.log_abs += std::log(std::abs(pivot));
     if (pivot < 0) result.positive = !result.positive;

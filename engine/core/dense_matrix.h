@@ -65,11 +65,11 @@ DenseMatrix semidefinite_factor(const DenseMatrix& symmetric);
 void solve_lower(const DenseMatrix& lower, DenseMatrix& b);
 
 /// Of a square matrix: log|det| and whether det > 0.
-struct LogDeterminant {
+struct MatrixLogDeterminant {
   double log_abs = 0;
   bool positive = true;
 };
-LogDeterminant log_determinant(const DenseMatrix& square);
+MatrixLogDeterminant log_determinant(const DenseMatrix& square);
 
 /// The square root of the sum of squares.
 double norm(std::span<const double> values);

@@ -108,7 +108,7 @@ JacobianSummary summarize_jacobian(View<const float> jacobian) {
   // By J^T J: squaring costs half the digits of double, which leaves more than the float32 Jacobian holds.
   for (const double eigenvalue : symmetric_eigen(squared, false).values)
     summary.singular_values.insert(summary.singular_values.begin(), std::sqrt(std::max(0.0, eigenvalue)));
-  const LogDeterminant determinant = log_determinant(j);
+  const MatrixLogDeterminant determinant = log_determinant(j);
   summary.log_abs_determinant = determinant.log_abs;
   summary.keeps_orientation = determinant.positive;
   const double size = norm(j.values());
