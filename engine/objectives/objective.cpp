@@ -5,7 +5,6 @@ namespace {
 
 constexpr ObjectiveEntry kObjectives[] = {
     {"flow-matching", "E || F(t, x0) - ((1 - t) x0 + t x1) ||^2", make_flow_matching},
-    {"path-and-endpoint", "the same, and E || F(1, x0) - x1 ||^2", make_path_and_endpoint},
 };
 
 }  // namespace

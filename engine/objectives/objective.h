@@ -60,6 +60,5 @@ std::span<const ObjectiveEntry> objectives();
 
 // Each is described in its own file.
 std::unique_ptr<Objective> make_flow_matching(const ObjectiveSetting& setting);
-std::unique_ptr<Objective> make_path_and_endpoint(const ObjectiveSetting& setting);
 
 }  // namespace otnfm

@@ -171,39 +171,5 @@ TEST(Objective, SaysWhatAPerfectMapWouldLose) {
   }
 }
 
-// With pairs that are all alike the map can be perfect, at both times.
-TEST(Objective, OfPathAndEndpointLearnsBoth) {
-  TrainingOptions options;
-  options.steps = 300;
-  options.batch = 32;
-  options.lr = 1e-2;
-  options.objective = "path-and-endpoint";
-  const Source source = Source::gaussian(2);
-  const Dataset target = Dataset::points("a point", std::vector<float>(20, 3.0f), 2);
-  const ObjectiveSetting setting{
-      .time_weighting = time_weighting_by_name("uniform"), .source = source, .target = target};
-  const auto objective = find_by_name(objectives(), options.objective, "objective").make(setting);
-  EXPECT_TRUE(objective->needs_pairs());
-  EXPECT_DOUBLE_EQ(objective->statistics({.conditional_variance = 3})["irreducible_loss"].get<double>(), 4);
-  EXPECT_TRUE(objective->statistics({})["irreducible_loss"].is_null());
-  const std::unique_ptr<Flow> flow =
-      make_flow({{"family", "resnet"}, {"dimension", 2}, {"blocks", 1}, {"width", 16}, {"depth", 1}});
-  const auto coupling = find_by_name(couplings(), "independent", "coupling").make(source, target, {.batch = 32});
-  Optimizer optimizer(options, Device::cpu);
-  Trainer trainer({.flow = *flow,
-                   .objective = *objective,
-                   .optimizer = optimizer,
-                   .source = source,
-                   .target = target,
-                   .coupling = coupling.get()},
-                  options, Device::cpu);
-  trainer.run_step();
-  const double first = trainer.report().loss;
-  while (trainer.step() < static_cast<std::uint64_t>(options.steps)) trainer.run_step();
-  // At first F(t, x) is x: || x - (3, 3) ||^2 is 20 on average, and a third of it on the path.
-  EXPECT_NEAR(first, 20 * (1 + 1.0 / 3), 8);
-  EXPECT_LT(trainer.report().loss, 0.1 * first);
-}
-
 }  // namespace
 }  // namespace otnfm
