@@ -13,8 +13,8 @@ std::vector<OptionEntry> options_of(const CouplingEntry& coupling) {
 }  // namespace
 
 std::span<const CouplingEntry> couplings() {
-  static const CouplingEntry all[] = {independent_coupling(), minibatch_coupling(),    global_coupling(),
-                                      online_coupling(),      semidiscrete_coupling(), sorted_coupling()};
+  static const CouplingEntry all[] = {independent_coupling(), minibatch_coupling(), global_coupling(),
+                                      online_coupling(), semidiscrete_coupling()};
   return all;
 }
 

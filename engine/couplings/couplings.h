@@ -10,6 +10,5 @@ CouplingEntry minibatch_coupling();
 CouplingEntry global_coupling();
 CouplingEntry online_coupling();
 CouplingEntry semidiscrete_coupling();
-CouplingEntry sorted_coupling();
 
 }  // namespace otnfm

@@ -163,7 +163,6 @@ TEST(Options, ACouplingHasItsOwn) {
   EXPECT_EQ(keys("global"), (Keys{"bank", "pairs", "solver"}));
   EXPECT_EQ(keys("online"), (Keys{"bank", "caches", "pairs", "solver"}));
   EXPECT_EQ(keys("semidiscrete"), (Keys{"axes", "bank"}));
-  EXPECT_EQ(keys("sorted"), Keys());
   const Dataset data = Dataset::points("p", {1, 2}, 2);
   for (const CouplingEntry& coupling : couplings())
     if (coupling.options) {
