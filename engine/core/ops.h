@@ -32,9 +32,6 @@ Tensor multiply(Tape& tape, Tensor a, Tensor b);
 /// factor * x
 Tensor scale(Tape& tape, Tensor x, float factor);
 
-/// min(max(x, low), high), element by element. x [B, d] -> [B, d]
-Tensor clamp(Tape& tape, Tensor x, float low, float high);
-
 /// x_j + phi_j(t) * g_j. x, g [B, d]; t [B, 1], w [K, d] or undefined for identity. No gradient flows to t.
 Tensor residual(Tape& tape, Tensor x, TimeFunctionKind kind, Tensor t, Tensor w, Tensor g);
 

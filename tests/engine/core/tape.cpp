@@ -86,22 +86,6 @@ TEST(Tape, AddsUpTheGradientsOfAWeightThatIsBothPartsOfAnOp) {
   for (int i = 0; i < 4; ++i) EXPECT_FLOAT_EQ(parameters.gradient(w).data[i], 2 * parameters.value(w).data[i]);
 }
 
-TEST(Tape, SendsNoGradientPastAClampsBounds) {
-  Stream stream(Device::cpu);
-  Parameters parameters;
-  const Parameter w = parameters.add("w", {1, 3}, Initial::constant(0), true);
-  parameters.allocate(Device::cpu, 1);
-  const float values[] = {-1, 0.5f, 2};
-  std::copy_n(values, 3, parameters.value(w).data);
-  const Held zero(stream, std::vector<float>(3, 0.0f), {1, 3});
-  Tape tape(Device::cpu);
-  const Tensor y = clamp(tape, tape.parameter(parameters, w), 0.25f, 1);
-  tape.backward(squared_error(tape, y, tape.external(zero.view)));
-  tape.plan();
-  tape.run(stream);
-  EXPECT_EQ(download(stream, parameters.gradient(w)), (std::vector<float>{0, 1, 0}));
-}
-
 TEST(Tape, GivesZeroToAWeightThatTheLossDoesNotReach) {
   Stream stream(Device::cpu);
   Parameters parameters;
