@@ -5,7 +5,6 @@
 #include "engine/core/table.h"
 #include "layers/flows/coupling_flow.h"
 #include "layers/flows/gru_flow.h"
-#include "layers/flows/pull_flow.h"
 #include "layers/flows/resnet_flow.h"
 
 namespace otnfm {
@@ -72,12 +71,6 @@ constexpr FlowFamily kFamilies[] = {
      .steps = 8000,
      .make = make_preset<make_coupling_flow, spline_coupling>,
      .options = preset_options<coupling_flow_options, spline_coupling>},
-    {.name = "pull",
-     .about = "x <- x + phi(t) (g(t, x) - pull x): a resnet whose blocks begin by shrinking",
-     .learning_rate = 2e-3,
-     .steps = 20000,
-     .make = make_pull_flow,
-     .options = pull_flow_options},
 };
 
 }  // namespace

@@ -22,7 +22,6 @@ std::vector<nlohmann::json> configurations() {
       {{"family", "resnet"}, {"dimension", 1}, {"blocks", 1}, {"width", 1}, {"depth", 0}, {"activation", "gelu"}});
   list.push_back({{"family", "resnet"}, {"dimension", 3}, {"blocks", 5}, {"width", 17}, {"invertible", true}});
   list.push_back({{"family", "gru"}, {"dimension", 3}, {"blocks", 2}, {"width", 17}, {"depth", 1}});
-  list.push_back({{"family", "pull"}, {"dimension", 3}, {"blocks", 2}, {"width", 17}, {"depth", 1}});
   for (const char* mask : {"alternating", "random"})
     for (const std::int64_t d : {2, 7})
       for (const char* transform : {"affine", "spline"})

@@ -142,12 +142,6 @@ class FlowInDouble {
       for (int i = 0; i < 2; ++i) y[i] = x[i] + phi(name + ".phi", i, t) * y[i];
       return y;
     }
-    if (family_ == "pull") {
-      Numbers y = perceptron(name + ".g", x, t);
-      const double pull = options_["pull"];
-      for (int i = 0; i < 2; ++i) y[i] = x[i] + phi(name + ".phi", i, t) * (y[i] - pull * x[i]);
-      return y;
-    }
     if (family_ == "gru") {
       const double box = options_["box"], alpha = options_["alpha"];
       const Numbers seen = {boxed(x[0], box), boxed(x[1], box)};
