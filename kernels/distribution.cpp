@@ -7,8 +7,8 @@ namespace otnfm {
 namespace {
 
 // In the order of DistributionKind.
-constexpr std::string_view kNames[] = {"8gaussians", "moons", "checkerboard", "swissroll",
-                                       "spirals",    "rings", "pinwheel",     "crescent"};
+constexpr std::string_view kNames[] = {"8gaussians", "moons",    "checkerboard", "swissroll",  "spirals",
+                                       "rings",      "pinwheel", "crescent",     "25gaussians"};
 
 bool is_known(DistributionKind kind) {
   return static_cast<unsigned>(kind) < std::size(kNames);

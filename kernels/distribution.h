@@ -18,7 +18,8 @@ struct SampleDistribution {
 };
 OTNFM_DECLARE_OP(sample_distribution, SampleDistribution);
 
-/// 8gaussians moons checkerboard swissroll spirals rings pinwheel crescent, in the order of DistributionKind.
+/// 8gaussians moons checkerboard swissroll spirals rings pinwheel crescent 25gaussians, in the order of
+/// DistributionKind.
 std::span<const std::string_view> distribution_names();
 std::string_view name_of(DistributionKind kind);
 

@@ -1,7 +1,7 @@
 // The two-dimensional distributions that flows are tried on, with the parameters that the literature's code has: 8
-// Gaussians, moons and checkerboard as in torchcfm (Tong et al., TMLR 2024), the others as in FFJORD (Grathwohl et al.,
-// ICLR 2019), crescent being one of the moons. Every point is independent of the others (the originals spread theirs
-// evenly over the curves and the components).
+// Gaussians, moons and checkerboard as in torchcfm (Tong et al., TMLR 2024), 25 Gaussians as in PacGAN (Lin et al.,
+// NeurIPS 2018), the others as in FFJORD (Grathwohl et al., ICLR 2019), crescent being one of the moons. Every point is
+// independent of the others (the originals spread theirs evenly over the curves and the components).
 //
 // A point is a function of its own eight random words. Angles are counted in turns, as integers where they may exceed
 // one, so that no rounding enters their reduction; all but pinwheel, which needs an exponential, give the same bits on
@@ -20,7 +20,8 @@ enum class DistributionKind : int {
   spirals,
   rings,
   pinwheel,
-  crescent
+  crescent,
+  grid_of_25_gaussians
 };
 
 struct Point2 {
@@ -88,6 +89,12 @@ OTNFM_HD Point2 sample_point(const PhiloxWords& a, const PhiloxWords& b) {
     sincos_turns(uniform_of(a.word[1]), sine, cosine);
     const float radius = mul_rn(0.75f, static_cast<float>((a.word[0] >> 30) + 1u));
     return {fma_rn(radius, cosine, mul_rn(0.08f, z0)), fma_rn(radius, sine, mul_rn(0.08f, z1))};
+  } else if constexpr (kind == DistributionKind::grid_of_25_gaussians) {
+    // Means (-4 + 2 i, -4 + 2 j), i and j from 0 to 4; deviation 0.05.
+    const auto mean_of = [](std::uint32_t word) {
+      return fma_rn(2.0f, static_cast<float>(static_cast<std::uint32_t>((std::uint64_t{word} * 5u) >> 32)), -4.0f);
+    };
+    return {fma_rn(0.05f, z0, mean_of(a.word[0])), fma_rn(0.05f, z1, mean_of(a.word[1]))};
   } else {
     static_assert(kind == DistributionKind::pinwheel);
     // Five blades: f = (1 + 0.3 z0, 0.1 z1), turned back by the angle 2 pi k / 5 + 0.25 e^f0, times 2.
@@ -119,6 +126,8 @@ void with_distribution(DistributionKind kind, Body&& body) {
       return body.template operator()<DistributionKind::pinwheel>();
     case DistributionKind::crescent:
       return body.template operator()<DistributionKind::crescent>();
+    case DistributionKind::grid_of_25_gaussians:
+      return body.template operator()<DistributionKind::grid_of_25_gaussians>();
   }
 }
 

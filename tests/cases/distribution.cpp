@@ -58,6 +58,11 @@ void point(DistributionKind kind, const std::uint32_t (&w)[8], double& x, double
       y = radius * std::sin(angle) + 0.08 * z1;
       return;
     }
+    case DistributionKind::grid_of_25_gaussians: {
+      x = -4 + 2 * std::floor(5 * u0) + 0.05 * z0;
+      y = -4 + 2 * std::floor(5 * (w[1] / 4294967296.0)) + 0.05 * z1;
+      return;
+    }
     case DistributionKind::pinwheel: {
       const double f0 = 1 + 0.3 * z0, f1 = 0.1 * z1, angle = std::floor(5 * u0) * 2 * kPi / 5 + 0.25 * std::exp(f0);
       x = 2 * (f0 * std::cos(angle) + f1 * std::sin(angle));
@@ -100,7 +105,7 @@ std::vector<Case> cases() {
                     .flops = 200.0 * static_cast<double>(B),
                     .bench = bench});
   };
-  for (int k = 0; k < 8; ++k) {
+  for (std::size_t k = 0; k < distribution_names().size(); ++k) {
     const auto kind = static_cast<DistributionKind>(k);
     for (std::int64_t B : {0, 1, 31, 33, 257}) add(kind, B, B % 5, false);
     add(kind, 4096, 0, true);

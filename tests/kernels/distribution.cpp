@@ -150,8 +150,27 @@ TEST(Distribution, Pinwheel) {
   for (int c : count) EXPECT_LT(std::abs(c - kCount / 5.0), 0.05 * kCount / 5.0);
 }
 
+TEST(Distribution, GridOf25Gaussians) {
+  // (-4, -2, 0, 2, 4) has mean 0 and mean square 8.
+  const double variance = 8 + 0.05 * 0.05;
+  expect_moments(DistributionKind::grid_of_25_gaussians, {0, 0, variance, variance, 0});
+  const std::vector<float> y = sample(DistributionKind::grid_of_25_gaussians);
+  int count[5][5] = {};
+  double square = 0;
+  for (std::size_t i = 0; i < y.size(); i += 2) {
+    const std::int64_t column = std::lround(y[i] / 2), row = std::lround(y[i + 1] / 2);
+    ASSERT_LE(std::max(std::abs(column), std::abs(row)), 2);
+    ++count[column + 2][row + 2];
+    square += std::pow(y[i] - 2.0 * column, 2) + std::pow(y[i + 1] - 2.0 * row, 2);
+  }
+  for (const auto& column : count)
+    for (const int c : column) EXPECT_LT(std::abs(c - kCount / 25.0), 5 * std::sqrt(kCount / 25.0));
+  // Of a mean of squares of 2 kCount normal numbers: the deviation is its root of 2 / (2 kCount).
+  EXPECT_LT(std::abs(square / kCount / (2 * 0.05 * 0.05) - 1), 5 / std::sqrt(kCount));
+}
+
 TEST(Distribution, PointsDoNotDependOnTheBatchTheyAreDrawnIn) {
-  for (int k = 0; k < 8; ++k) {
+  for (std::size_t k = 0; k < distribution_names().size(); ++k) {
     const auto kind = static_cast<DistributionKind>(k);
     std::vector<float> parts = sample(kind, 37, {.seed = 4, .first_row = 100});
     const std::vector<float> rest = sample(kind, 63, {.seed = 4, .first_row = 137});
@@ -176,9 +195,8 @@ TEST(Distribution, RefusesWrongArguments) {
   EXPECT_THROW(sample_distribution(stream, {.y = {nullptr, {3, 2}}, .key = {}, .kind = moons}), InputError);
   EXPECT_THROW(sample_distribution(stream, {.y = {memory, {3, 2}}, .key = {.first_row = -1}, .kind = moons}),
                InputError);
-  EXPECT_THROW(
-      sample_distribution(stream, {.y = {memory, {3, 2}}, .key = {}, .kind = static_cast<DistributionKind>(8)}),
-      InputError);
+  const auto none = static_cast<DistributionKind>(distribution_names().size());
+  EXPECT_THROW(sample_distribution(stream, {.y = {memory, {3, 2}}, .key = {}, .kind = none}), InputError);
 }
 
 }  // namespace

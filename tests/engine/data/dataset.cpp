@@ -19,8 +19,8 @@ using testing::expect_input_error;
 using testing::input_error;
 using testing::TemporaryFolder;
 
-const char* const kDistributionNames[] = {"8gaussians", "moons", "checkerboard", "swissroll",
-                                          "spirals",    "rings", "pinwheel",     "crescent"};
+const char* const kDistributionNames[] = {"8gaussians", "moons",    "checkerboard", "swissroll",  "spirals",
+                                          "rings",      "pinwheel", "crescent",     "25gaussians"};
 
 // Poisoned, so that an element that is not written shows.
 std::vector<float> drawn(const Dataset& data, const DrawKey& key, std::int64_t rows) {
