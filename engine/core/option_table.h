@@ -139,6 +139,7 @@ struct OptionField {
 template <class Table>
 std::vector<OptionEntry> entries_of(const Table& table) {
   std::vector<OptionEntry> entries;
+  entries.reserve(std::size(table));
   for (const auto& field : table) entries.push_back(field.entry());
   return entries;
 }

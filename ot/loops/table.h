@@ -25,6 +25,7 @@ static constexpr Loops table() {
 
 namespace otnfm {
 
+// The file of this processor, and no other, includes this. NOLINTNEXTLINE(misc-definitions-in-headers)
 constinit const Loops Loops::OTNFM_PROCESSOR = OTNFM_PROCESSOR::table();
 
 }  // namespace otnfm

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <random>
 
+#include "kernels/error.h"
 #include "kernels/host/packed_linear.h"
 
 namespace otnfm {

@@ -19,6 +19,7 @@ static constexpr Loops table() {
 
 namespace otnfm::cpu {
 
+// The file of this processor, and no other, includes this. NOLINTNEXTLINE(misc-definitions-in-headers)
 constinit const Loops Loops::OTNFM_PROCESSOR = OTNFM_PROCESSOR::table();
 
 }  // namespace otnfm::cpu

@@ -5,6 +5,7 @@
 
 namespace otnfm::cpu::resnet {
 
+// The file of this processor, and no other, includes this. NOLINTNEXTLINE(misc-definitions-in-headers)
 constinit const Variant Variant::OTNFM_PROCESSOR = {OTNFM_PROCESSOR::forward, OTNFM_PROCESSOR::backward,
                                                     OTNFM_PROCESSOR::pack, OTNFM_PROCESSOR::round};
 
