@@ -140,6 +140,16 @@ class ResNetFlowRow {
     return well_conditioned;
   }
 
+  /// After forward(): whether every sum that goes into an activation stays clear of 0, where relu's kink is, by more
+  /// than a step of finite differences.
+  bool is_clear_of_kinks() const {
+    for (const Block& block : blocks_)
+      for (const std::vector<Bounded>& sums : block.sums)
+        for (const Bounded& z : sums)
+          if (std::abs(z.value) < 1e-3) return false;
+    return true;
+  }
+
   bool well_conditioned = true;  ///< of the last forward(), and of the backward()s after it
 
  private:
