@@ -77,6 +77,11 @@ void Parameters::make_working_copy(Stream& stream) {
   copy(stream, {.x = View<float>(values_.data, {1, n}), .y = View<bfloat16>(working_.data, {1, n})});
 }
 
+void Parameters::drop_working_copy() {
+  working_ = {};
+  working_memory_ = Memory();
+}
+
 void Parameters::allocate(Device device, std::uint64_t seed, bool training) {
   if (allocated_) throw InputError("the parameters were allocated twice");
   allocated_ = true;

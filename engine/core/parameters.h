@@ -55,6 +55,8 @@ class Parameters {
   /// A copy of all values in bfloat16, which products of that precision read: made here, anew at every call, and kept
   /// up to date by the optimiser from then on.
   void make_working_copy(Stream& stream);
+  /// Where nothing reads it. Tapes that do must not run any more.
+  void drop_working_copy();
   /// No memory where there is none.
   View<bfloat16> working_copy(Parameter p) const;
   View<bfloat16> working_copies() const { return working_; }

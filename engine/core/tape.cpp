@@ -109,16 +109,17 @@ Tensor Tape::parameter(const Parameters& parameters, Parameter p) {
     values_[tensor.id_].gradient_slot = slot;
   }
   if (const View<bfloat16> working = parameters.working_copy(p); working.data != nullptr) {
-    values_[tensor.id_].working_copy = static_cast<int>(working_copies_.size());
-    working_copies_.push_back(make_tensor(shape, DType::bfloat16, working.data));
+    const Tensor copy = make_tensor(shape, DType::bfloat16, working.data);
+    values_[tensor.id_].working_copy = copy;
   }
   parameters_.emplace(value.data, tensor);
   return tensor;
 }
 
-Tensor Tape::working_copy(const Tensor& weight) const {
-  const int number = values_.at(weight.id_).working_copy;
-  return number < 0 ? Tensor() : working_copies_[number];
+Tensor Tape::working_copy(const Tensor& weight) {
+  const Tensor copy = values_.at(weight.id_).working_copy;
+  reads_working_copies_ = reads_working_copies_ || copy.defined();
+  return copy;
 }
 
 Tensor Tape::reshape(const Tensor& tensor, const Shape& shape) const {

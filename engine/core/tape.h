@@ -86,7 +86,9 @@ class Tape {
 
   /// The bfloat16 copy of a weight that `parameter` gave, where the parameters have one; else undefined. No gradient
   /// flows into it: what is computed from it stands for the weight.
-  Tensor working_copy(const Tensor& weight) const;
+  Tensor working_copy(const Tensor& weight);
+  /// Whether one was asked for, and there.
+  bool reads_working_copies() const { return reads_working_copies_; }
 
   /// The same memory in another shape of as many elements; gradients flow through.
   Tensor reshape(const Tensor& tensor, const Shape& shape) const;
@@ -184,7 +186,7 @@ class Tape {
     Tensor gradient;          ///< undefined until one arrives
     Tensor gradient_slot;     ///< a parameter's place among the gradients
     bool slot_taken = false;  ///< new_gradient has handed it out
-    int working_copy = -1;    ///< a weight's, a number in working_copies_
+    Tensor working_copy;      ///< a weight's, if there is one
   };
 
   Tensor external(void* data, const Shape& shape, DType dtype);
@@ -199,14 +201,13 @@ class Tape {
   std::vector<Planned> plan_;
   std::vector<Value> values_;
   std::unordered_map<const float*, Tensor> parameters_;
-  std::vector<Tensor> working_copies_;
   std::vector<std::string> phase_names_;
   std::vector<std::size_t> phase_begins_;
   Memory memory_;
   std::vector<Memory> separate_;  // debug_memory: one a tensor
   std::size_t planned_bytes_ = 0, unshared_bytes_ = 0;
   std::uint64_t runs_ = 0, first_run_ = 0;
-  bool planned_ = false;
+  bool planned_ = false, reads_working_copies_ = false;
 };
 
 namespace tape_detail {

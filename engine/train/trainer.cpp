@@ -37,6 +37,7 @@ Trainer::Trainer(const TrainerParts& parts, const TrainingOptions& options, Devi
   tape_.keep(loss_);
   tape_.begin_phase("backward");
   tape_.backward(loss_);
+  if (!tape_.reads_working_copies()) parameters.drop_working_copy();  // a fused flow rounds for itself
   tape_.begin_phase("update");
   parts.optimizer.record(tape_, parameters);
   tape_.plan();

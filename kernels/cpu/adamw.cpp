@@ -12,14 +12,16 @@ namespace {
 
 constexpr std::int64_t kWeightGrain = 4096;
 
+template <bool rounds>
 void update_range(const AdamW& a, const AdamWStep& s, float decay, std::int64_t begin, std::int64_t end) {
   float *value = a.value.data, *m = a.m.data, *v = a.v.data, *ema = a.ema.data;
   const float* gradient = a.gradient.data;
-#pragma GCC ivdep  // the five vectors do not overlap
-  for (std::int64_t i = begin; i < end; ++i) adamw_update(s, decay, gradient[i], value[i], m[i], v[i], ema[i]);
-  if (a.working.data == nullptr) return;
   bfloat16* working = a.working.data;
-  for (std::int64_t i = begin; i < end; ++i) working[i] = bfloat16(value[i]);
+#pragma GCC ivdep  // the vectors do not overlap
+  for (std::int64_t i = begin; i < end; ++i) {
+    adamw_update(s, decay, gradient[i], value[i], m[i], v[i], ema[i]);
+    if constexpr (rounds) working[i] = bfloat16(value[i]);
+  }
 }
 
 /// Vector stores that straddle two cache lines made this loop three times slower (Zen 4, 64-byte vectors), and the
@@ -30,8 +32,9 @@ void update(const AdamW& a, const AdamWStep& s, float decay, std::int64_t begin,
   const auto position =
       static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(a.value.data + begin) / sizeof(float));
   const std::int64_t aligned = std::min(end, begin + (kLine - position % kLine) % kLine);
-  update_range(a, s, decay, begin, aligned);
-  update_range(a, s, decay, aligned, end);
+  const auto range = a.working.data == nullptr ? update_range<false> : update_range<true>;
+  range(a, s, decay, begin, aligned);
+  range(a, s, decay, aligned, end);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "kernels/bias_activation.h"
 #include "kernels/cuda/library/cublas.h"
 #include "kernels/device/launch.h"
+#include "kernels/device/vector.h"
 
 namespace otnfm::cuda {
 namespace {
@@ -23,16 +24,13 @@ __global__ void scale_product_kernel(View<T> c, float beta) {
   }
 }
 
-bool aligned(const void* pointer) {
-  return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0;
-}
-
 void multiply(Stream& stream, Gemm g, const void* a, const void* b, const View<const float>& bias,
               const View<Stored>& c) {
   const Activation activation = g.activation;
   g.activation = Activation::identity;
   const bool fuse_bias = g.bias && g.k > 0 && c.dtype == DType::float32 && activation == Activation::identity &&
-                         aligned(bias.data) && aligned(c.data) && g.row_stride_c % 4 == 0 && g.batch_stride_c % 4 == 0;
+                         aligned16(bias.data) && aligned16(c.data) && g.row_stride_c % 4 == 0 &&
+                         g.batch_stride_c % 4 == 0;
   const bool finish = (g.bias || activation != Activation::identity) && !fuse_bias;
   g.bias = fuse_bias;
   if (g.k > 0) cublas::gemm(stream, g, a, b, bias.data, c.data);

@@ -118,6 +118,52 @@ TEST(Matmul, KeepsNaN) {
 }
 
 // More shapes than a thread remembers: the forgotten ones are made again.
+// A processor without bfloat16 converts operands block by block (kernels/cpu/matmul.cpp, of 832 or 1024 a side), which
+// the cases are too small for.
+TEST(Matmul, AddsUpBlocksOfBfloat16) {
+  struct Sizes {
+    std::int64_t m, n, k;
+  };
+  Stream stream(Device::cpu);
+  for (const auto& [m, n, k] : {Sizes{3, 1700, 1030}, {1030, 5, 1700}, {835, 837, 9}})
+    for (const bool transposed : {false, true})
+      for (const DType dtype : {DType::float32, DType::bfloat16}) {
+        SCOPED_TRACE(std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) + " " + name_of(dtype));
+        const auto rounded = [](const std::vector<float>& values) {
+          return std::vector<bfloat16>(values.begin(), values.end());
+        };
+        const std::vector<bfloat16> a = rounded(random_floats(static_cast<std::size_t>(m * k)));
+        const std::vector<bfloat16> b = rounded(random_floats(static_cast<std::size_t>(k * n)));
+        const std::vector<bfloat16> before = rounded(random_floats(static_cast<std::size_t>(m * n)));
+        std::vector<bfloat16> halves = before;
+        std::vector<float> floats(before.begin(), before.end());
+        const View<Stored> c =
+            dtype == DType::float32 ? View<Stored>(floats.data(), {m, n}) : View<Stored>(halves.data(), {m, n});
+        matmul(stream, {.a = transposed ? View<const Stored>(a.data(), {k, m}) : View<const Stored>(a.data(), {m, k}),
+                        .b = transposed ? View<const Stored>(b.data(), {n, k}) : View<const Stored>(b.data(), {k, n}),
+                        .c = c,
+                        .transpose_a = transposed,
+                        .transpose_b = transposed,
+                        .beta = 0.5f});
+        double worst = 0;
+        for (std::int64_t i = 0; i < m; ++i)
+          for (std::int64_t j = 0; j < n; ++j) {
+            double want = 0.5 * static_cast<double>(static_cast<float>(before[static_cast<std::size_t>(i * n + j)]));
+            for (std::int64_t l = 0; l < k; ++l)
+              want += static_cast<double>(
+                          static_cast<float>(a[static_cast<std::size_t>(transposed ? l * m + i : i * k + l)])) *
+                      static_cast<double>(
+                          static_cast<float>(b[static_cast<std::size_t>(transposed ? j * k + l : l * n + j)]));
+            const auto at = static_cast<std::size_t>(i * n + j);
+            const double got = dtype == DType::float32 ? floats[at] : static_cast<float>(halves[at]);
+            const double error = std::abs(got - want) / want;
+            if (!(error <= worst)) worst = error;
+          }
+        // One rounding of the result, on top of what the sums may be off by.
+        EXPECT_TRUE(worst <= 1e-4 + (dtype == DType::bfloat16 ? 0x1p-8 : 0)) << worst;
+      }
+}
+
 TEST(Matmul, ForgetsShapesAndMakesThemAgain) {
   Stream stream(Device::cpu);
   const std::vector<float> ones(2048, 1.0f);
