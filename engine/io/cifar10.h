@@ -13,7 +13,7 @@ namespace otnfm {
 struct Cifar10 {
   static constexpr std::int64_t kChannels = 3, kHeight = 32, kWidth = 32, kPixels = kChannels * kHeight * kWidth;
 
-  std::vector<std::uint8_t> pixels;  ///< [count, 3, 32, 32]
+  std::vector<std::uint8_t> pixels;  ///< [count, 32, 32, 3]: a file's planes, turned
   std::vector<std::uint8_t> labels;  ///< [count], 0 to 9
   std::int64_t count = 0;
 };

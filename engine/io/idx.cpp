@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
+#include <array>
 #include <optional>
 #include <span>
 
@@ -16,34 +16,37 @@ namespace otnfm {
 
 namespace {
 
-// The content of a file, plain or compressed, read from its beginning.
+// The content of a file, plain or compressed, read from its beginning. A plain one is never in memory as a whole.
 class Content {
  public:
-  explicit Content(const std::filesystem::path& path) : bytes_(read_file(path, kMaxIdxBytes)), name_(path.string()) {
-    if (is_gzip(bytes_)) inflater_.emplace(bytes_, DeflateFormat::gzip, name_);
+  explicit Content(const std::filesystem::path& path) : file_(path, kMaxIdxBytes) {
+    std::array<std::byte, 2> begin{};
+    if (file_.size() < std::ssize(begin)) return;
+    file_.read(0, begin);
+    if (!is_gzip(begin)) return;
+    bytes_ = allocate_bytes(file_.size(), name());
+    file_.read(0, bytes_);
+    inflater_.emplace(bytes_, DeflateFormat::gzip, name());
   }
 
-  const std::string& name() const { return name_; }
+  const std::string& name() const { return file_.path(); }
   /// A bound on what is still to come: exact for a plain file.
-  std::int64_t most_remaining() const {
-    const auto size = static_cast<std::int64_t>(bytes_.size());
-    return inflater_ ? most_inflated(size) : size - at_;
-  }
+  std::int64_t most_remaining() const { return inflater_ ? most_inflated(file_.size()) : file_.size() - at_; }
   void read(std::span<std::byte> out) {
     if (inflater_) return inflater_->read(out);
     const auto count = static_cast<std::int64_t>(out.size());
-    if (count > most_remaining()) fail_input(name_, fmt::format("ends {} bytes too early", count - most_remaining()));
-    if (count != 0) std::memcpy(out.data(), bytes_.data() + at_, out.size());
+    if (count > most_remaining()) fail_input(name(), fmt::format("ends {} bytes too early", count - most_remaining()));
+    file_.read(at_, out);
     at_ += count;
   }
   void expect_end() {
     if (inflater_) return inflater_->expect_end();
-    if (most_remaining() != 0) fail_input(name_, fmt::format("{} bytes follow its declared end", most_remaining()));
+    if (most_remaining() != 0) fail_input(name(), fmt::format("{} bytes follow its declared end", most_remaining()));
   }
 
  private:
-  std::vector<std::byte> bytes_;
-  std::string name_;
+  InputFile file_;
+  std::vector<std::byte> bytes_;  // of a compressed file
   std::int64_t at_ = 0;
   std::optional<Inflater> inflater_;
 };

@@ -178,7 +178,7 @@ TEST(Cifar10, ReadsTheRealFiles) {
     std::int64_t sum = 0;
     for (std::int64_t i = 0; i < train.count; ++i)
       for (int pixel = 0; pixel < 1024; ++pixel)
-        sum += train.pixels[static_cast<std::size_t>(i * 3072 + channel * 1024 + pixel)];
+        sum += train.pixels[static_cast<std::size_t>(i * 3072 + pixel * 3 + channel)];
     EXPECT_NEAR(static_cast<double>(sum) / (255.0 * 1024 * 50000), means[channel], 1e-8);
   }
 }
