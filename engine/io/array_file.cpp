@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::string_view kMember = ".npz:";
 
-/// Calls use(data) with the elements, `const T*`; npy.h's comment names the four types.
+/// Calls use(data) with the elements, `const T*`; npy.h's comment names the types.
 template <class Use>
 void visit(const NpyArray& array, const Use& use) {
   switch (array.dtype) {
@@ -33,6 +33,8 @@ void visit(const NpyArray& array, const Use& use) {
       return use(reinterpret_cast<const std::int32_t*>(array.bytes.data()));
     case DType::int64:
       return use(reinterpret_cast<const std::int64_t*>(array.bytes.data()));
+    case DType::uint8:
+      return use(reinterpret_cast<const std::uint8_t*>(array.bytes.data()));
     default:
       throw RunError(fmt::format("an array file was read as {}", name_of(array.dtype)));
   }
@@ -91,14 +93,14 @@ bool is_array_file(std::string_view spec) {
          spec.find(kMember) != std::string_view::npos;
 }
 
-NpyArray read_array(const std::string& spec, std::int64_t max_bytes) {
-  if (spec.ends_with(".npy")) return read_npy(spec, max_bytes);
+NpyArray read_array(const std::string& spec, std::int64_t max_bytes, NpyBytes unsigned_bytes) {
+  if (spec.ends_with(".npy")) return read_npy(spec, max_bytes, unsigned_bytes);
   if (spec.ends_with(".csv")) return read_csv(spec, max_bytes);
-  if (spec.ends_with(".npz")) return read_npz(spec, std::nullopt, max_bytes);
+  if (spec.ends_with(".npz")) return read_npz(spec, std::nullopt, max_bytes, unsigned_bytes);
   const std::size_t member = spec.find(kMember);
   if (member == std::string::npos) fail_input(spec, "is of no kind that is read: wanted " + array_file_names());
   const std::size_t end = member + kMember.size();
-  return read_npz(spec.substr(0, end - 1), spec.substr(end), max_bytes);
+  return read_npz(spec.substr(0, end - 1), spec.substr(end), max_bytes, unsigned_bytes);
 }
 
 void make_floats_of_one_type(NpyArray& first, const std::string& first_name, NpyArray& second,
@@ -131,7 +133,10 @@ std::vector<double> read_vector(const std::string& spec, std::int64_t max_bytes)
 }
 
 FloatMatrix read_matrix_float(const std::string& spec, std::int64_t max_bytes) {
-  const NpyArray array = read_array(spec, max_bytes);
+  return matrix_float_of(read_array(spec, max_bytes), spec);
+}
+
+FloatMatrix matrix_float_of(const NpyArray& array, const std::string& spec) {
   // [n, 0] takes no bytes whatever n is, so that the file's size says nothing about n.
   if (array.shape.size() != 2 || array.shape[1] == 0)
     fail_input(spec, fmt::format("its shape is {}, wanted [n, d]", shape_text(array.shape)));

@@ -20,9 +20,10 @@ const std::string& array_file_names();
 /// Whether `spec` ends as one of them does.
 bool is_array_file(std::string_view spec);
 
-/// An array of float32, float64, int32 or int64 (npy.h says which becomes what). InputError that names the file and
-/// what is wrong with it, and array_file_names() where it ends otherwise.
-NpyArray read_array(const std::string& spec, std::int64_t max_bytes = kMaxFileBytes);
+/// An array of float32, float64, int32 or int64 (npy.h says which becomes what), or uint8 where it is kept. InputError
+/// that names the file and what is wrong with it, and array_file_names() where it ends otherwise.
+NpyArray read_array(const std::string& spec, std::int64_t max_bytes = kMaxFileBytes,
+                    NpyBytes unsigned_bytes = NpyBytes::widened);
 
 /// Both as float32 where that holds each of their numbers exactly, else as float64; what already is a floating type is
 /// widened only. InputError that names the number where neither holds it (an integer above 2^53).
@@ -43,6 +44,8 @@ struct FloatMatrix {
 /// A matrix [n, d], rounded to float32. InputError where its rank is not 2, or where a finite number is too large for
 /// float32.
 FloatMatrix read_matrix_float(const std::string& spec, std::int64_t max_bytes = kMaxFileBytes);
+/// The same of an array that has been read; `spec` begins the errors.
+FloatMatrix matrix_float_of(const NpyArray& array, const std::string& spec);
 
 /// As .npy (any rank) or as .csv (rank 1 or 2), by the name's end; what is there and no file, a pipe or a device, gets
 /// .npy. T: float, double, int64. InputError where it ends otherwise.

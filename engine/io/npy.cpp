@@ -88,7 +88,8 @@ NpyArray widen_uint64(const NpyHeader& header, std::vector<std::byte> bytes, con
   });
 }
 
-NpyArray finish(const NpyHeader& header, std::vector<std::byte> bytes, const std::string& name) {
+NpyArray finish(const NpyHeader& header, std::vector<std::byte> bytes, const std::string& name,
+                NpyBytes unsigned_bytes) {
   if (header.fortran_order && header.shape.size() > 1) bytes = row_major_from_fortran(bytes, header, name);
   if (header.big_endian) swap_bytes(bytes, header.item_bytes);
   switch (header.type) {
@@ -107,6 +108,7 @@ NpyArray finish(const NpyHeader& header, std::vector<std::byte> bytes, const std
     case NpyType::int64:
       return {DType::int64, header.shape, std::move(bytes)};
     case NpyType::uint8:
+      if (unsigned_bytes == NpyBytes::kept) return {DType::uint8, header.shape, std::move(bytes)};
       return widen<std::uint8_t, std::int32_t>(header, bytes, name);
     case NpyType::uint16:
       return widen<std::uint16_t, std::int32_t>(header, bytes, name);
@@ -122,22 +124,22 @@ NpyArray finish(const NpyHeader& header, std::vector<std::byte> bytes, const std
 
 }  // namespace
 
-NpyArray parse_npy(std::span<const std::byte> bytes, const std::string& name) {
+NpyArray parse_npy(std::span<const std::byte> bytes, const std::string& name, NpyBytes unsigned_bytes) {
   const NpyHeader header = parse_npy_header(bytes.first(std::min<std::size_t>(bytes.size(), kMaxNpyHeaderBytes + 12)),
                                             static_cast<std::int64_t>(bytes.size()), name);
   std::vector<std::byte> data = allocate_bytes(header.data_bytes, name);
   if (!data.empty()) std::memcpy(data.data(), bytes.data() + header.data_offset, data.size());
-  return finish(header, std::move(data), name);
+  return finish(header, std::move(data), name, unsigned_bytes);
 }
 
-NpyArray read_npy(const std::filesystem::path& path, std::int64_t max_bytes) {
+NpyArray read_npy(const std::filesystem::path& path, std::int64_t max_bytes, NpyBytes unsigned_bytes) {
   const InputFile file(path, max_bytes);
   std::vector<std::byte> prefix(static_cast<std::size_t>(std::min(file.size(), kMaxNpyHeaderBytes + 12)));
   file.read(0, prefix);
   const NpyHeader header = parse_npy_header(prefix, file.size(), file.path());
   std::vector<std::byte> data = allocate_bytes(header.data_bytes, file.path());
   file.read(header.data_offset, data);
-  return finish(header, std::move(data), file.path());
+  return finish(header, std::move(data), file.path(), unsigned_bytes);
 }
 
 template <class T>

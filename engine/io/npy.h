@@ -7,8 +7,9 @@
 //   float16, float32 -> float32; float64 -> float64; bool, int8, int16, int32, uint8, uint16 -> int32;
 //   uint32, int64 -> int64; uint64 -> int64, or where one of them is 2^63 or more float64 (InputError if it is not one)
 //
-// in C order: Fortran's is transposed. Anything else is an InputError that names what was found. Every size that a file
-// declares is compared with the size of the file before memory is taken for it.
+// (uint8 stays uint8 where that is asked for: bytes of images) in C order: Fortran's is transposed. Anything else is an
+// InputError that names what was found. Every size that a file declares is compared with the size of the file before
+// memory is taken for it.
 #pragma once
 
 #include <cstddef>
@@ -26,14 +27,18 @@
 namespace otnfm {
 
 struct NpyArray {
-  DType dtype = DType::float32;     ///< float32, float64, int32 or int64
+  DType dtype = DType::float32;     ///< float32, float64, int32 or int64; uint8 where it is kept
   std::vector<std::int64_t> shape;  ///< empty for a single number (rank 0)
   std::vector<std::byte> bytes;     ///< row-major (C order)
 
   std::int64_t size() const { return static_cast<std::int64_t>(bytes.size() / size_of(dtype)); }
 };
 
-NpyArray read_npy(const std::filesystem::path& path, std::int64_t max_bytes = kMaxFileBytes);
+/// What becomes of an array of uint8.
+enum class NpyBytes { widened, kept };
+
+NpyArray read_npy(const std::filesystem::path& path, std::int64_t max_bytes = kMaxFileBytes,
+                  NpyBytes unsigned_bytes = NpyBytes::widened);
 
 /// The names of an .npz file's arrays (each member's, without ".npy"), in the archive's order.
 std::vector<std::string> names_of_npz(const std::filesystem::path& path, std::int64_t max_bytes = kMaxFileBytes);
@@ -41,7 +46,7 @@ std::vector<std::string> names_of_npz(const std::filesystem::path& path, std::in
 /// One array of an .npz; where no name is given, the only one. InputError, which lists the names, where there is none
 /// of that name, or where there are several to choose from. The other members are not looked into.
 NpyArray read_npz(const std::filesystem::path& path, const std::optional<std::string>& member = std::nullopt,
-                  std::int64_t max_bytes = kMaxFileBytes);
+                  std::int64_t max_bytes = kMaxFileBytes, NpyBytes unsigned_bytes = NpyBytes::widened);
 
 /// Any strides; written in C order, format version 1, atomically. T: float, double, int32, int64, uint8, uint64.
 template <class T>
@@ -52,6 +57,7 @@ void write_npy(const std::filesystem::path& path, View<T> values) {
 }
 
 /// Parses the bytes of an .npy file; `name` begins the errors.
-NpyArray parse_npy(std::span<const std::byte> bytes, const std::string& name);
+NpyArray parse_npy(std::span<const std::byte> bytes, const std::string& name,
+                   NpyBytes unsigned_bytes = NpyBytes::widened);
 
 }  // namespace otnfm

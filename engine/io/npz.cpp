@@ -48,7 +48,7 @@ class ZipReader {
     return result;
   }
 
-  NpyArray array(const std::optional<std::string>& wanted) const {
+  NpyArray array(const std::optional<std::string>& wanted, NpyBytes unsigned_bytes) const {
     const std::vector<Entry> found = entries();
     const Entry* chosen = nullptr;
     for (const Entry& entry : found) {
@@ -56,7 +56,7 @@ class ZipReader {
       if (chosen != nullptr) fail_input(name_, "two of its arrays are named " + quote(*wanted));
       chosen = &entry;
     }
-    if (chosen != nullptr) return read_member(*chosen);
+    if (chosen != nullptr) return read_member(*chosen, unsigned_bytes);
     if (found.empty()) fail_input(name_, "holds no array");
     std::string names;
     for (const Entry& entry : found) names += (names.empty() ? "" : ", ") + quote(entry.name);
@@ -88,7 +88,7 @@ class ZipReader {
     fail_input(name_, "is not an .npz file (it has no zip directory)");
   }
 
-  NpyArray read_member(const Entry& member) const {
+  NpyArray read_member(const Entry& member, NpyBytes unsigned_bytes) const {
     const std::int64_t entry = member.at;
     const std::string name = name_ + ": array " + quote(member.name);
     const std::int64_t flags = word(entry + 8), method = word(entry + 10), checksum = half(entry + 16);
@@ -122,7 +122,7 @@ class ZipReader {
     if (static_cast<std::int64_t>(crc32_z(0, reinterpret_cast<const Bytef*>(content.data()), content.size())) !=
         checksum)
       fail_input(name, "its checksum is wrong");
-    return parse_npy(content, name);
+    return parse_npy(content, name, unsigned_bytes);
   }
 
   std::string name_;
@@ -138,8 +138,9 @@ std::vector<std::string> names_of_npz(const std::filesystem::path& path, std::in
   return names;
 }
 
-NpyArray read_npz(const std::filesystem::path& path, const std::optional<std::string>& member, std::int64_t max_bytes) {
-  return ZipReader(path, max_bytes).array(member);
+NpyArray read_npz(const std::filesystem::path& path, const std::optional<std::string>& member, std::int64_t max_bytes,
+                  NpyBytes unsigned_bytes) {
+  return ZipReader(path, max_bytes).array(member, unsigned_bytes);
 }
 
 }  // namespace otnfm

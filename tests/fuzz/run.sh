@@ -21,7 +21,7 @@ while [[ $# -gt 0 ]]; do
   esac
   shift
 done
-readers=(npy npz csv idx idx_labels cifar10 lap safetensors)
+readers=(npy npy_images npz csv idx idx_labels cifar10 png lap safetensors)
 all=("${readers[@]}" configuration model)
 [[ ${#targets[@]} -gt 0 ]] || targets=("${all[@]}")
 for target in "${targets[@]}"; do
@@ -48,7 +48,7 @@ compile() {
 }
 reads_files() { [[ " ${readers[*]} " == *" $1 "* ]]; }
 sources_of() {
-  printf '%s\n' "tests/fuzz/$1.cpp" engine/io/{npy,npy_header,npz,csv,array_file,idx,cifar10,lap,inflate,input_file,safetensors,text,atomic_file}.cpp engine/core/json_text.cpp kernels/check.cpp
+  printf '%s\n' "tests/fuzz/$1.cpp" engine/io/{npy,npy_header,npz,csv,array_file,image_array,idx,cifar10,png_reader,lap,inflate,input_file,safetensors,text,atomic_file}.cpp engine/core/json_text.cpp kernels/check.cpp kernels/host/parallel.cpp
   reads_files "$1" || printf '%s\n' layers/*.cpp layers/*/*.cpp engine/core/option_table.cpp engine/generate/model_file.cpp engine/train/options.cpp
 }
 archives() { local name; for name in "$@"; do find "$build" -name "libotnfm_$name.a" -not -path '*/package/*'; done; }
@@ -63,7 +63,7 @@ for job in $(jobs -p); do wait "$job"; done
 failed=()
 for target in "${targets[@]}"; do
   mapfile -t objects < <(sources_of "$target" | while read -r source; do object_of "$source"; done)
-  libraries=(-lz -lfmt)
+  libraries=(-lz -lfmt -lpng)
   if ! reads_files "$target"; then
     mapfile -t found < <(archives train objectives couplings evaluate generate metrics data layers plot io core ot kernels)
     # A library's object may be several files at once, some of them instrumented here: what comes first counts.
