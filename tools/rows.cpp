@@ -24,7 +24,7 @@ std::vector<float> rows_in_order(const Dataset& data, std::int64_t most, std::ui
   if (part.endless())
     part.draw({.seed = seed, .stream = kEvaluationStream}, {values.data(), {n, d}});
   else
-    std::copy_n(part.rows().data, n * d, values.data());
+    part.copy_rows(0, {values.data(), {n, d}});
   return values;
 }
 

@@ -122,13 +122,16 @@ class OnlineCoupling : public Coupling {
     const RandomPermutation order(places_, {.seed = seed_, .stream = kPairStream, .step = pass});
     const std::int64_t begin = static_cast<std::int64_t>(block.first - pass * pass_steps) * B_,
                        caches = places_ / data_;
-    const float* bank = target_.endless() ? bank_.data() : target_.rows().data;
     block.place.resize(static_cast<std::size_t>(pairs));
     block.noise.resize(static_cast<std::size_t>(pairs));
     for (std::int64_t i = 0; i < pairs; ++i) {
       place_[i] = order(begin + i);
       block.noise[i] = ahead_tau_[place_[i]];
-      std::copy_n(bank + place_[i] / caches * d_, d_, &x1_[i * d_]);
+      const std::int64_t row = place_[i] / caches;
+      if (target_.endless())
+        std::copy_n(&bank_[row * d_], d_, &x1_[i * d_]);
+      else
+        target_.copy_row(row, &x1_[i * d_]);
     }
     source_.draw_rows({.seed = seed_, .stream = kSourceBankStream}, {block.noise.data(), {pairs}},
                       block.x0.row_slice(0, pairs));

@@ -40,15 +40,16 @@ constexpr OptionField<SemidiscreteCouplingOptions> kSemidiscreteOptions[] = {
 class SemidiscreteCoupling : public Coupling {
  public:
   SemidiscreteCoupling(const Source& source, const Dataset& target, const CouplingOptions& options)
-      : source_(source), options_(options), d_(target.dimension()) {
+      : source_(source), target_(target), options_(options), d_(target.dimension()) {
     const auto own = options_from(kSemidiscreteOptions, options.own, "the semidiscrete coupling");
     N_ = target.endless() ? own.bank : target.count();
     cost_dimension_ = own.axes > 0 && own.axes < d_ ? own.axes : d_;
+    if (!target.endless() && cost_dimension_ < d_) return;  // the data stay where they are
     data_.resize(static_cast<std::size_t>(N_ * d_));
     if (target.endless())
       target.draw({.seed = options.seed, .stream = kTargetBankStream}, matrix(data_, d_));
     else
-      std::copy_n(target.rows().data, N_ * d_, data_.data());
+      target.copy_rows(0, matrix(data_, d_));
   }
 
   void prepare(const CouplingState& state) override {
@@ -101,7 +102,7 @@ class SemidiscreteCoupling : public Coupling {
     const std::int64_t B = options_.batch;
     const Tensor x0 = record_draw(tape, source_, B, {.seed = options_.seed, .stream = kSourceStream, .step = step},
                                   kSourceDiagonalStream, held_);
-    const Tensor data = record_constant(tape, matrix(data_, d_), held_);
+    const Tensor data = data_.empty() ? Tensor() : record_constant(tape, matrix(data_, d_), held_);
     const Tensor bias = record_constant(tape, View<const float>(potentials_.data(), {1, N_}), held_);
     Tensor points = data, x = x0;
     if (cost_dimension_ < d_) {
@@ -112,12 +113,14 @@ class SemidiscreteCoupling : public Coupling {
       tape.record(matmul,
                   Matmul{.a = x0.view(), .b = axes.view(), .c = x.view(), .transpose_b = true, .bias = shift.flat()});
     }
-    Tensor index = tape.make({B}, DType::int64), value = tape.make({B}), x1 = tape.make({B, d_});
+    Tensor index = tape.make({B}, DType::int64), value = tape.make({B});
     tape.record(biased_argmin, BiasedArgmin{.x = x.view(),
                                             .points = points.view(),
                                             .bias = bias.flat(),
                                             .index = index.view<std::int64_t>(),
                                             .value = value.view()});
+    if (data_.empty()) return {x0, record_rows(tape, target_, index, held_)};
+    const Tensor x1 = tape.make({B, d_});
     tape.record(gather_rows, GatherRows{.x = data.view(), .index = index.view<std::int64_t>(), .y = x1.view()});
     return {x0, x1};
   }
@@ -144,8 +147,9 @@ class SemidiscreteCoupling : public Coupling {
 
   /// Of the cost: the principal axes of the data.
   void fit_axes() {
-    const GaussianParameters fit =
-        fit_gaussian(View<const float>(matrix(data_, d_)), {.max_full_dimension = 0, .rank = cost_dimension_});
+    const GaussianParameters fit = fit_gaussian(
+        {.rows = N_, .columns = d_, .copy = [this](std::int64_t first, View<float> out) { copy_data(first, out); }},
+        {.max_full_dimension = 0, .rank = cost_dimension_});
     std::vector<float> axes = fit.factor;
     for (std::int64_t k = 0; k < cost_dimension_; ++k) {
       double square = 0;
@@ -186,7 +190,13 @@ class SemidiscreteCoupling : public Coupling {
     std::iota(order_.begin(), order_.end(), 0);
     if (cost_dimension_ < d_) {
       points_.resize(static_cast<std::size_t>(N_ * cost_dimension_));
-      project(matrix(data_, d_), matrix(points_, cost_dimension_));
+      std::vector<float> block;
+      for (std::int64_t first = 0; first < N_; first += kBlockRows) {
+        const std::int64_t count = std::min(kBlockRows, N_ - first);
+        block.resize(static_cast<std::size_t>(count * d_));
+        copy_data(first, matrix(block, d_));
+        project(matrix(block, d_), matrix(points_, cost_dimension_).row_slice(first, count));
+      }
       return;
     }
     if (d_ <= BiasedArgmin::kMostDirect) {
@@ -196,6 +206,12 @@ class SemidiscreteCoupling : public Coupling {
       for (std::int64_t p = 0; p < N_; ++p) std::copy_n(&rows[order_[p] * d_], d_, &data_[p * d_]);
     }
     points_ = data_;
+  }
+
+  /// Rows first, first + 1, ... of the data, in order. [B, d]
+  void copy_data(std::int64_t first, View<float> out) const {
+    if (data_.empty()) return target_.copy_rows(first, out);
+    for (std::int64_t i = 0; i < out.rows(); ++i) std::copy_n(&data_[(first + i) * d_], d_, out.row(i));
   }
 
   void set_potentials(const std::vector<float>& potentials) { potentials_ = potentials; }
@@ -219,10 +235,13 @@ class SemidiscreteCoupling : public Coupling {
     for (std::size_t k = 0; k < x0.size(); ++k) moved[k] = x0[k] + 1e-3f * (direction[k] - x0[k]);
     const std::vector<std::int64_t> first = pair(x0), second = pair(moved);
     double cost = 0, variance = 0;
+    std::vector<float> data(static_cast<std::size_t>(2 * d_));
     for (std::int64_t i = 0; i < kProbes; ++i) {
       if (first[i] < 0 || second[i] < 0) throw RunError("the semidiscrete coupling left a noise without a datum");
+      copy_data(first[i], {data.data(), {1, d_}});
+      copy_data(second[i], {&data[d_], {1, d_}});
       for (std::int64_t k = 0; k < d_; ++k) {
-        const double y = data_[first[i] * d_ + k], z = data_[second[i] * d_ + k];
+        const double y = data[k], z = data[d_ + k];
         cost += (x0[i * d_ + k] - y) * (x0[i * d_ + k] - y);
         variance += (y - z) * (y - z);
       }
@@ -247,10 +266,14 @@ class SemidiscreteCoupling : public Coupling {
     return index;
   }
 
+  static constexpr std::int64_t kBlockRows = 2048;
+
   Source source_;
+  Dataset target_;
   CouplingOptions options_;
   std::int64_t N_ = 0, d_, cost_dimension_ = 0;
-  std::vector<float> data_, points_;        // [N, d] and, on the axes of the cost, [N, cost dimension]; in order
+  std::vector<float> data_, points_;        // [N, d] (empty: the target's own) and, on the axes of the cost, [N, cost
+                                            // dimension]; in order
   std::vector<std::int32_t> order_;         // place p holds row order[p] of the data
   std::vector<float> potentials_;           // [N], in order
   std::vector<float> axes_, mean_, shift_;  // [cost dimension, d], [d], -axes mean; empty where the cost takes all axes

@@ -6,12 +6,15 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <utility>
 
 #include "engine/data/random_permutation.h"
 #include "engine/io/array_file.h"
 #include "engine/io/cifar10.h"
 #include "engine/io/idx.h"
+#include "engine/io/image_array.h"
+#include "engine/io/png_reader.h"
 #include "kernels/check.h"
 #include "kernels/error.h"
 #include "kernels/host/parallel.h"
@@ -26,12 +29,6 @@ void check_output(const char* where, View<float> out, std::int64_t dimension) {
   require_matrix(where, "the output", out, out.rows(), dimension);
 }
 
-std::vector<float> values_of_pixels(const std::vector<std::uint8_t>& pixels) {
-  std::vector<float> values(pixels.size());
-  std::transform(pixels.begin(), pixels.end(), values.begin(), value_of_pixel);
-  return values;
-}
-
 // "mnist:DIR" is ("mnist", "DIR"); what has no such prefix is ("", spec).
 bool take_prefix(const std::string& spec, const char* prefix, std::string& rest) {
   if (spec.rfind(prefix, 0) != 0) return false;
@@ -41,21 +38,38 @@ bool take_prefix(const std::string& spec, const char* prefix, std::string& rest)
 }
 
 Dataset open_mnist(const std::string& spec, const std::string& folder) {
-  const Mnist train = load_mnist(folder, Split::train), test = load_mnist(folder, Split::test);
+  Mnist train = load_mnist(folder, Split::train), test = load_mnist(folder, Split::test);
   if (train.images.rows != test.images.rows || train.images.columns != test.images.columns)
     throw InputError(fmt::format("{}: training images are {} by {}, test images {} by {}", folder, train.images.rows,
                                  train.images.columns, test.images.rows, test.images.columns));
-  Dataset data =
-      Dataset::images(spec, values_of_pixels(train.images.pixels), {train.images.rows, train.images.columns, 1});
-  data.set_test_split(values_of_pixels(test.images.pixels));
+  const Shape shape = {train.images.rows, train.images.columns, 1};
+  Dataset data = Dataset::images_of_bytes(spec, std::move(train.images.pixels), shape);
+  data.set_test_images(std::move(test.images.pixels));
   return data;
 }
 
 Dataset open_cifar10(const std::string& spec, const std::string& folder) {
-  Dataset data = Dataset::images(spec, values_of_pixels(load_cifar10(folder, Split::train).pixels),
-                                 {Cifar10::kHeight, Cifar10::kWidth, Cifar10::kChannels});
-  data.set_test_split(values_of_pixels(load_cifar10(folder, Split::test).pixels));
+  Dataset data = Dataset::images_of_bytes(spec, load_cifar10(folder, Split::train).pixels,
+                                          {Cifar10::kHeight, Cifar10::kWidth, Cifar10::kChannels});
+  data.set_test_images(load_cifar10(folder, Split::test).pixels);
   return data;
+}
+
+Dataset open_array(const std::string& spec) {
+  NpyArray array = read_array(spec, kMaxFileBytes, NpyBytes::kept);
+  if (!has_rank_of_images(array)) {
+    FloatMatrix matrix = matrix_float_of(array, spec);
+    return Dataset::points(spec, std::move(matrix.values), matrix.columns);
+  }
+  ImageArray images = images_of(std::move(array), spec);
+  const Shape shape = {images.height, images.width, images.channels};
+  return images.values.empty() ? Dataset::images_of_bytes(spec, std::move(images.pixels), shape)
+                               : Dataset::images(spec, std::move(images.values), shape);
+}
+
+Dataset open_png_folder(const std::string& spec) {
+  PngImages images = read_png_folder(spec);
+  return Dataset::images_of_bytes(spec, std::move(images.pixels), {images.height, images.width, images.channels});
 }
 
 std::int64_t parse_dimension(const std::string& spec, const std::string& text) {
@@ -72,13 +86,12 @@ const std::string& dataset_names() {
   static const std::string names = [] {
     std::string list;
     for (const std::string_view name : distribution_names()) list += std::string(name) + ", ";
-    return list + "gaussian, gaussian:DIMENSION, mnist:DIR, cifar10:DIR, or [n, d] of " + array_file_names();
+    return list +
+           "gaussian, gaussian:DIMENSION, mnist:DIR, cifar10:DIR, a folder of PNG images, or points [n, d] or "
+           "images [n, H, W, C] of " +
+           array_file_names();
   }();
   return names;
-}
-
-float value_of_pixel(std::uint8_t pixel) {
-  return static_cast<float>(pixel) / 127.5f - 1.0f;
 }
 
 Dataset Dataset::distribution(DistributionKind kind) {
@@ -99,42 +112,54 @@ Dataset Dataset::gaussian(std::int64_t dimension) {
   return data;
 }
 
+void Dataset::check_size(const std::string& name, std::int64_t size, std::int64_t dimension) {
+  if (dimension < 1 || size == 0)
+    throw InputError(fmt::format("{}: holds no data ({} numbers, {} columns)", name, size, dimension));
+  if (size % dimension != 0)
+    throw InputError(fmt::format("{}: {} numbers do not make rows of {}", name, size, dimension));
+}
+
+void Dataset::check_images(const std::string& name, std::int64_t size, const Shape& shape) {
+  if (!is_image(shape) || *std::ranges::min_element(shape) < 1)
+    throw InputError(fmt::format("{}: images of shape [{}]", name, fmt::join(shape, ", ")));
+  check_size(name, size, size_of(shape));
+}
+
 Dataset Dataset::points(std::string name, std::vector<float> values, std::int64_t dimension) {
-  if (dimension < 1 || values.empty())
-    throw InputError(fmt::format("{}: holds no data ({} numbers, {} columns)", name, values.size(), dimension));
-  if (values.size() % static_cast<std::size_t>(dimension) != 0)
-    throw InputError(fmt::format("{}: {} numbers do not make rows of {}", name, values.size(), dimension));
+  check_size(name, std::ssize(values), dimension);
   for (std::size_t i = 0; i < values.size(); ++i)
     if (!std::isfinite(values[i]))
       throw InputError(fmt::format("{}: row {}, column {} (counted from 0) is {}", name,
                                    i / static_cast<std::size_t>(dimension), i % static_cast<std::size_t>(dimension),
                                    values[i]));
-  Dataset data;
-  data.name_ = std::move(name);
-  data.dimension_ = dimension;
-  data.sample_shape_ = {dimension};
-  data.rows_ = std::make_shared<const std::vector<float>>(std::move(values));
-  return data;
+  return {std::move(name), {dimension}, StoredRows(std::move(values), dimension)};
 }
 
 Dataset Dataset::images(std::string name, std::vector<float> values, const Shape& shape) {
-  if (!is_image(shape) || *std::min_element(shape.begin(), shape.end()) < 1)
-    throw InputError(fmt::format("{}: images of shape [{}]", name, fmt::join(shape, ", ")));
+  check_images(name, std::ssize(values), shape);
   Dataset data = points(std::move(name), std::move(values), size_of(shape));
   data.sample_shape_ = shape;
   return data;
 }
 
 Dataset Dataset::test_split() const {
-  if (!test_rows_) throw InputError(fmt::format("{}: has no test set", name_));
+  if (!has_test_split()) throw InputError(fmt::format("{}: has no test set", name_));
   Dataset test = *this;
   test.name_ += " (test)";
-  test.rows_ = std::exchange(test.test_rows_, nullptr);
+  test.mirrored_ = false;
+  test.rows_ = std::exchange(test.test_rows_, {});
   return test;
 }
 
 void Dataset::set_test_split(std::vector<float> values) {
   test_rows_ = points(name_ + " (test)", std::move(values), dimension_).rows_;
+}
+
+Dataset Dataset::with_mirror_images() const {
+  if (!is_images()) throw InputError(fmt::format("{}: has no mirror images, since it does not hold images", name_));
+  Dataset result = *this;
+  result.mirrored_ = true;
+  return result;
 }
 
 Dataset Dataset::standardised(const Standardisation& standardisation) const {
@@ -143,50 +168,91 @@ Dataset Dataset::standardised(const Standardisation& standardisation) const {
   if (static_cast<std::int64_t>(standardisation.shift.size()) != dimension_ || !standardisation_.identity())
     throw RunError(fmt::format("{}: {} columns cannot be standardised by {} numbers, or twice", name_, dimension_,
                                standardisation.shift.size()));
-  const auto moved = [&](const std::shared_ptr<const std::vector<float>>& rows) {
-    if (!rows) return rows;
-    auto values = std::make_shared<std::vector<float>>(rows->size());
-    const std::int64_t n = static_cast<std::int64_t>(rows->size()) / dimension_;
-    standardisation.apply({rows->data(), {n, dimension_}}, {values->data(), {n, dimension_}});
-    return std::shared_ptr<const std::vector<float>>(std::move(values));
+  if (endless() || is_images()) {
+    result.standardisation_ = standardisation;
+    return result;
+  }
+  const auto moved = [&](const StoredRows& rows) {
+    if (!rows.there()) return rows;
+    const View<const float> from(rows.numbers()->data(), {rows.count(), dimension_});
+    std::vector<float> values(static_cast<std::size_t>(from.size()));
+    standardisation.apply(from, {values.data(), {rows.count(), dimension_}});
+    return StoredRows(std::move(values), dimension_);
   };
   result.rows_ = moved(rows_);
   result.test_rows_ = moved(test_rows_);
-  if (endless()) result.standardisation_ = standardisation;
   return result;
 }
 
 Dataset Dataset::hold_out(double share, std::uint64_t seed) const {
   if (endless()) throw InputError(fmt::format("{}: is drawn without end, so that no rows need be held out", name_));
-  if (test_rows_) throw InputError(fmt::format("{}: has a test set already, so that no rows need be held out", name_));
-  const std::int64_t n = count(), held = std::llround(share * static_cast<double>(n));
+  if (has_test_split())
+    throw InputError(fmt::format("{}: has a test set already, so that no rows need be held out", name_));
+  const std::int64_t n = rows_.count(), held = std::llround(share * static_cast<double>(n));
   if (held < 1 || held >= n)
     throw InputError(
         fmt::format("{}: a share of {} of {} rows to be held out leaves {} and {}", name_, share, n, held, n - held));
   const RandomPermutation order(n, {.seed = seed, .stream = kHoldOutStream});
   std::vector<bool> is_held(static_cast<std::size_t>(n), false);
   for (std::int64_t i = 0; i < held; ++i) is_held[static_cast<std::size_t>(order(i))] = true;
-  std::vector<float> kept, test;
-  for (std::int64_t i = 0; i < n; ++i) {
-    const float* row = rows().row(i);
-    std::vector<float>& part = is_held[static_cast<std::size_t>(i)] ? test : kept;
-    part.insert(part.end(), row, row + dimension_);
-  }
   Dataset result = *this;
-  result.rows_ = std::make_shared<const std::vector<float>>(std::move(kept));
-  result.test_rows_ = std::make_shared<const std::vector<float>>(std::move(test));
+  result.rows_ = rows_.part(is_held, false);
+  result.test_rows_ = rows_.part(is_held, true);
   return result;
 }
 
 std::uint64_t Dataset::checksum() const {
-  const View<const float> all = rows();
-  return endless() ? 0
-                   : crc32_z(crc32_z(0, nullptr, 0), reinterpret_cast<const Bytef*>(all.data),
-                             static_cast<std::size_t>(all.size()) * sizeof(float));
+  if (endless()) return 0;
+  constexpr std::int64_t kBlock = 1 << 16;  // numbers
+  const std::int64_t n = rows_.count(), at_once = std::max<std::int64_t>(1, kBlock / dimension_);
+  std::vector<float> values(static_cast<std::size_t>(std::min(n, at_once) * dimension_));
+  uLong sum = crc32_z(0, nullptr, 0);
+  for (std::int64_t first = 0; first < n; first += at_once) {
+    const std::int64_t count = std::min(at_once, n - first);
+    copy_rows(first, {values.data(), {count, dimension_}});
+    sum = crc32_z(sum, reinterpret_cast<const Bytef*>(values.data()),
+                  static_cast<std::size_t>(count * dimension_) * sizeof(float));
+  }
+  return sum;
+}
+
+View<const float> Dataset::rows_in_place() const {
+  if (!rows_.numbers() || mirrored_ || moves_what_it_copies()) return {nullptr, {0, dimension_}};
+  return {rows_.numbers()->data(), {rows_.count(), dimension_}};
+}
+
+View<const std::uint8_t> Dataset::pixels() const {
+  if (rows_.pixels() == nullptr) return {nullptr, {0, 1, 1, 1}};
+  return {rows_.pixels(), {rows_.count(), sample_shape_[0], sample_shape_[1], sample_shape_[2]}};
+}
+
+FloatRows Dataset::float_rows() const {
+  if (endless()) throw RunError(name_ + ": is drawn without end, and has no rows");
+  if (rows_in_place().data != nullptr) return {rows_.numbers(), dimension_};
+  auto values = std::make_shared<std::vector<float>>(static_cast<std::size_t>(count() * dimension_));
+  copy_rows(0, {values->data(), {count(), dimension_}});
+  return {std::move(values), dimension_};
+}
+
+void Dataset::copy_rows(std::int64_t first, View<float> out) const {
+  check_output("Dataset::copy_rows", out, dimension_);
+  if (first < 0 || first > count() - out.rows())
+    throw InputError(fmt::format("{}: has {} rows, not rows {} to {}", name_, count(), first, first + out.rows()));
+  host::parallel_rows(out.rows(), dimension_, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) copy_row(first + i, out.row(i));
+  });
 }
 
 void Dataset::copy_row(std::int64_t row, float* to) const {
-  std::copy_n(rows_->data() + row * dimension_, dimension_, to);
+  const std::int64_t n = rows_.count();
+  rows_.copy(row < n ? row : row - n, to);
+  if (row >= n) {
+    const std::int64_t width = sample_shape_[1], channels = sample_shape_[2];
+    for (std::int64_t line = 0; line < dimension_; line += width * channels)
+      for (std::int64_t left = 0, right = width - 1; left < right; ++left, --right)
+        std::swap_ranges(to + line + left * channels, to + line + (left + 1) * channels, to + line + right * channels);
+  }
+  if (moves_what_it_copies()) standardisation_.apply({to, {1, dimension_}}, {to, {1, dimension_}});
 }
 
 void Dataset::draw(const DrawKey& key, View<float> out) const {
@@ -231,10 +297,8 @@ Dataset open_dataset(const std::string& spec) {
   if (take_prefix(spec, "gaussian:", rest)) return Dataset::gaussian(parse_dimension(spec, rest));
   if (take_prefix(spec, "mnist:", rest)) return open_mnist(spec, rest);
   if (take_prefix(spec, "cifar10:", rest)) return open_cifar10(spec, rest);
-  if (is_array_file(spec)) {
-    FloatMatrix matrix = read_matrix_float(spec);
-    return Dataset::points(spec, std::move(matrix.values), matrix.columns);
-  }
+  if (std::error_code ignored; std::filesystem::is_directory(spec, ignored)) return open_png_folder(spec);
+  if (is_array_file(spec)) return open_array(spec);
   throw InputError(fmt::format("unknown data \"{}\"; known are {}", spec, dataset_names()));
 }
 

@@ -52,23 +52,40 @@ void round_into(const DenseMatrix& a, Rows& rounded) {
 // Rows at a time: products of one block are added up in float32, those of the blocks in double.
 constexpr std::int64_t kBlockRows = 2048;
 
-// use(block) for every block of rows, less the mean.
+// use(block) for every block of rows.
 template <class Use>
-void for_each_centred_block(View<const float> rows, const std::vector<double>& mean, const Use& use) {
-  const std::vector<float> shift(mean.begin(), mean.end());
+void for_each_block(const RowReader& rows, const Use& use) {
   Rows block;
-  for (std::int64_t first = 0; first < rows.rows(); first += kBlockRows) {
-    const std::int64_t count = std::min(kBlockRows, rows.rows() - first);
-    block.resize(count, rows.columns());
-    host::parallel_rows(count, rows.columns(), [&](std::int64_t begin, std::int64_t end) {
+  for (std::int64_t first = 0; first < rows.rows; first += kBlockRows) {
+    block.resize(std::min(kBlockRows, rows.rows - first), rows.columns);
+    rows.copy(first, block.view());
+    use(block);
+  }
+}
+
+// The same, less the mean.
+template <class Use>
+void for_each_centred_block(const RowReader& rows, const std::vector<double>& mean, const Use& use) {
+  const std::vector<float> shift(mean.begin(), mean.end());
+  for_each_block(rows, [&](Rows& block) {
+    host::parallel_rows(block.rows, block.columns, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        const float* x = rows.row(first + i);
-        float* centred = block.view().row(i);
-        for (std::size_t k = 0; k < shift.size(); ++k) centred[k] = x[k] - shift[k];
+        float* x = block.view().row(i);
+        for (std::size_t k = 0; k < shift.size(); ++k) x[k] -= shift[k];
       }
     });
     use(block);
-  }
+  });
+}
+
+std::vector<double> mean_of(const RowReader& rows) {
+  std::vector<double> mean(static_cast<std::size_t>(rows.columns), 0.0);
+  for_each_block(rows, [&](Rows& block) {
+    for (std::int64_t i = 0; i < block.rows; ++i)
+      for (std::size_t k = 0; k < mean.size(); ++k) mean[k] += block.view().row(i)[k];
+  });
+  for (double& value : mean) value /= static_cast<double>(rows.rows);
+  return mean;
 }
 
 // The last `count` eigenvectors, the largest first, each times the root of its eigenvalue.
@@ -84,8 +101,8 @@ void append_factors(const DenseMatrix& vectors, std::span<const double> values, 
   }
 }
 
-void fit_full(View<const float> rows, const std::vector<double>& mean, GaussianParameters& fit) {
-  const std::int64_t d = rows.columns();
+void fit_full(const RowReader& rows, const std::vector<double>& mean, GaussianParameters& fit) {
+  const std::int64_t d = rows.columns;
   Stream& stream = host_stream();
   DenseMatrix covariance(d, d);
   Rows products(d, d);
@@ -93,14 +110,14 @@ void fit_full(View<const float> rows, const std::vector<double>& mean, GaussianP
     matmul(stream, {.a = block.view(), .b = block.view(), .c = products.view(), .transpose_a = true});
     add(products, covariance);
   });
-  divide(covariance, rows.rows());
+  divide(covariance, rows.rows);
   const SymmetricEigen eigen = symmetric_eigen(covariance);
   append_factors(eigen.vectors, eigen.values, d, fit.factor);
 }
 
-void fit_low_rank(View<const float> rows, const std::vector<double>& mean, const GaussianFitOptions& options,
+void fit_low_rank(const RowReader& rows, const std::vector<double>& mean, const GaussianFitOptions& options,
                   GaussianParameters& fit) {
-  const std::int64_t d = rows.columns(), n = rows.rows();
+  const std::int64_t d = rows.columns, n = rows.rows;
   const std::int64_t width = std::min(d, options.rank + 32);  // a few more than are kept: they converge faster
   Stream& stream = host_stream();
 
@@ -161,10 +178,19 @@ GaussianParameters fit_gaussian(View<const float> rows, const GaussianFitOptions
   require(rows.rank == 2 && !rows.empty(), "fit_gaussian", "the data must be a matrix that is not empty",
           describe(rows));
   require_matrix("fit_gaussian", "the data", rows, rows.rows(), rows.columns());
-  const std::vector<double> mean = mean_row(rows);
+  const auto copy = [&](std::int64_t first, View<float> out) {
+    for (std::int64_t i = 0; i < out.rows(); ++i) std::copy_n(rows.row(first + i), out.columns(), out.row(i));
+  };
+  return fit_gaussian(RowReader{.rows = rows.rows(), .columns = rows.columns(), .copy = copy}, options);
+}
+
+GaussianParameters fit_gaussian(const RowReader& rows, const GaussianFitOptions& options) {
+  if (rows.rows < 1 || rows.columns < 1)
+    throw InputError(fmt::format("fit_gaussian: {} rows of {} numbers", rows.rows, rows.columns));
+  const std::vector<double> mean = mean_of(rows);
   GaussianParameters fit;
   fit.mean.assign(mean.begin(), mean.end());
-  if (rows.columns() <= options.max_full_dimension)
+  if (rows.columns <= options.max_full_dimension)
     fit_full(rows, mean, fit);
   else
     fit_low_rank(rows, mean, options, fit);

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "engine/data/draw_key.h"
@@ -34,8 +35,16 @@ struct GaussianFitOptions {
   int iterations = 2;                      ///< subspace iterations above
 };
 
+/// Rows that are not all in memory as numbers.
+struct RowReader {
+  std::int64_t rows = 0, columns = 0;
+  /// Writes rows first, first + 1, ... to out [B, columns]. Called for the same rows several times.
+  std::function<void(std::int64_t first, View<float> out)> copy;
+};
+
 /// Mean and covariance (divided by n) of rows [n, d], n >= 1. Deterministic. InputError for an empty matrix.
 GaussianParameters fit_gaussian(View<const float> rows, const GaussianFitOptions& options = {});
+GaussianParameters fit_gaussian(const RowReader& rows, const GaussianFitOptions& options = {});
 
 class GaussianFit {
  public:

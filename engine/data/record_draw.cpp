@@ -2,23 +2,69 @@
 
 #include "kernels/concat.h"
 #include "kernels/distribution.h"
+#include "kernels/gather.h"
+#include "kernels/gather_images.h"
 #include "kernels/matmul.h"
 
 namespace otnfm {
 
-Tensor record_constant(Tape& tape, View<const float> rows, HeldMemory& held) {
-  if (tape.device() == Device::cpu) return tape.external(rows);
-  if (!rows.contiguous()) throw InputError("a constant must be contiguous");
-  held.emplace_back(tape.device(), rows.size() * sizeof(float), "a constant of the training step");
-  View<float> copy = View<float>(reinterpret_cast<float*>(held.back().data()), {rows.rows(), rows.columns()});
+namespace {
+
+/// In place on the CPU unless it is `passing`, which is to say gone before the tape runs.
+template <class T>
+Tensor constant_of(Tape& tape, const View<const T>& values, bool passing, HeldMemory& held) {
+  if (tape.device() == Device::cpu && !passing) return tape.external(values);
+  if (!values.contiguous()) throw InputError("a constant must be contiguous");
+  const std::size_t bytes = static_cast<std::size_t>(values.size()) * sizeof(T);
+  held.emplace_back(tape.device(), bytes, "a constant of the training step");
+  const View<T> copy(reinterpret_cast<T*>(held.back().data()), static_cast<const Extents&>(values));
   Stream stream(tape.device());
-  copy_bytes(stream, copy.data, rows.data, rows.size() * sizeof(float));
+  copy_bytes(stream, copy.data, values.data, bytes);
   stream.synchronize();
   return tape.external(copy);
 }
 
+/// What the draws of the set are moved by.
+Tensor standardised_draws(Tape& tape, const Dataset& dataset, const Tensor& y, HeldMemory& held) {
+  StandardisationOps standardisation(dataset.standardisation(), tape.device(), y.rows());
+  const Tensor u = standardisation.apply(tape, y);
+  held.push_back(std::move(standardisation).memory());
+  return u;
+}
+
+}  // namespace
+
+Tensor record_constant(Tape& tape, View<const float> rows, HeldMemory& held) {
+  return constant_of(tape, rows, false, held);
+}
+
+Tensor record_rows(Tape& tape, const Dataset& dataset, Tensor index, HeldMemory& held) {
+  Tensor y = tape.make({index.size(), dataset.dimension()});
+  const View<const std::int64_t> numbers = index.view<std::int64_t>();
+  if (const View<const std::uint8_t> pixels = dataset.pixels(); !pixels.empty()) {
+    const Tensor images = constant_of(tape, pixels, false, held);
+    View<const std::uint8_t> all = images.view<std::uint8_t>();
+    tape.record(gather_images, GatherImages{.images = all, .index = numbers, .y = y.view()});
+    return standardised_draws(tape, dataset, y, held);
+  }
+  Tensor rows;
+  if (const View<const float> in_place = dataset.rows_in_place(); !in_place.empty()) {
+    rows = constant_of(tape, in_place, false, held);
+  } else {
+    const FloatRows moved = dataset.float_rows();
+    rows = constant_of(tape, moved.view(), true, held);
+  }
+  tape.record(gather_rows, GatherRows{.x = rows.view(), .index = numbers, .y = y.view()});
+  return y;
+}
+
 Tensor record_draw(Tape& tape, const Dataset& dataset, std::int64_t B, const RandomKey& key, HeldMemory& held) {
-  if (!dataset.endless()) return random_rows(tape, record_constant(tape, dataset.rows(), held), B, key);
+  if (!dataset.endless()) {
+    const Tensor index = tape.make({B}, DType::int64);
+    tape.record(random_indices,
+                RandomIndices{.index = index.view<std::int64_t>(), .key = key, .bound = dataset.count()});
+    return record_rows(tape, dataset, index, held);
+  }
   Tensor y;
   if (dataset.kind()) {
     y = tape.make({B, dataset.dimension()});
@@ -26,10 +72,7 @@ Tensor record_draw(Tape& tape, const Dataset& dataset, std::int64_t B, const Ran
   } else {
     y = normal(tape, {B, dataset.dimension()}, key);
   }
-  StandardisationOps standardisation(dataset.standardisation(), tape.device(), B);
-  const Tensor u = standardisation.apply(tape, y);
-  held.push_back(std::move(standardisation).memory());
-  return u;
+  return standardised_draws(tape, dataset, y, held);
 }
 
 Tensor record_draw(Tape& tape, const Source& source, std::int64_t B, const RandomKey& key, std::uint32_t second_stream,

@@ -18,6 +18,10 @@ Tensor record_draw(Tape& tape, const Source& source, std::int64_t B, const Rando
 /// B draws of an endless set, or B rows of a finite one picked at random, with replacement. [B, d]
 Tensor record_draw(Tape& tape, const Dataset& dataset, std::int64_t B, const RandomKey& key, HeldMemory& held);
 
+/// Rows of a finite set by number, [B] of int64 -> [B, d]; one that the set does not have becomes NaN. On the device
+/// images in bytes stay bytes.
+Tensor record_rows(Tape& tape, const Dataset& dataset, Tensor index, HeldMemory& held);
+
 /// A matrix of the host's as a tensor: in place on the CPU, copied once to a CUDA device.
 Tensor record_constant(Tape& tape, View<const float> rows, HeldMemory& held);
 

@@ -83,7 +83,11 @@ NamedSource::NamedSource(const std::string& spec) : name(spec) {
 Source open_source(const NamedSource& named, const Dataset& target) {
   if (named.name == "gaussian") return Source::gaussian(target.dimension());
   if (named.name == "gaussian-fit") {
-    if (!target.endless()) return Source::gaussian_fit(fit_gaussian(target.rows()));
+    if (!target.endless())
+      return Source::gaussian_fit(fit_gaussian(
+          {.rows = target.count(), .columns = target.dimension(), .copy = [&](std::int64_t first, View<float> out) {
+             target.copy_rows(first, out);
+           }}));
     constexpr std::int64_t kDraws = 65536;
     std::vector<float> draws(static_cast<std::size_t>(kDraws * target.dimension()));
     const View<float> view(draws.data(), {kDraws, target.dimension()});

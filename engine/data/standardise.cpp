@@ -134,6 +134,12 @@ void add_notes(const Dataset& data, const std::vector<Column>& columns, std::vec
   }
 }
 
+FloatRows draws_of(const Dataset& data) {
+  auto drawn = std::make_shared<std::vector<float>>(static_cast<std::size_t>(kDraws * data.dimension()));
+  data.draw({}, {drawn->data(), {kDraws, data.dimension()}});
+  return {std::move(drawn), data.dimension()};
+}
+
 void require_near(const Dataset& data, View<const float> rows, const std::vector<Column>& columns) {
   for (std::size_t j = 0; j < columns.size(); ++j) {
     const Column& column = columns[j];
@@ -160,14 +166,8 @@ StandardisedData standardise(const Dataset& data, const std::string& method) {
   if (method == "none" || normal || as_it_is) return {};
 
   const std::int64_t d = data.dimension();
-  std::vector<float> drawn;
-  View<const float> rows = data.rows();
-  if (data.endless()) {
-    drawn.resize(static_cast<std::size_t>(kDraws * d));
-    const View<float> draws(drawn.data(), {kDraws, d});
-    data.draw({}, draws);
-    rows = draws;
-  }
+  const FloatRows numbers = data.endless() ? draws_of(data) : data.float_rows();
+  const View<const float> rows = numbers.view();
   std::vector<Column> columns(static_cast<std::size_t>(d));
   host::parallel_rows(d, 64 * rows.rows(), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t j = begin; j < end; ++j) columns[static_cast<std::size_t>(j)] = column_of(rows, j);

@@ -73,8 +73,12 @@ void add_nearest(nlohmann::json& result, View<const float> samples, const Datase
   double of_samples = 0, of_data = 0;
   if (data.has_test_split()) {
     const Dataset test = data.test_split();
-    of_samples = find_nearest(samples, data.rows()).mean_distance();
-    of_data = find_nearest(test.rows().row_slice(0, std::min(n, test.count())), data.rows()).mean_distance();
+    std::vector<float> values(static_cast<std::size_t>(std::min(n, test.count()) * d));
+    const View<float> beside(values.data(), {std::min(n, test.count()), d});
+    test.copy_rows(0, beside);
+    const FloatRows rows = data.float_rows();
+    of_samples = find_nearest(samples, rows.view()).mean_distance();
+    of_data = find_nearest(beside, rows.view()).mean_distance();
   } else {
     const std::int64_t count = data.count(), part = std::min(n, count / 5);
     if (part < 1) return;

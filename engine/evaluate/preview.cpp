@@ -56,8 +56,9 @@ void write_neighbours(const std::filesystem::path& path, const Generator& genera
   GeneratorContext context = generator.prepare(count);
   context.sample(nullptr, x0, samples);
   context.synchronize();
-  const Nearest nearest = find_nearest(samples, data.rows());
-  for (std::int64_t i = 0; i < count; ++i) std::copy_n(data.rows().row(nearest.index[i]), d, both.row(count + i));
+  const FloatRows rows = data.float_rows();
+  const Nearest nearest = find_nearest(samples, rows.view());
+  for (std::int64_t i = 0; i < count; ++i) std::copy_n(rows.view().row(nearest.index[i]), d, both.row(count + i));
   write_png(path, draw_image_grid(both, grid_of(data, static_cast<int>(count),
                                                 "samples, and below each its nearest training image")));
 }

@@ -75,11 +75,9 @@ void Noise::draw(Stream& stream, std::uint64_t seed, std::int64_t first_row, Vie
       normal(stream, {.y = out, .key = key});
     return;
   }
-  const View<const float> rows = data->rows();
-  random_indices(stream, {.index = {index_.data(), {out.rows()}}, .key = key, .bound = rows.rows()});
-  host::parallel_rows(out.rows(), rows.columns(), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i)
-      std::copy_n(rows.row(index_[static_cast<std::size_t>(i)]), rows.columns(), out.row(i));
+  random_indices(stream, {.index = {index_.data(), {out.rows()}}, .key = key, .bound = data->count()});
+  host::parallel_rows(out.rows(), out.columns(), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) data->copy_row(index_[static_cast<std::size_t>(i)], out.row(i));
   });
 }
 

@@ -44,7 +44,7 @@ void expect_standard(const Dataset& data) {
   for (std::int64_t j = 0; j < data.dimension(); ++j) {
     double sum = 0, square = 0;
     for (std::int64_t i = 0; i < data.count(); ++i) {
-      const double value = data.rows()(i, j);
+      const double value = data.rows_in_place()(i, j);
       sum += value / static_cast<double>(data.count());
       square += value * value / static_cast<double>(data.count());
     }
@@ -110,7 +110,7 @@ TEST(Standardisation, GivesAConstantColumnBack) {
       ASSERT_EQ(found.notes.size(), 1u);
       EXPECT_NE(found.notes[0].find("constant"), std::string::npos);
       const Dataset moved = table.standardised(found.standardisation);
-      for (std::int64_t i = 0; i < 100; ++i) EXPECT_NEAR(moved.rows()(i, 0), 0, 1e-5);
+      for (std::int64_t i = 0; i < 100; ++i) EXPECT_NEAR(moved.rows_in_place()(i, 0), 0, 1e-5);
       if (method == std::string("scalar")) continue;
       EXPECT_EQ(found.standardisation.constant_column(), 0);
       // A map that is a little off in this column still gives the constant.

@@ -71,7 +71,7 @@ struct Bank {
     if (data.endless())
       data.draw({.seed = options.seed, .stream = kTargetBankStream}, {rows.data(), {count, d}});
     else
-      std::copy_n(data.rows().data, count * d, rows.data());
+      data.copy_rows(0, {rows.data(), {count, d}});
   }
   double distance(std::int64_t a, std::int64_t j) const {
     double sum = 0;

@@ -81,8 +81,8 @@ TEST(SemidiscreteCoupling, PairsEachNoiseWithItsBiasedNearestDatum) {
         double squared = 0;
         bool same = true;
         for (std::int64_t k = 0; k < d; ++k) {
-          squared += std::pow(static_cast<double>(x0[i * d + k]) - data.rows()(j, k), 2);
-          same &= values[(B + i) * d + k] == data.rows()(j, k);
+          squared += std::pow(static_cast<double>(x0[i * d + k]) - data.rows_in_place()(j, k), 2);
+          same &= values[(B + i) * d + k] == data.rows_in_place()(j, k);
         }
         best = std::min(best, squared - g[j]);
         if (same) at = j, of_pair = squared - g[j], distance = squared;
@@ -126,7 +126,7 @@ TEST(SemidiscreteCoupling, OnAxesTheCostIsThatOfTheProjections) {
   const Dataset flat = random_points(60, 2, std::random_device{}());
   std::vector<float> values(60 * 30, 0.5f);
   for (std::int64_t j = 0; j < 60; ++j)
-    for (std::int64_t k = 0; k < 2; ++k) values[j * 30 + 3 + 5 * k] = flat.rows()(j, k);
+    for (std::int64_t k = 0; k < 2; ++k) values[j * 30 + 3 + 5 * k] = flat.rows_in_place()(j, k);
   const Dataset data = Dataset::points("plane", values, 30);
   const Source source = Source::gaussian(30);
   Recorded recorded(source, data, {.batch = 200, .own = {{"axes", 2}}, .seed = 2});

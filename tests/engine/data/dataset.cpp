@@ -79,7 +79,9 @@ TEST(Dataset, EndlessOnesSayWhatTheyAre) {
     EXPECT_FALSE(data.is_images());
     EXPECT_FALSE(data.has_test_split());
     EXPECT_EQ(data.count(), 0);
-    EXPECT_EQ(data.rows().size(), 0);
+    EXPECT_THROW(data.float_rows(), RunError);
+    EXPECT_TRUE(data.rows_in_place().empty());
+    EXPECT_TRUE(data.pixels().empty());
   }
   EXPECT_EQ(open_dataset("gaussian:5").dimension(), 5);
   EXPECT_FALSE(open_dataset("gaussian").kind().has_value());
@@ -106,7 +108,7 @@ TEST(Dataset, FiniteDrawsAreItsRowsUniformly) {
     const float* row = out.data() + 3 * i;
     const auto number = static_cast<std::size_t>(row[0]);
     ASSERT_LT(number, 10u);
-    for (std::int64_t j = 0; j < 3; ++j) ASSERT_EQ(row[j], data.rows()(static_cast<std::int64_t>(number), j));
+    for (std::int64_t j = 0; j < 3; ++j) ASSERT_EQ(row[j], data.rows_in_place()(static_cast<std::int64_t>(number), j));
     ++count[number];
   }
   double chi = 0;
@@ -164,7 +166,7 @@ TEST(OpenDataset, ReadsMatrices) {
   EXPECT_FALSE(data.endless());
   EXPECT_EQ(data.count(), 3);
   EXPECT_EQ(data.dimension(), 2);
-  EXPECT_EQ(data.rows()(2, 1), 6.0f);
+  EXPECT_EQ(data.rows_in_place()(2, 1), 6.0f);
   EXPECT_FALSE(data.has_test_split());
 }
 
@@ -223,7 +225,7 @@ TEST(OpenDataset, ReadsMnist) {
   EXPECT_FALSE(test.has_test_split());
   double sum = 0;
   for (std::int64_t i = 0; i < data.count(); ++i)
-    for (std::int64_t j = 0; j < 784; ++j) sum += data.rows()(i, j);
+    for (std::int64_t j = 0; j < 784; ++j) sum += value_of_pixel(data.pixels().row(i)[j]);
   EXPECT_NEAR(sum / (60000.0 * 784), 2 * 0.1306604762738429 - 1, 1e-6);
 }
 
@@ -235,9 +237,10 @@ TEST(OpenDataset, ReadsCifar10) {
   EXPECT_EQ(data.dimension(), 3072);
   EXPECT_EQ(data.sample_shape(), (Shape{32, 32, 3}));
   EXPECT_EQ(data.test_split().count(), 10000);
-  const auto [low, high] = std::minmax_element(data.rows().data, data.rows().data + data.rows().size());
-  EXPECT_EQ(*low, -1.0f);
-  EXPECT_EQ(*high, 1.0f);
+  const View<const std::uint8_t> pixels = data.pixels();
+  const auto [low, high] = std::minmax_element(pixels.data, pixels.data + pixels.size());
+  EXPECT_EQ(*low, 0);
+  EXPECT_EQ(*high, 255);
 }
 
 }  // namespace
