@@ -67,6 +67,7 @@ void add_gram(const DenseMatrix& a, DenseMatrix& sum) {
 }
 
 SymmetricEigen symmetric_eigen(const DenseMatrix& symmetric, bool with_vectors) {
+  if (symmetric.rows() == 0) return {};
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(
       map(symmetric), with_vectors ? Eigen::ComputeEigenvectors : Eigen::EigenvaluesOnly);
   SymmetricEigen result;

@@ -144,6 +144,12 @@ TEST(FrechetDistance, OfKnownGaussians) {
   FeatureMoments turned{{0, 0}, {c * c * p + s * s * q, c * s * (p - q), c * s * (p - q), s * s * p + c * c * q}, 10};
   const double product_trace = p * turned.covariance[0] + q * turned.covariance[3];
   EXPECT_NEAR(frechet_distance(flat, turned), 2 * (p + q) - 2 * std::sqrt(product_trace + 2 * p * q), 1e-12);
+
+  // Of a point, which has no covariance at all.
+  const FeatureMoments point{{1, 2}, {0, 0, 0, 0}, 10};
+  EXPECT_NEAR(frechet_distance(point, flat), 5 + p + q, 1e-12);
+  EXPECT_NEAR(frechet_distance(flat, point), 5 + p + q, 1e-12);
+  EXPECT_EQ(frechet_distance(point, point), 0);
 }
 
 TEST(FrechetDistance, OfSamples) {
