@@ -40,6 +40,9 @@ constexpr OptionRange kCount{0, 0x1p31}, kShare{0, 1};
 // couplings take of their own come to them in training_entries().
 constexpr Field kOptions[] = {
     {.key = "data", .member = &TrainingOptions::data, .help = "what to learn"},
+    {.key = "flip",
+     .member = &TrainingOptions::flip,
+     .help = "train on the images and on their mirror images, left to right; eval compares with the images alone"},
     {.key = "source",
      .member = &TrainingOptions::source,
      .help = "what noise is: gaussian, gaussian-fit (the data's mean and covariance) or a data set",

@@ -38,6 +38,7 @@ struct TrainingOptions {
   double ema_decay = 0.999;
   Precision precision = Precision::float32;
   std::string from;     ///< a model whose weights, and standardised coordinates, the run begins with; empty: none
+  bool flip = false;    ///< the data are the images and their mirror images (Dataset::with_mirror_images)
   double hold_out = 0;  ///< share of the data's rows that is kept for `eval` (Dataset::hold_out)
   std::uint64_t seed = 0;
 

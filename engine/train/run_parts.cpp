@@ -15,6 +15,13 @@
 namespace otnfm {
 namespace {
 
+/// Mirror images come after rows are held out: none of them is the mirror of one that is trained on.
+Dataset trained_on(const Dataset& data, const TrainingOptions& options) {
+  if (!options.flip) return data;
+  if (!data.is_images()) throw InputError("--flip turns images round, which " + options.data + " does not hold");
+  return data.with_mirror_images();
+}
+
 RunStart with_model_to_begin_with(RunStart start) {
   read_from(start);
   return start;
@@ -31,7 +38,7 @@ RunParts::RunParts(RunStart start, const RunOptions& run, RunListener& listener)
       file_checksum_(start_.data.checksum()),
       data_checksum_(options().hold_out > 0 ? data_.checksum() : file_checksum_),
       began_at_(resumed_ ? checked_step(*start_.state) : 0),
-      pair_(ends_of(start_, data_)),
+      pair_(ends_of(start_, trained_on(data_, options()))),
       optimizer_(options(), run.device) {}
 
 std::uint64_t RunParts::checked_step(const SafetensorsFile& state) const {
@@ -98,6 +105,7 @@ void RunParts::note_what_is_trained() const {
                     pair_.about));
   if (coupling_)
     for (const std::string& line : coupling_->notes()) listener_.note(line);
+  if (options().flip) listener_.note(fmt::format("{} images and their mirror images", data_.count()));
   if (options().hold_out > 0)
     listener_.note(
         fmt::format("{} of {} rows are held out for eval", start_.data.count() - data_.count(), start_.data.count()));

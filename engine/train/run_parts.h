@@ -29,7 +29,7 @@ class RunParts {
   bool resumed() const { return resumed_; }
   std::uint64_t began_at() const { return began_at_; }  ///< the step
 
-  const Dataset& data() const { return data_; }  ///< without the rows held out
+  const Dataset& data() const { return data_; }  ///< without the rows held out, nor mirror images
   std::uint64_t data_checksum() const { return data_checksum_; }
   std::uint64_t file_checksum() const { return file_checksum_; }  ///< with them
   const StandardisedPair& pair() const { return pair_; }

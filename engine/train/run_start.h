@@ -32,8 +32,9 @@ SavedRun read_saved_run(const std::filesystem::path& folder);
 /// Reads options.from where a new run wants it and it is not there yet.
 void read_from(RunStart& start);
 
-/// Both ends of the map, of `data` (the start's, without what is held out), in the coordinates of the run: those of the
-/// run that it goes on with or of the model that it begins with, as far as it has the same ends.
+/// Both ends of the map, of `data` (the start's, without what is held out, with mirror images where they are asked
+/// for), in the coordinates of the run: those of the run that it goes on with or of the model that it begins with, as
+/// far as it has the same ends.
 StandardisedPair ends_of(const RunStart& start, const Dataset& data);
 
 /// Gives the flow, allocated, a model's weights and their averages. InputError where they are of another flow.

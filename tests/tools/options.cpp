@@ -70,6 +70,8 @@ TEST_F(OptionsOfTrain, NameThemselvesWhereAValueIsWrong) {
     if (value.is_number()) {
       for (const char* wrong : {"-1", "many"}) expect_refused(train + flag + " " + wrong, flag + " '" + wrong);
       expect_refused(train + flag + " 1e300", flag);
+    } else if (value.is_boolean()) {  // takes none
+      expect_refused(train + flag + " perfect", "perfect");
     } else if (key == "from" || key == "source") {  // a file
       expect_refused(train + flag + " " + path("nothing"), path("nothing"));
     } else {

@@ -39,6 +39,7 @@ nlohmann::json another_value(const OptionEntry& entry) {
     return entry.words.empty()                                   ? "something"
            : entry.words.front().name != json_of(entry.standard) ? entry.words.front().name
                                                                  : entry.words.back().name;
+  if (std::holds_alternative<bool>(entry.standard)) return !std::get<bool>(entry.standard);
   const double standard = json_of(entry.standard).get<double>();
   const double value = standard == entry.range.least ? std::min(entry.range.most, 7.0) : entry.range.least;
   if (std::holds_alternative<double>(entry.standard)) return value;
@@ -112,7 +113,8 @@ TEST(Options, FilesOfEarlierVersionsAreReadAsTheyWereMeant) {
   options.read({{"coupling", "minibatch"}, {"solver", "sinkhorn-argmax"}, {"steps", 7}});
   EXPECT_EQ(options.to_json()["solver"], "sinkhorn");
   EXPECT_EQ(options.to_json()["pairs"], "argmax");
-  // A file from before there were caches, axes, a time weighting.
+  // A file from before there were caches, axes, a time weighting, mirror images.
+  EXPECT_FALSE(options.flip);
   EXPECT_EQ(options.to_json()["caches"], 1);
   EXPECT_EQ(options.to_json()["axes"], 0);
   EXPECT_EQ(options.time_weighting, "uniform");

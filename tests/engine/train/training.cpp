@@ -13,6 +13,7 @@
 #include "engine/io/npy.h"
 #include "engine/objectives/objective.h"
 #include "engine/train/optimizer.h"
+#include "engine/train/run_parts.h"
 #include "engine/train/run_start.h"
 #include "engine/train/run_state.h"
 #include "engine/train/training_run.h"
@@ -192,6 +193,47 @@ TEST(Generator, GivesTheSameSamplesForAnyBatch) {
   small.sample(nullptr, 5, 0, {other.data(), {50, 2}});
   small.sample(nullptr, 5, 50, {other.data() + 100, {51, 2}});
   EXPECT_EQ(one, other);
+}
+
+TEST(Training, OnMirrorImagesToo) {
+  Folder folder;
+  Silent silent;
+  TrainingOptions options = small_options("online");
+  options.steps = 4;
+  options.source = "gaussian-fit";
+  options.flip = true;
+  options.hold_out = 0.25;
+  std::vector<std::uint8_t> pixels;
+  for (int k = 0; k < 40 * 6; ++k) pixels.push_back(static_cast<std::uint8_t>(k % 6 < 3 ? k : 255 - k));
+  const auto start = [&] {
+    return RunStart{.options = options, .data = Dataset::images_of_bytes("pictures", pixels, {2, 3, 1})};
+  };
+  const RunOptions run{.out = folder / "run"};
+  const RunParts parts(start(), run, silent);
+  EXPECT_EQ(parts.data().count(), 30);
+  EXPECT_EQ(parts.data().test_split().count(), 10);
+  EXPECT_FALSE(parts.data().mirrored());
+  EXPECT_EQ(parts.pair().target.count(), 60);
+  EXPECT_EQ(parts.file_checksum(), start().data.checksum());
+  // The noise that is fitted to them has their symmetry.
+  const std::vector<float>& mean = parts.pair().source.parameters()->mean;
+  for (int line : {0, 3}) EXPECT_NEAR(mean[line], mean[line + 2], 1e-6);
+
+  run_training(start(), run, silent);
+  const nlohmann::json of_model =
+      nlohmann::json::parse(SafetensorsFile::load(folder / "run" / "model.safetensors").metadata().at("otnfm"));
+  EXPECT_EQ(of_model.at("training").at("flip"), true);
+  const SavedRun saved = read_saved_run(folder / "run");
+  EXPECT_TRUE(options_of_state(saved.state).flip);
+  EXPECT_EQ(coupling_state_of(saved.state).integers_of("tau").size(), 60u);
+
+  options.hold_out = 0;
+  try {
+    RunParts(start_of(options), run, silent);
+    FAIL() << "points have no mirror images";
+  } catch (const InputError& error) {
+    EXPECT_STREQ(error.what(), "--flip turns images round, which 8gaussians does not hold");
+  }
 }
 
 TEST(ModelFile, HoldsWhatTheLiveWeightsGive) {
