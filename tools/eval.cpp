@@ -26,14 +26,16 @@ void add_log_likelihood(nlohmann::json& result, const EvalFlags& flags, const Mo
   std::vector<float> values = rows_in_order(data, flags.options.samples, flags.common.seed);
   const std::int64_t d = model.dimension(), n = static_cast<std::int64_t>(values.size()) / d;
   const View<float> y(values.data(), {n, d});
-  if (data.is_images()) dequantise(y, flags.common.seed);
+  // Images of floating numbers have no steps.
+  const bool in_bytes = !data.pixels().empty();
+  if (in_bytes) dequantise(y, flags.common.seed);
   LogLikelihood log_likelihood(model, flags.common.chosen_device(), 4096, {.seed = flags.common.seed});
   const LogLikelihoods found = log_likelihood(y);
   result["log_likelihood"] = found.mean;
   result["log_likelihood_error"] = std::hypot(found.standard_error, found.estimator_error);
   result["log_likelihood_estimator_error"] = found.estimator_error;
   result["log_likelihood_rows"] = n;
-  if (!data.is_images()) return;
+  if (!in_bytes) return;
   result["bits_per_dimension"] = bits_per_dimension(found.mean, d);
   result["dequantised"] = true;
 }

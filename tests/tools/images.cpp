@@ -63,6 +63,22 @@ TEST_F(ImagesProgram, TrainsOnArraysOfThem) {
   EXPECT_EQ(run("sample -n 4 --out " + path("grid.png") + " " + path("run/model.safetensors")).code, 0);
 }
 
+TEST_F(ImagesProgram, AreDequantisedWhereTheyAreBytes) {
+  const std::string train = "train --device cpu --steps 3 --batch 4 --source gaussian --flow coupling,blocks=2 ";
+  std::vector<float> values(8 * 6);
+  for (std::size_t k = 0; k < values.size(); ++k) values[k] = 0.01f * static_cast<float>(k * k % 97);
+  const std::string floats = write_npy("floats.npy", {8, 2, 3, 1}, values);
+  ASSERT_EQ(run(train + "--data " + floats + " --out " + path("run")).code, 0);
+  for (const bool bytes : {true, false}) {
+    const Outcome outcome = run("eval --json --log-likelihood -n 4 --data " + (bytes ? pictures(8) : floats) + " " +
+                                path("run/model.safetensors"));
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    const nlohmann::json result = nlohmann::json::parse(outcome.out);
+    EXPECT_TRUE(result.at("log_likelihood").is_number());
+    EXPECT_EQ(result.contains("bits_per_dimension"), bytes);
+  }
+}
+
 TEST_F(ImagesProgram, NamesWhatItRefuses) {
   expect_refused(small("--flip --data moons --out " + path("x")), "--flip turns images round, which moons");
   fs::create_directories(path("empty"));

@@ -195,6 +195,21 @@ TEST(Images, AreDrawnOnTheTapeAsOnTheHost) {
   }
 }
 
+TEST(Images, InStandardisedCoordinatesAreDrawnOnTheTapeToRounding) {
+  const SameImages same({4, 5, 3});
+  const Standardisation by{.shift = std::vector<float>(60, 0.25f), .scale = std::vector<float>(60, 0.7f)};
+  for (const Dataset& data : {same.bytes.with_mirror_images().standardised(by), same.numbers.standardised(by)}) {
+    Tape tape(Device::cpu, {.training = false});
+    HeldMemory held;
+    const Tensor tensor = record_draw(tape, data, 30, {.seed = 4}, held);
+    tape.keep(tensor);
+    tape.plan();
+    tape.run(host_stream());
+    const std::vector<float> on_host = filled(data, 30, [&](View<float> out) { data.draw({.seed = 4}, out); });
+    for (std::size_t k = 0; k < on_host.size(); ++k) EXPECT_NEAR(tape.view(tensor).data[k], on_host[k], 1e-6);
+  }
+}
+
 TEST(OpenDataset, ReadsImagesOfArrays) {
   const TemporaryFolder folder;
   const Shape shape = {4, 5, 3};
