@@ -203,8 +203,8 @@ TEST(Training, OnMirrorImagesToo) {
   options.source = "gaussian-fit";
   options.flip = true;
   options.hold_out = 0.25;
-  std::vector<std::uint8_t> pixels;
-  for (int k = 0; k < 40 * 6; ++k) pixels.push_back(static_cast<std::uint8_t>(k % 6 < 3 ? k : 255 - k));
+  std::vector<std::uint8_t> pixels(40 * 6);
+  for (std::size_t k = 0; k < pixels.size(); ++k) pixels[k] = static_cast<std::uint8_t>(k % 6 < 3 ? k : 255 - k);
   const auto start = [&] {
     return RunStart{.options = options, .data = Dataset::images_of_bytes("pictures", pixels, {2, 3, 1})};
   };
@@ -229,7 +229,7 @@ TEST(Training, OnMirrorImagesToo) {
 
   options.hold_out = 0;
   try {
-    RunParts(start_of(options), run, silent);
+    const RunParts of_points(start_of(options), run, silent);
     FAIL() << "points have no mirror images";
   } catch (const InputError& error) {
     EXPECT_STREQ(error.what(), "--flip turns images round, which 8gaussians does not hold");
