@@ -54,4 +54,14 @@ void require_vector(const char* op, const char* name, const View<T>& v, std::int
                  (v.data == nullptr && n != 0 ? " with memory (data is null)" : ""));
 }
 
+/// v is contiguous and of exactly this shape, with memory behind it unless it is empty.
+template <class T>
+void require_contiguous(const char* op, const char* name, const View<T>& v, std::initializer_list<std::int64_t> sizes) {
+  if (same_shape(v, sizes) && v.contiguous() && (v.data != nullptr || v.empty())) return;
+  const Extents wanted(sizes);
+  fail_check(op, name,
+             describe(v) + ", wanted contiguous " + describe(wanted.rank, wanted.shape, wanted.stride) +
+                 (v.data == nullptr && !v.empty() ? " with memory (data is null)" : ""));
+}
+
 }  // namespace otnfm

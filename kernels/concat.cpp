@@ -12,10 +12,11 @@ void check(const ConcatColumns& a) {
   require_matrix(a.kName, "a", a.a, a.a.rows(), a.a.columns());
   require_matrix(a.kName, "b", a.b, a.a.rows(), a.b.columns());
   require_matrix(a.kName, "y", a.y, a.a.rows(), a.a.columns() + a.b.columns());
+  require_stored_alike(a.kName, a.a, a.b, a.y);
 }
 
 /// A part without memory has a shape all the same.
-void check_part(const SplitColumns& a, const char* name, const View<float>& part) {
+void check_part(const SplitColumns& a, const char* name, const View<Stored>& part) {
   require(part.rank == 2, a.kName, (std::string(name) + " must be a matrix").c_str(), describe(part));
   if (part.data != nullptr)
     require_matrix(a.kName, name, part, a.y.rows(), part.columns());
@@ -27,6 +28,7 @@ void check(const SplitColumns& a) {
   require(a.y.rank == 2, a.kName, "y must be a matrix", describe(a.y));
   check_part(a, "a", a.a);
   check_part(a, "b", a.b);
+  require_stored_alike(a.kName, a.y, a.a, a.b);
   require_matrix(a.kName, "y", a.y, a.y.rows(), a.a.columns() + a.b.columns());
 }
 

@@ -8,18 +8,18 @@ namespace otnfm {
 /// y = [a | b]
 struct ConcatColumns {
   static constexpr const char* kName = "concat_columns";
-  View<const float> a;  // [B, m]
-  View<const float> b;  // [B, n]
-  View<float> y;        // [B, m + n]
+  View<const Stored> a;  // [B, m]
+  View<const Stored> b;  // [B, n], stored as a is
+  View<Stored> y;        // [B, m + n]
 };
 OTNFM_DECLARE_OP(concat_columns, ConcatColumns);
 
 /// [a | b] = y: the backward of ConcatColumns. A part without memory is not wanted; its width still counts.
 struct SplitColumns {
   static constexpr const char* kName = "split_columns";
-  View<const float> y;  // [B, m + n]
-  View<float> a;        // [B, m]
-  View<float> b;        // [B, n]
+  View<const Stored> y;  // [B, m + n]
+  View<Stored> a;        // [B, m]
+  View<Stored> b;        // [B, n], stored as y is, as a is
 };
 OTNFM_DECLARE_OP(split_columns, SplitColumns);
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kernels/cuda/library/cublas.h"
+#include "kernels/cuda/library/cudnn.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/dispatch.h"
 #include "kernels/error.h"
@@ -62,6 +63,7 @@ Stream::Stream(Device device) : device_(device) {
 Stream::~Stream() {
   if (workspace_) deallocate(device_, workspace_);
   if constexpr (kHaveCuda) {
+    if (dnn_) cuda::cudnn::close(dnn_);
     if (blas_) cuda::cublas::close(blas_);
     if (cuda_) cuda::close_stream(cuda_);
   }
@@ -71,12 +73,14 @@ Stream::Stream(Stream&& other) noexcept
     : device_(other.device_),
       cuda_(std::exchange(other.cuda_, nullptr)),
       blas_(std::exchange(other.blas_, nullptr)),
+      dnn_(std::exchange(other.dnn_, nullptr)),
       workspace_(std::exchange(other.workspace_, nullptr)) {}
 
 Stream& Stream::operator=(Stream&& other) noexcept {
   std::swap(device_, other.device_);
   std::swap(cuda_, other.cuda_);
   std::swap(blas_, other.blas_);
+  std::swap(dnn_, other.dnn_);
   std::swap(workspace_, other.workspace_);
   return *this;
 }

@@ -48,6 +48,9 @@ class Stream {
   /// The cuBLASLt handle (kernels/cuda/library/); null on the CPU.
   void* blas() const { return blas_; }
 
+  /// What kernels/cuda/library/cudnn.cu keeps, which makes it at the stream's first convolution; null before.
+  void*& dnn() { return dnn_; }
+
   /// Whether ops check their arguments on this stream. A program that is run again and again with the same arguments
   /// checks them once.
   bool checks_arguments() const { return checks_arguments_; }
@@ -90,6 +93,7 @@ class Stream {
   Device device_;
   CUstream_st* cuda_ = nullptr;
   void* blas_ = nullptr;
+  void* dnn_ = nullptr;
   std::byte* workspace_ = nullptr;
   bool checks_arguments_ = true;
 };

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds what tools/gpu_check.sh runs into one folder that needs nothing installed on the GPU machine but its driver and cuBLAS:
+# Builds what tools/gpu_check.sh runs into one folder that needs nothing installed on the GPU machine but its driver, cuBLAS and cuDNN:
 # the programs for one architecture, static cudart, and beside them every shared library but those of glibc, the driver and CUDA,
 # packed in programs.tar.gz (tools/gpu_check.sh unpacks them beside itself).
 #

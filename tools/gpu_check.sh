@@ -38,7 +38,7 @@ mkdir -p "$out" && out=$(cd "$out" && pwd) || fail "$out cannot be made"
 rm -f "$out"/{test,bench,peer}_*.json "$out"/*.log "$out"/result.*  # of an earlier run
 : >"$out/stages.tsv"
 
-# cuBLAS and cuDNN: the loader's own, a CUDA toolkit's, or those that came with PyTorch.
+# cuBLAS, and cuDNN with the compiler of its kernels: the loader's own, a CUDA toolkit's, or those that came with PyTorch.
 library_folders() {
   local candidates=() folder name
   candidates=(/usr/local/cuda/lib64 /usr/local/cuda-*/lib64 "$script_folder/../.cuda/toolkit/lib")
@@ -50,7 +50,7 @@ for root in (spec.submodule_search_locations or []) if spec else []:
         print(folder)
 PYTHON
   )
-  for name in libcublasLt.so.13 libcudnn.so.9; do
+  for name in libcublasLt.so.13 libcudnn.so.9 libnvrtc.so.13; do
     ldconfig -p 2>/dev/null | grep -q "$name" && continue
     for folder in "${candidates[@]}"; do
       if [[ -e $folder/$name ]]; then printf '%s\n' "$folder"; break; fi

@@ -5,7 +5,7 @@
 #   tools/setup.sh --checks   also clang-format, clang-tidy and clang with its OpenMP (for the fuzz targets and ThreadSanitizer),
 #                             which tools/test.sh runs
 #   tools/setup.sh --package  also dpkg-dev, which tools/package.sh makes the .deb with, and debootstrap, which it tries it with
-#   tools/setup.sh --cuda     also, where there is no nvcc, a CUDA toolkit from the nvidia-* wheels, into .cuda/
+#   tools/setup.sh --cuda     also, where there is no nvcc or no cuDNN, both from the nvidia-* wheels, into .cuda/
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -47,28 +47,47 @@ install_packages() {
     fail "apt-get could not install: ${missing[*]}"
 }
 
+# Beside nvcc, where compilers look by themselves, or where an earlier run has put it.
+has_cudnn() {
+  local folder
+  for folder in "$(dirname "$1")/../include" /usr/local/include /usr/include .cuda/wheels/nvidia/cudnn/include; do
+    [[ ! -e $folder/cudnn.h ]] || return 0
+  done
+  return 1
+}
+
 # The wheels hold the toolkit as NVIDIA ships it, under nvidia/cu13; CMake and the linker also want lib64 and lib*.so without a version.
-# One release for all of them: kernels/cuda/registers.tsv is what this release's ptxas says.
+# One release for all of them: kernels/cuda/registers.tsv is what this release's ptxas says. cuDNN compiles some kernels when it runs, by
+# nvrtc.
 install_cuda() {
-  local wheels=(nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-runtime==13.0.96
-                nvidia-cuda-cccl==13.0.85 nvidia-cublas==13.1.0.3)
-  local nvcc
+  local toolkit_wheels=(nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-runtime==13.0.96
+                        nvidia-cuda-cccl==13.0.85 nvidia-cublas==13.1.0.3 nvidia-cuda-nvrtc==13.0.88)
+  local nvcc wheels=()
   nvcc=$(find_nvcc)
-  if [[ -n $nvcc ]]; then
-    say "nvcc is there: $nvcc"
+  if [[ -z $nvcc ]]; then
+    say "installing a CUDA toolkit into .cuda/ (about 600 MB to download)"
+    wheels=("${toolkit_wheels[@]}")
+    rm -rf .cuda
+  fi
+  if ! has_cudnn "${nvcc:-.cuda/toolkit/bin/nvcc}"; then
+    say "installing cuDNN into .cuda/ (about 400 MB to download)"
+    wheels+=(nvidia-cudnn-cu13==9.19.0.56)
+  fi
+  if [[ ${#wheels[@]} -eq 0 ]]; then
+    say "nvcc is there, and so is cuDNN: $nvcc"
     return
   fi
-  say "installing a CUDA toolkit into .cuda/ (about 600 MB to download)"
-  rm -rf .cuda
   python3 -m venv .cuda/venv
   .cuda/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --target .cuda/wheels "${wheels[@]}"
-  local toolkit=.cuda/wheels/nvidia/cu13 library
-  ln -s lib "$toolkit/lib64"
-  for library in "$toolkit"/lib/lib*.so.*; do
-    ln -sf "$(basename "$library")" "${library%%.so.*}.so"
-  done
-  ln -s wheels/nvidia/cu13 .cuda/toolkit  # last: find_nvcc sees only a whole toolkit
-  say "nvcc is there: $(find_nvcc)"
+  if [[ -z $nvcc ]]; then
+    local toolkit=.cuda/wheels/nvidia/cu13 library
+    ln -s lib "$toolkit/lib64"
+    for library in "$toolkit"/lib/lib*.so.*; do
+      ln -sf "$(basename "$library")" "${library%%.so.*}.so"
+    done
+    ln -s wheels/nvidia/cu13 .cuda/toolkit  # last: find_nvcc sees only a whole toolkit
+  fi
+  say "nvcc is there, and so is cuDNN: $(find_nvcc)"
 }
 
 if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then

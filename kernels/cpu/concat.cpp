@@ -7,7 +7,8 @@ namespace otnfm::cpu {
 namespace {
 
 // A loop and not memcpy: rows of the time column have one element, those of 2-D points two.
-void copy_row(const float* from, float* to, std::int64_t n) {
+template <class T>
+void copy_row(const T* from, T* to, std::int64_t n) {
   for (std::int64_t j = 0; j < n; ++j) to[j] = from[j];
 }
 
@@ -15,21 +16,29 @@ void copy_row(const float* from, float* to, std::int64_t n) {
 
 void concat_columns(Stream&, const ConcatColumns& a) {
   const std::int64_t m = a.a.columns(), n = a.b.columns();
-  host::parallel_rows(a.y.rows(), m + n, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      copy_row(a.a.row(i), a.y.row(i), m);
-      copy_row(a.b.row(i), a.y.row(i) + m, n);
-    }
+  with_stored_type(a.y.dtype, [&]<class T>() {
+    const View<const T> left = a.a.as<T>(), right = a.b.as<T>();
+    const View<T> y = a.y.as<T>();
+    host::parallel_rows(y.rows(), m + n, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        copy_row(left.row(i), y.row(i), m);
+        copy_row(right.row(i), y.row(i) + m, n);
+      }
+    });
   });
 }
 
 void split_columns(Stream&, const SplitColumns& a) {
   const std::int64_t m = a.a.columns(), n = a.b.columns();
-  host::parallel_rows(a.y.rows(), m + n, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      if (a.a.data != nullptr) copy_row(a.y.row(i), a.a.row(i), m);
-      if (a.b.data != nullptr) copy_row(a.y.row(i) + m, a.b.row(i), n);
-    }
+  with_stored_type(a.y.dtype, [&]<class T>() {
+    const View<const T> y = a.y.as<T>();
+    const View<T> left = a.a.as<T>(), right = a.b.as<T>();
+    host::parallel_rows(y.rows(), m + n, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        if (left.data != nullptr) copy_row(y.row(i), left.row(i), m);
+        if (right.data != nullptr) copy_row(y.row(i) + m, right.row(i), n);
+      }
+    });
   });
 }
 

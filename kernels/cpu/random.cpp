@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "kernels/cpu/random_numbers.h"
 #include "kernels/host/parallel.h"
 #include "kernels/random.h"
 
@@ -19,31 +20,6 @@ template <class Body>
 void parallel_numbers(std::int64_t n, const Body& body) {
   host::parallel_ranges((n + kUnit - 1) / kUnit, kNumberGrain / kUnit,
                         [&](std::int64_t begin, std::int64_t end) { body(begin * kUnit, std::min(n, end * kUnit)); });
-}
-
-/// y[0 .. count): the numbers first .. first + count - 1 of a stream, kPerBlock of them a Philox block.
-template <int kPerBlock, class T, class Map>
-void generate(T* y, std::uint64_t first, std::int64_t count, const RandomKey& key, std::uint64_t step, const Map& map) {
-  const std::uint64_t seed = key.seed;
-  const std::uint32_t stream = key.stream;
-  std::int64_t done = 0;
-  const auto ragged = [&](std::uint64_t skip, std::int64_t end) {
-    T numbers[kPerBlock];
-    map(random_words(seed, stream, step, (first + done) / kPerBlock), numbers);
-    for (; done < end; ++done, ++skip) y[done] = numbers[skip];
-  };
-  if (const std::uint64_t skip = first % kPerBlock; skip != 0)
-    ragged(skip, std::min<std::int64_t>(count, kPerBlock - skip));
-  const std::int64_t blocks = (count - done) / kPerBlock;
-  const std::uint64_t first_block = (first + done) / kPerBlock;
-  T* __restrict to = y + done;
-  for (std::int64_t b = 0; b < blocks; ++b) {
-    T numbers[kPerBlock];
-    map(random_words(seed, stream, step, first_block + b), numbers);
-    for (int k = 0; k < kPerBlock; ++k) to[kPerBlock * b + k] = numbers[k];
-  }
-  done += kPerBlock * blocks;
-  if (done < count) ragged(0, count);
 }
 
 template <class Map>

@@ -1,5 +1,6 @@
-// 8 bytes an element moved: bound by memory, a thread an element of the wide matrix. No wide loads: with a time column
-// beside them no row starts at a multiple of 16 bytes.
+// 8 bytes an element moved, 4 of bfloat16: bound by memory. A thread moves 16 bytes of the wide matrix where all widths
+// and addresses allow it, as those of an image's channels do; with a time column beside the points no row starts at a
+// multiple of 16 bytes, and a thread moves an element.
 #include "kernels/concat.h"
 
 #include "kernels/device/elements.h"
@@ -7,20 +8,27 @@
 namespace otnfm::cuda {
 namespace {
 
-__global__ void concat_columns_kernel(ConcatColumns a) {
-  const std::int64_t m = a.a.columns();
-  for_each_group<1>(a.y.rows(), a.y.columns(),
-                    [&](std::int64_t i, std::int64_t j) { a.y.row(i)[j] = j < m ? a.a.row(i)[j] : a.b.row(i)[j - m]; });
+/// [a | b] beside y. In SplitColumns a or b may be without memory.
+template <class Wide, class Narrow>
+struct Columns {
+  View<Wide> y;
+  View<Narrow> a, b;
+};
+
+template <int kWidth, class T>
+__global__ void concat_columns_kernel(Columns<T, const T> v) {
+  const std::int64_t m = v.a.columns();
+  for_each_group<kWidth>(v.y.rows(), v.y.columns(), [&](std::int64_t i, std::int64_t j) {
+    store_group(v.y.row(i) + j, load_group<kWidth>(j < m ? v.a.row(i) + j : v.b.row(i) + (j - m)));
+  });
 }
 
-__global__ void split_columns_kernel(SplitColumns a) {
-  const std::int64_t m = a.a.columns();
-  for_each_group<1>(a.y.rows(), a.y.columns(), [&](std::int64_t i, std::int64_t j) {
-    if (j < m) {
-      if (a.a.data != nullptr) a.a.row(i)[j] = a.y.row(i)[j];
-    } else {
-      if (a.b.data != nullptr) a.b.row(i)[j - m] = a.y.row(i)[j];
-    }
+template <int kWidth, class T>
+__global__ void split_columns_kernel(Columns<const T, T> v) {
+  const std::int64_t m = v.a.columns();
+  for_each_group<kWidth>(v.y.rows(), v.y.columns(), [&](std::int64_t i, std::int64_t j) {
+    if ((j < m ? v.a.data : v.b.data) == nullptr) return;
+    store_group(j < m ? v.a.row(i) + j : v.b.row(i) + (j - m), load_group<kWidth>(v.y.row(i) + j));
   });
 }
 
@@ -33,11 +41,21 @@ __global__ void broadcast_kernel(Broadcast a) {
 }  // namespace
 
 void concat_columns(Stream& stream, const ConcatColumns& a) {
-  launch(concat_columns_kernel, element_grid(a.y.rows(), a.y.columns(), false), kElementThreads, 0, stream.cuda(), a);
+  with_stored_type(a.y.dtype, [&]<class T>() {
+    const Columns<T, const T> v = {a.y.as<T>(), a.a.as<T>(), a.b.as<T>()};
+    const bool grouped = can_group<kWidest<T>>(v.y, v.a, v.b);
+    launch(grouped ? concat_columns_kernel<kWidest<T>, T> : concat_columns_kernel<1, T>,
+           grid_for(v.y.size() / (grouped ? kWidest<T> : 1), kElementThreads), kElementThreads, 0, stream.cuda(), v);
+  });
 }
 
 void split_columns(Stream& stream, const SplitColumns& a) {
-  launch(split_columns_kernel, element_grid(a.y.rows(), a.y.columns(), false), kElementThreads, 0, stream.cuda(), a);
+  with_stored_type(a.y.dtype, [&]<class T>() {
+    const Columns<const T, T> v = {a.y.as<T>(), a.a.as<T>(), a.b.as<T>()};
+    const bool grouped = can_group<kWidest<T>>(v.y, v.a, v.b);
+    launch(grouped ? split_columns_kernel<kWidest<T>, T> : split_columns_kernel<1, T>,
+           grid_for(v.y.size() / (grouped ? kWidest<T> : 1), kElementThreads), kElementThreads, 0, stream.cuda(), v);
+  });
 }
 
 void broadcast(Stream& stream, const Broadcast& a) {

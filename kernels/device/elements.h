@@ -56,12 +56,12 @@ void flatten_if_contiguous(View<T>&... views) {
   ((views = View<T>(views.data, {1, views.size()})), ...);
 }
 
-/// Every group of four starts at a multiple of its size.
-template <class... T>
+/// Every group of kWidth starts at a multiple of its size.
+template <int kWidth = kGroup, class... T>
 bool can_group(const View<T>&... views) {
   const auto fits = [](const auto& v) {
-    return reinterpret_cast<std::uintptr_t>(v.data) % (kGroup * sizeof(*v.data)) == 0 && v.columns() % kGroup == 0 &&
-           (v.rows() <= 1 || v.row_stride() % kGroup == 0);
+    return reinterpret_cast<std::uintptr_t>(v.data) % (kWidth * sizeof(*v.data)) == 0 && v.columns() % kWidth == 0 &&
+           (v.rows() <= 1 || v.row_stride() % kWidth == 0);
   };
   return (fits(views) && ...);
 }

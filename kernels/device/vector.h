@@ -25,6 +25,10 @@ bool stride_aligned16(std::int64_t stride) {
   return stride * static_cast<std::int64_t>(sizeof(T)) % 16 == 0;
 }
 
+/// As many elements as 16 bytes hold.
+template <class T>
+inline constexpr int kWidest = 16 / static_cast<int>(sizeof(T));
+
 /// kWidth elements that are loaded and stored as one.
 template <class T, int kWidth>
 struct alignas(sizeof(T) * kWidth) Group {

@@ -83,7 +83,7 @@ struct Case {
   std::vector<Buffer> buffers;
   std::function<void(Stream&, const Buffers&)> run;
   Reference reference;
-  /// Draws inputs anew at which the op is not continuous, or nothing.
+  /// Draws inputs anew at which the op is not continuous, or makes those that follow from others; or nothing.
   std::function<void(Values&, std::mt19937_64&)> draw_again = {};
 
   /// Largest |got - want| / max(|want|, root mean square of want) over an output.

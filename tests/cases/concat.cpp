@@ -8,14 +8,17 @@ namespace {
 std::vector<Case> cases() {
   std::vector<Case> list;
   const auto add = [&](std::int64_t B, std::int64_t m, std::int64_t n, bool bench) {
+    const std::size_t before = list.size();
     const std::size_t left = static_cast<std::size_t>(m), right = static_cast<std::size_t>(n);
     const double bytes = 8.0 * static_cast<double>(B * (m + n));
     list.push_back(
         {.op = "concat_columns",
          .variant = label({B, m, n}),
          .buffers = {{"a", Role::input, {B, m}}, {"b", Role::input, {B, n}}, {"y", Role::output, {B, m + n}}},
-         .run = [](Stream& s,
-                   const Buffers& b) { concat_columns(s, {.a = b.in("a"), .b = b.in("b"), .y = b.out("y")}); },
+         .run =
+             [](Stream& s, const Buffers& b) {
+               concat_columns(s, {.a = b.stored("a"), .b = b.stored("b"), .y = b.stored("y")});
+             },
          .reference =
              [=](Values& v) {
                std::vector<double>& y = v["y"];
@@ -40,9 +43,10 @@ std::vector<Case> cases() {
                       .buffers = buffers,
                       .run =
                           [=](Stream& s, const Buffers& b) {
-                            split_columns(s, {.y = b.in("y"),
-                                              .a = want_a ? b.out("a") : View<float>(nullptr, {B, m}),
-                                              .b = want_b ? b.out("b") : View<float>(nullptr, {B, n})});
+                            const View<Stored> y = b.stored("y");
+                            split_columns(s, {.y = y,
+                                              .a = want_a ? b.stored("a") : View<Stored>(nullptr, y.dtype, {B, m}),
+                                              .b = want_b ? b.stored("b") : View<Stored>(nullptr, y.dtype, {B, n})});
                           },
                       .reference =
                           [=](Values& v) {
@@ -57,6 +61,9 @@ std::vector<Case> cases() {
                       .bytes = want_a && want_b ? bytes : 8.0 * static_cast<double>(B * (want_a ? m : n)),
                       .bench = bench});
     }
+    if (bench || m == n / 2)
+      for (std::size_t k = before, end = list.size(); k < end; ++k)
+        list.push_back(in_bfloat16(list[k], {"a", "b", "y"})), list.back().tolerance = list.back().norm_tolerance = 0;
     const auto broadcast_from = [&](bool column) {
       list.push_back({.op = "broadcast",
                       .variant = (column ? "column " : "row ") + label({B, n}),
@@ -81,6 +88,7 @@ std::vector<Case> cases() {
   add(3, 4, 8, false);
   add(4096, 784, 1, true);
   add(256, 2, 1, true);
+  add(64 * 14 * 14, 64, 32, true);
   return list;
 }
 

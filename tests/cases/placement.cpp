@@ -122,12 +122,23 @@ Values random_values(const Case& c, std::mt19937_64& random) {
           x = 0;
           break;
       }
-      std::byte rounded[8];
-      put(b.dtype, rounded, x);
-      x = get(b.dtype, rounded);
     }
   }
-  if (c.draw_again) c.draw_again(values, random);
+  const auto round_inputs = [&] {
+    for (const Buffer& b : c.buffers) {
+      if (b.role == Role::output) continue;
+      for (double& x : values.at(b.name)) {
+        std::byte rounded[8];
+        put(b.dtype, rounded, x);
+        x = get(b.dtype, rounded);
+      }
+    }
+  };
+  round_inputs();
+  if (c.draw_again) {
+    c.draw_again(values, random);
+    round_inputs();
+  }
   return values;
 }
 

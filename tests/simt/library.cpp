@@ -1,6 +1,9 @@
 // Stands in for kernels/cuda/library, the wrappers of NVIDIA's libraries, which the host compiler cannot build: the
 // CPU's op does the same work, put on the stream, so that it runs in order and is replayed with a captured graph.
+#include <algorithm>
+
 #include "kernels/cuda/library/cublas.h"
+#include "kernels/cuda/library/cudnn.h"
 #include "kernels/error.h"
 #include "simt.h"
 
@@ -56,6 +59,50 @@ void cublas::gemm(Stream& stream, const Gemm& g, const void* a, const void* b, c
   });
   if (status != cudaSuccess)
     throw RunError("CUDA failed while starting " + describe(g) + ": " + cudaGetErrorString(status));
+}
+
+void cudnn::close(void*) noexcept {}
+
+bool cudnn::convolve(Stream& stream, const Convolution& n, const Operands& operands) {
+  if (std::min({n.B, n.H, n.W, n.C, n.O}) < 1) throw RunError("cuDNN was asked for a convolution of nothing");
+  for (const void* pointer : {operands.image, operands.weight, operands.result, operands.bias, operands.added})
+    if (!aligned(pointer)) throw RunError("cuDNN was asked for a convolution of misaligned numbers");
+  // About what it has no engine for.
+  if (n.dtype != n.result_dtype && (n.C % 4 != 0 || n.O % 4 != 0)) return false;
+  const cudaError_t status = simt::enqueue(stream.cuda(), [=] {
+    thread_local Stream cpu(Device::cpu);
+    // Which of them are written depends on the kind.
+    const auto view = [](const void* data, DType dtype, const Extents& extents) {
+      return View<Stored>(const_cast<void*>(data), dtype, extents);
+    };
+    const Extents image({n.B, n.H, n.W, n.C}), weight({n.O, n.k, n.k, n.C});
+    const Extents result({n.B, n.rows(), n.columns(), n.O});
+    if (n.kind == Kind::forward) {
+      Conv2d a;
+      a.x = view(operands.image, n.dtype, image);
+      a.weight = view(operands.weight, n.dtype, weight);
+      if (n.bias) a.bias = View<const float>(static_cast<const float*>(operands.bias), {n.O});
+      if (n.added) a.added = view(operands.added, n.result_dtype, result);
+      a.y = view(operands.result, n.result_dtype, result);
+      a.stride = n.stride;
+      cpu::conv2d(cpu, a);
+    } else if (n.kind == Kind::backward_data) {
+      cpu::conv2d_backward_data(cpu, {.dy = view(operands.result, n.dtype, result),
+                                      .weight = view(operands.weight, n.dtype, weight),
+                                      .dx = view(operands.image, n.result_dtype, image),
+                                      .stride = n.stride});
+    } else {
+      cpu::conv2d_backward_weight(
+          cpu, {.x = view(operands.image, n.dtype, image),
+                .dy = view(operands.result, n.dtype, result),
+                .dweight = View<float>(static_cast<float*>(const_cast<void*>(operands.weight)), weight),
+                .dbias = {},
+                .stride = n.stride});
+    }
+  });
+  if (status != cudaSuccess)
+    throw RunError(std::string("CUDA failed while starting a convolution: ") + cudaGetErrorString(status));
+  return true;
 }
 
 }  // namespace otnfm::cuda

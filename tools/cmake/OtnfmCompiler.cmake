@@ -32,6 +32,21 @@ elseif(NOT OTNFM_CUDA STREQUAL "OFF")
     find_package(CUDAToolkit 12.6 REQUIRED)
     # CMake writes no RPATH where nvcc's language links, and a toolkit is seldom in the loader's own path.
     add_link_options(LINKER:-rpath,${CUDAToolkit_LIBRARY_DIR})
+    # cuDNN's headers alone: the first convolution loads the library, from wherever the loader finds it, or from beside its headers.
+    find_path(CUDNN_INCLUDE cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ${PROJECT_SOURCE_DIR}/.cuda/wheels/nvidia/cudnn/include)
+    set(cudnn_version)
+    if(CUDNN_INCLUDE AND EXISTS ${CUDNN_INCLUDE}/cudnn_version.h)
+      file(STRINGS ${CUDNN_INCLUDE}/cudnn_version.h cudnn_version REGEX "#define CUDNN_MAJOR 9")
+    endif()
+    if(NOT cudnn_version)
+      message(FATAL_ERROR "The CUDA build needs the headers of cuDNN 9, and they were not found: set CUDNN_INCLUDE to their folder "
+                          "(tools/setup.sh --cuda installs them), or OTNFM_CUDA=OFF")
+    endif()
+    find_file(CUDNN_LIBRARY libcudnn.so.9 HINTS ${CUDAToolkit_LIBRARY_DIR} ${CUDNN_INCLUDE}/../lib)
+    if(CUDNN_LIBRARY)
+      get_filename_component(cudnn_folder ${CUDNN_LIBRARY} DIRECTORY)
+      add_link_options(LINKER:-rpath,${cudnn_folder})
+    endif()
     set(OTNFM_HAVE_CUDA 1)
   elseif(OTNFM_CUDA STREQUAL "ON")
     message(FATAL_ERROR "OTNFM_CUDA=ON, but no nvcc was found: put it on PATH or set CMAKE_CUDA_COMPILER "

@@ -12,13 +12,9 @@
 #include <memory>
 #include <unordered_map>
 
+#include "kernels/cpu/library/onednn_engine.h"
 #include "kernels/error.h"
 #include "kernels/host/parallel.h"
-#include "kernels/host/processor.h"
-
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
 
 namespace otnfm::cpu::onednn {
 namespace {
@@ -43,31 +39,6 @@ struct Prepared {
 // More shapes than any program of ours has; beyond it, all are forgotten, so that a stream of ever new shapes does not
 // fill the memory.
 constexpr std::size_t kMostShapes = 1024;
-
-/// OTNFM_PROCESSOR holds for the library too, which must be told before its first use.
-void limit_instructions() {
-#if defined(__x86_64__)
-  static const bool limited = [] {
-    switch (host::processor()) {
-      case host::Processor::portable:
-        return dnnl::set_max_cpu_isa(dnnl::cpu_isa::sse41) == dnnl::status::success;
-      case host::Processor::avx2:
-        return dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2) == dnnl::status::success;
-      case host::Processor::avx512:
-        return dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx512_core) == dnnl::status::success;
-      default:
-        return true;
-    }
-  }();
-  static_cast<void>(limited);
-#endif
-}
-
-const dnnl::engine& cpu_engine() {
-  limit_instructions();
-  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  return engine;
-}
 
 dnnl::algorithm algorithm_of(Activation activation) {
   switch (activation) {
@@ -140,7 +111,6 @@ Prepared prepare(const Gemm& g, std::size_t scratch_bytes) {
 }
 
 void run(Prepared& p, std::byte* scratch, const void* a, const void* b, const float* bias, void* c) {
-  static thread_local dnnl::stream queue(cpu_engine());
   // oneDNN takes the inputs as void*, and does not write them.
   dnnl_memory_set_data_handle(p.a.get(), const_cast<void*>(a));
   dnnl_memory_set_data_handle(p.b.get(), const_cast<void*>(b));
@@ -155,7 +125,7 @@ void run(Prepared& p, std::byte* scratch, const void* a, const void* b, const fl
     dnnl_memory_set_data_handle(p.bias.get(), const_cast<float*>(bias));
     arguments[count++] = {DNNL_ARG_BIAS, p.bias.get()};
   }
-  dnnl::error::wrap_c_api(dnnl_primitive_execute(p.primitive.get(), queue.get(), count, arguments),
+  dnnl::error::wrap_c_api(dnnl_primitive_execute(p.primitive.get(), queue().get(), count, arguments),
                           "could not run a matrix product");
 }
 
@@ -171,28 +141,6 @@ std::int64_t longest_part(std::int64_t length) {
 std::size_t scratch_share(int parts) {
   return kScratchBytes / static_cast<std::size_t>(parts) / 4096 * 4096;
 }
-
-/// oneDNN asks OpenMP how many threads there are.
-class OneLibraryThread {
- public:
-  OneLibraryThread() {
-#if defined(_OPENMP)
-    if (omp_in_parallel()) return;
-    before_ = omp_get_max_threads();
-    if (before_ > 1) omp_set_num_threads(1);
-#endif
-  }
-  ~OneLibraryThread() {
-#if defined(_OPENMP)
-    if (before_ > 1) omp_set_num_threads(before_);
-#endif
-  }
-  OneLibraryThread(const OneLibraryThread&) = delete;
-  OneLibraryThread& operator=(const OneLibraryThread&) = delete;
-
- private:
-  int before_ = 1;
-};
 
 /// The whole of g on this thread, one of `parts` that share the scratch memory.
 void multiply(std::byte* scratch, int parts, const Gemm& g, const void* a, const void* b, const float* bias, void* c) {
@@ -215,16 +163,6 @@ void multiply(std::byte* scratch, int parts, const Gemm& g, const void* a, const
 
 bool fuses(Activation activation) {
   return activation == Activation::identity || algorithm_of(activation) != dnnl::algorithm::undef;
-}
-
-bool has_bfloat16() {
-  limit_instructions();
-  static const bool has = [] {
-    const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-    const auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
-    return (isa & wanted) == wanted;
-  }();
-  return has;
 }
 
 void gemm(std::byte* scratch, const Gemm& g, const void* a, const void* b, const float* bias, void* c) {
@@ -252,6 +190,10 @@ void gemm(std::byte* scratch, const Gemm& g, const void* a, const void* b, const
              advance(b, g.dtype, skip_b), bias == nullptr ? bias : bias + skip_bias,
              advance(c, g.result_dtype, skip_c));
   });
+}
+
+void gemm_alone(std::byte* scratch, const Gemm& g, const void* a, const void* b, void* c) {
+  multiply(scratch, kScratchBytes / kAloneScratchBytes, g, a, b, nullptr, c);
 }
 
 }  // namespace otnfm::cpu::onednn
