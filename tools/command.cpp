@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/core/json_text.h"
+#include "engine/generate/sampler.h"
 #include "kernels/error.h"
 #include "kernels/host/parallel.h"
 
@@ -44,6 +45,13 @@ Device CommonFlags::chosen_device() const {
 
 void print_json(const nlohmann::json& object) {
   fmt::print("{}\n", shown_json(object));
+}
+
+void SamplerFlags::add(Command& command) {
+  command
+      .option("--steps-per-sample", choice.steps, "of a model trained by objective velocity: steps of its integration")
+      .positive();
+  command.option("--sampler", choice.method, "and its method").one_of(integration_methods());
 }
 
 std::string evaluations_text(std::int64_t count) {

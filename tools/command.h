@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
+#include "engine/generate/sampler_choice.h"
 #include "kernels/stream.h"
 #include "tools/command_line.h"
 
@@ -29,6 +30,13 @@ struct CommonFlags {
   Device chosen_device() const;
 };
 
+/// --sampler and --steps-per-sample of a model that is a velocity.
+struct SamplerFlags {
+  SamplerChoice choice = {};
+
+  void add(Command& command);
+};
+
 /// One line on stdout. Bytes of a path that are not UTF-8, which JSON cannot hold, become U+FFFD.
 void print_json(const nlohmann::json& object);
 
@@ -42,6 +50,7 @@ struct Interrupted {};
 void add_train(CommandLine& program);
 void add_sample(CommandLine& program);
 void add_eval(CommandLine& program);
+void add_features(CommandLine& program);
 void add_couple(CommandLine& program);
 void add_invert(CommandLine& program);
 void add_map(CommandLine& program);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/evaluate/evaluation.h"
+#include "engine/evaluate/feature_evaluation.h"
 #include "engine/evaluate/preview.h"
 #include "engine/generate/log_likelihood.h"
 #include "engine/generate/model.h"
@@ -15,8 +16,9 @@ namespace otnfm {
 namespace {
 
 struct EvalFlags {
+  SamplerFlags sampler;
   CommonFlags common;
-  std::string model, data, neighbours;
+  std::string model, data, neighbours, features;
   EvaluationOptions options;
   bool log_likelihood = false;
 };
@@ -78,10 +80,43 @@ void print_features(const nlohmann::json& result, bool tells, bool images) {
   fmt::print("recall        {}: data where samples are\n", beside_data(result, "recall", 3));
 }
 
+void print_feature_table(const nlohmann::json& result) {
+  fmt::print("{} features of a classifier of {}, {:.2f}% right; against {} rows of the data\n",
+             result["features"].get<std::int64_t>(), result["features_of"].get<std::string>(),
+             100 * result["accuracy"].get<double>(), result["n_data"].get<std::int64_t>());
+  fmt::print("{:<20} {:>7} {:>10} {:>22} {:>10} {:>8}\n", "", "n", "Frechet", "KID", "precision", "recall");
+  for (const auto& [key, name] :
+       {std::pair{"samples", "samples"}, {"floor", "other data (floor)"}, {"gaussian", "their Gaussian"}}) {
+    const nlohmann::json& row = result[key];
+    const auto number = [&](const char* of) { return row[of].get<double>(); };
+    fmt::print("{:<20} {:>7} {:>10.4g} {:>11.4g} +- {:<7.2g} {:>10.3f} {:>8.3f}\n", name, row["n"].get<std::int64_t>(),
+               number("frechet"), number("kid"), number("kid_std"), number("precision"), number("recall"));
+  }
+  fmt::print("collapse_rho  {:.3f}             0: every sample is the mean, 1: the spread is the data's\n",
+             result["collapse_rho"].get<double>());
+  if (result.contains("nearest_train")) print_nearest(result);
+  if (result["samples"]["frechet"] > result["gaussian"]["frechet"])
+    fmt::print("The samples are farther from the data than draws of the data's Gaussian are.\n");
+}
+
+void eval_features(const EvalFlags& flags, const Generator& generator, const ModelData& opened) {
+  const LoadedFeatures network = load_features(flags.features);
+  nlohmann::json result =
+      evaluate_features(generator, opened.data, network, {.samples = flags.options.samples, .seed = flags.common.seed});
+  result["model"] = flags.model;
+  result["data"] = opened.spec;
+  result["features_file"] = flags.features;
+  if (flags.common.json) return print_json(result);
+  print_feature_table(result);
+  fmt::print("samples took {} each\n", evaluations_text(result["nfe"].get<std::int64_t>()));
+}
+
 void eval(const EvalFlags& flags) {
-  const Generator generator = Generator::load(flags.model, flags.common.chosen_device());
+  const Generator generator =
+      Generator::load(flags.model, flags.common.chosen_device(), {.choice = flags.sampler.choice});
   const ModelData opened = open_model_data(generator.model().configuration, flags.data);
   const Dataset& data = opened.data;
+  if (!flags.features.empty()) return eval_features(flags, generator, opened);
   EvaluationOptions options = flags.options;
   options.on_test_split = opened.held_out;
   options.seed = flags.common.seed;
@@ -151,8 +186,12 @@ void add_eval(CommandLine& program) {
       .option("--neighbours", flags->neighbours,
               "FILE.png: samples of an image model, each above its nearest training image")
       .file({".png"});
+  command.option("--features", flags->features,
+                 "FILE.safetensors of `otnfm features`: Frechet distance, KID, precision and recall in its features, "
+                 "beside the floor and the data's Gaussian; the other figures are left out");
   command.flag("--log-likelihood", flags->log_likelihood,
                "the mean log-likelihood of the data: for a family with an inverse and a Gaussian source");
+  flags->sampler.add(command);
   flags->common.add_device(command);
   flags->common.add_threads(command);
   flags->common.add_seed(command);

@@ -5,7 +5,10 @@
 #include "engine/core/json_text.h"
 #include "engine/core/table.h"
 #include "engine/couplings/coupling.h"
+#include "engine/generate/flops.h"
+#include "engine/generate/model.h"
 #include "engine/generate/model_file.h"
+#include "engine/generate/sampler.h"
 #include "layers/flows/flow.h"
 #include "tools/command.h"
 
@@ -39,6 +42,9 @@ nlohmann::json about_model(const std::string& path) {
       weights += static_cast<std::int64_t>(tensor.bytes.size() / size_of(tensor.dtype));
   }
   result["weights"] = weights;
+  const Model model = load_model(file, Device::cpu);
+  const bool of_velocity = !make_sampler(model.configuration)->is_map();
+  result["flops_per_evaluation"] = flops_per_evaluation(*model.flow, of_velocity);
   result["tensors"] = tensors;
   return result;
 }

@@ -10,6 +10,7 @@
 #include "engine/generate/log_likelihood.h"
 #include "engine/generate/model_data.h"
 #include "engine/generate/model_file.h"
+#include "engine/generate/sampler.h"
 #include "engine/io/array_file.h"
 #include "layers/maps/inverse.h"
 #include "tools/command.h"
@@ -70,6 +71,7 @@ View<float> gathered(View<float> x, const std::vector<std::int64_t>& good) {
 void invert(const InvertFlags& flags) {
   const Device device = flags.common.chosen_device();
   const Model model = load_model(flags.model, device);
+  require_map(model.configuration, "invert");
   const std::int64_t d = model.dimension();
   const std::int64_t batch = std::clamp<std::int64_t>(flags.n, 1, std::max<std::int64_t>(64, (1 << 20) / d));
   FlowInverse inverse(*model.flow, device, std::min<std::int64_t>(batch, 4096));

@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
   otnfm::add_train(program);
   otnfm::add_sample(program);
   otnfm::add_eval(program);
+  otnfm::add_features(program);
   otnfm::add_couple(program);
   otnfm::add_invert(program);
   otnfm::add_map(program);

@@ -7,6 +7,7 @@
 
 #include "engine/generate/generator.h"
 #include "engine/generate/model.h"
+#include "engine/generate/sampler.h"
 #include "engine/io/png.h"
 #include "engine/plot/map_plot.h"
 #include "layers/maps/flow_map.h"
@@ -129,6 +130,7 @@ void draw(const MapFlags& flags, const Generator& generator, Device device) {
 void map(const MapFlags& flags) {
   const Device device = flags.common.chosen_device();
   const Generator generator = Generator::load(flags.model, device);
+  require_map(generator.model().configuration, "map");
   const std::int64_t d = generator.dimension();
   if (!flags.out.empty() && d != 2)
     throw InputError(

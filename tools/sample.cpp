@@ -22,6 +22,7 @@ namespace otnfm {
 namespace {
 
 struct SampleFlags {
+  SamplerFlags sampler;
   CommonFlags common;
   std::string model, data, out;
   std::int64_t n = 0, trajectory = 0;
@@ -59,12 +60,13 @@ void sample(const SampleFlags& flags) {
   const std::string extension = std::filesystem::path(flags.out).extension();
   if (flags.trajectory != 0 && extension != ".npy" && extension != ".png")
     throw InputError("--out " + flags.out + ": --trajectory writes FILE.npy and FILE.png");
-  const Generator generator = Generator::load(flags.model, flags.common.chosen_device());
+  const Generator generator =
+      Generator::load(flags.model, flags.common.chosen_device(), {.choice = flags.sampler.choice});
   const std::int64_t d = generator.dimension();
   if (flags.trajectory != 0) {
     const std::string stem = flags.out.substr(0, flags.out.size() - extension.size());
-    const Trajectory files =
-        write_trajectory(generator, flags.common.chosen_device(), flags.trajectory, flags.n, flags.common.seed, stem);
+    const Trajectory files = write_trajectory(generator, flags.common.chosen_device(), flags.trajectory, flags.n,
+                                              flags.common.seed, flags.sampler.choice, stem);
     if (flags.common.json)
       print_json({{"n", flags.n},
                   {"d", d},
@@ -129,6 +131,7 @@ void add_sample(CommandLine& program) {
   command.option("--data", flags->data, "the target that FILE.png shows; the model's own data unless told");
   command.option("--trajectory", flags->trajectory,
                  "K: the samples at K times on their way, [K, n, d] in FILE.npy, and the paths in FILE.png");
+  flags->sampler.add(command);
   flags->common.add_device(command);
   flags->common.add_threads(command);
   flags->common.add_seed(command);

@@ -6,6 +6,7 @@
 
 #include "engine/generate/model.h"
 #include "engine/generate/sampled_states.h"
+#include "engine/generate/sampler.h"
 #include "engine/io/npy.h"
 #include "engine/io/png.h"
 #include "engine/plot/image_grid.h"
@@ -19,7 +20,7 @@ constexpr std::int64_t kNumbersAtOnce = std::int64_t{1} << 22;  // of the states
 }  // namespace
 
 Trajectory write_trajectory(const Generator& generator, Device device, std::int64_t K, std::int64_t n,
-                            std::uint64_t seed, const std::string& stem) {
+                            std::uint64_t seed, const SamplerChoice& choice, const std::string& stem) {
   const std::int64_t d = generator.dimension();
   if (K < 2) throw InputError(fmt::format("--trajectory {}: at least 2 times, the first is 0, the last 1", K));
   if (n < 1) throw InputError(fmt::format("-n {}: a trajectory needs a sample", n));
@@ -28,7 +29,8 @@ Trajectory write_trajectory(const Generator& generator, Device device, std::int6
   std::vector<float> values(static_cast<std::size_t>(K * n * d));
   const View<float> all(values.data(), {K, n, d}), x0(values.data(), {n, d});  // F(0, x0) = x0
   generator.noise(seed, 0, x0);
-  SampledStates states(*generator.model().flow, FlowPath(K), device,
+  const std::shared_ptr<const Sampler> path = make_sampler(generator.model().configuration, choice, K);
+  SampledStates states(*generator.model().flow, *path, device,
                        std::clamp<std::int64_t>(kNumbersAtOnce / (K * d), 1, n));
   states(x0, {values.data() + n * d, {K - 1, n, d}});
   const Trajectory files{stem + ".npy", stem + ".png", states.nfe()};

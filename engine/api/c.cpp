@@ -1,7 +1,9 @@
 // The C ABI over Generator and Coupler; c_transport.cpp has the solvers.
 #include "engine/api/c.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <vector>
 
 #include "engine/api/guarded.h"
 #include "engine/generate/generator.h"
@@ -67,6 +69,14 @@ void otnfm_generator_free(otnfm_generator* generator) {
 
 int64_t otnfm_generator_dimension(const otnfm_generator* generator) {
   return generator == nullptr ? 0 : generator->generator.dimension();
+}
+
+void otnfm_generator_sample_shape(const otnfm_generator* generator, int64_t shape[3]) {
+  shape[0] = shape[1] = shape[2] = 0;
+  if (generator == nullptr) return;
+  const std::vector<std::int64_t> sizes = generator->generator.sample_shape();
+  shape[0] = shape[1] = 1;
+  std::copy(sizes.begin(), sizes.end(), shape + (3 - sizes.size()));
 }
 
 otnfm_status otnfm_generator_prepare(const otnfm_generator* generator, int64_t max_batch, otnfm_context** context,

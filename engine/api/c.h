@@ -70,6 +70,10 @@ void otnfm_generator_free(otnfm_generator* generator); /* null does nothing, her
 /* d, the numbers of a sample; 0 for null. */
 int64_t otnfm_generator_dimension(const otnfm_generator* generator);
 
+/* Of a sample, whose d numbers lie in this order: height, width, channels of an image; 1, 1, d of all else. 0, 0, 0 for
+ * null. */
+void otnfm_generator_sample_shape(const otnfm_generator* generator, int64_t shape[3]);
+
 /* Allocates all that sampling max_batch rows at a time needs, and runs it once. */
 otnfm_status otnfm_generator_prepare(const otnfm_generator* generator, int64_t max_batch, otnfm_context** context,
                                      otnfm_error* error);

@@ -9,8 +9,10 @@
 #include <array>
 #include <cstddef>
 #include <initializer_list>
+#include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -152,6 +154,9 @@ class Tape {
   void run_timed(Stream& stream, std::vector<double>& seconds);
   const std::vector<std::string>& phases() const { return phase_names_; }
 
+  /// Runs it once and adds the seconds of all calls of each op to `seconds`, by the op's kName; waits between calls.
+  void run_timed_by_op(Stream& stream, std::map<std::string, double>& seconds);
+
   /// Captures the program as a graph (CUDA only).
   Graph capture(Stream& stream);
 
@@ -166,6 +171,12 @@ class Tape {
   std::size_t node_count() const { return nodes_.size(); }
   /// Whether the op of this kName is among the kernels.
   bool calls(const char* op) const;
+  /// body(arguments) for each call of the op of these arguments.
+  template <class Arguments, class Body>
+  void for_each_call(const Body& body) const {
+    for (const Node& node : nodes_)
+      if (std::string_view(node.name) == Arguments::kName) body(arguments<Arguments>(node));
+  }
   std::size_t planned_bytes() const { return planned_bytes_; }    ///< memory that the plan uses
   std::size_t unshared_bytes() const { return unshared_bytes_; }  ///< memory that it would use without reuse
 

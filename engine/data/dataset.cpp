@@ -45,13 +45,16 @@ Dataset open_mnist(const std::string& spec, const std::string& folder) {
   const Shape shape = {train.images.rows, train.images.columns, 1};
   Dataset data = Dataset::images_of_bytes(spec, std::move(train.images.pixels), shape);
   data.set_test_images(std::move(test.images.pixels));
+  data.set_labels(std::move(train.labels), std::move(test.labels));
   return data;
 }
 
 Dataset open_cifar10(const std::string& spec, const std::string& folder) {
-  Dataset data = Dataset::images_of_bytes(spec, load_cifar10(folder, Split::train).pixels,
-                                          {Cifar10::kHeight, Cifar10::kWidth, Cifar10::kChannels});
-  data.set_test_images(load_cifar10(folder, Split::test).pixels);
+  Cifar10 train = load_cifar10(folder, Split::train), test = load_cifar10(folder, Split::test);
+  Dataset data =
+      Dataset::images_of_bytes(spec, std::move(train.pixels), {Cifar10::kHeight, Cifar10::kWidth, Cifar10::kChannels});
+  data.set_test_images(std::move(test.pixels));
+  data.set_labels(std::move(train.labels), std::move(test.labels));
   return data;
 }
 
@@ -148,11 +151,22 @@ Dataset Dataset::test_split() const {
   test.name_ += " (test)";
   test.mirrored_ = false;
   test.rows_ = std::exchange(test.test_rows_, {});
+  test.labels_ = std::exchange(test.test_labels_, std::make_shared<const std::vector<std::uint8_t>>());
   return test;
 }
 
 void Dataset::set_test_split(std::vector<float> values) {
   test_rows_ = points(name_ + " (test)", std::move(values), dimension_).rows_;
+}
+
+void Dataset::set_labels(std::vector<std::uint8_t> labels, std::vector<std::uint8_t> test_labels) {
+  const auto take = [&](std::vector<std::uint8_t>&& given, const StoredRows& rows, Labels& to) {
+    if (!given.empty() && std::ssize(given) != rows.count())
+      throw InputError(fmt::format("{}: {} labels for {} rows", name_, given.size(), rows.count()));
+    to = std::make_shared<const std::vector<std::uint8_t>>(std::move(given));
+  };
+  take(std::move(labels), rows_, labels_);
+  take(std::move(test_labels), test_rows_, test_labels_);
 }
 
 Dataset Dataset::with_mirror_images() const {
@@ -198,6 +212,7 @@ Dataset Dataset::hold_out(double share, std::uint64_t seed) const {
   Dataset result = *this;
   result.rows_ = rows_.part(is_held, false);
   result.test_rows_ = rows_.part(is_held, true);
+  result.labels_ = std::make_shared<const std::vector<std::uint8_t>>();  // nobody has asked for parts of them
   return result;
 }
 

@@ -95,6 +95,12 @@ class Dataset {
   void set_test_images(std::vector<Byte> pixels) {
     test_rows_ = images_of_bytes(name_ + " (test)", std::move(pixels), sample_shape_).rows_;
   }
+  /// A class of each row, and of each of the test split (MNIST, CIFAR-10), mirror images left out; empty where none are
+  /// known.
+  const std::vector<std::uint8_t>& labels() const { return *labels_; }
+  /// InputError where there are not as many as rows. For a set that has its test split already.
+  void set_labels(std::vector<std::uint8_t> labels, std::vector<std::uint8_t> test_labels);
+
   /// A finite set with a share of its rows, picked at random by the seed, as its test split. The rest keeps its order.
   /// Of a set with mirror images neither part has the mirror image of a row of the other. InputError for an endless
   /// set, one that has a test split, and where either part would be empty.
@@ -131,7 +137,9 @@ class Dataset {
   std::int64_t dimension_ = 0;
   Shape sample_shape_;
   std::optional<DistributionKind> kind_;
+  using Labels = std::shared_ptr<const std::vector<std::uint8_t>>;
   StoredRows rows_, test_rows_;
+  Labels labels_ = std::make_shared<const std::vector<std::uint8_t>>(), test_labels_ = labels_;
   bool mirrored_ = false;
   Standardisation standardisation_;
 };

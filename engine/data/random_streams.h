@@ -22,6 +22,7 @@ enum RandomStream : std::uint32_t {
 
   kFreshNoiseStream = 0x100,  ///< a step's batches of noise beside its pairs, two streams each
   kFreshDataStream = 0x180,   ///< and of data, one each
+  kDropoutStream = 0x10000,   ///< a step's dropout, a stream for each of the flow's layers that have it
 };
 
 }  // namespace otnfm

@@ -5,11 +5,11 @@
 #include <cmath>
 
 #include "engine/data/random_streams.h"
+#include "engine/evaluate/nearest_data.h"
 #include "engine/generate/model.h"
 #include "engine/metrics/collapse.h"
 #include "engine/metrics/frechet.h"
 #include "engine/metrics/mmd.h"
-#include "engine/metrics/nearest.h"
 #include "engine/metrics/precision_recall.h"
 #include "engine/metrics/summary.h"
 #include "engine/metrics/wasserstein.h"
@@ -63,35 +63,6 @@ void require_finite(View<const float> samples) {
   if (wrong > 0)
     throw RunError(std::to_string(wrong) + " of " + std::to_string(samples.rows()) +
                    " samples of the model hold numbers that are not finite: there is nothing to measure");
-}
-
-/// The mean distance of samples, and of data that stand beside them, to their nearest row of the rest of the data. The
-/// data beside them are the test split, or where there is none some of the rows themselves. Distances times `unit`.
-void add_nearest(nlohmann::json& result, View<const float> samples, const Dataset& data, std::uint64_t seed,
-                 double unit) {
-  const std::int64_t n = samples.rows(), d = samples.columns();
-  double of_samples = 0, of_data = 0;
-  if (data.has_test_split()) {
-    const Dataset test = data.test_split();
-    std::vector<float> values(static_cast<std::size_t>(std::min(n, test.count()) * d));
-    const View<float> beside(values.data(), {std::min(n, test.count()), d});
-    test.copy_rows(0, beside);
-    const FloatRows rows = data.float_rows();
-    of_samples = find_nearest(samples, rows.view()).mean_distance();
-    of_data = find_nearest(beside, rows.view()).mean_distance();
-  } else {
-    const std::int64_t count = data.count(), part = std::min(n, count / 5);
-    if (part < 1) return;
-    std::vector<float> values(static_cast<std::size_t>(count * d));
-    const View<float> shuffled(values.data(), {count, d});
-    data.draw_distinct({.seed = seed, .stream = kEvaluationStream}, shuffled);
-    const View<const float> all = shuffled, rest = all.row_slice(part, count - part);
-    of_samples = find_nearest(samples, rest).mean_distance();
-    of_data = find_nearest(all.row_slice(0, part), rest).mean_distance();
-  }
-  result["nearest_train"] = unit * of_samples;
-  result["nearest_train_test"] = unit * of_data;
-  result["nearest_train_ratio"] = of_samples / of_data;
 }
 
 /// Frechet's distance, precision and recall: of samples to fresh data, and as their floor of other data to fresh data.

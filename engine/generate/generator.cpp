@@ -106,6 +106,10 @@ std::int64_t Generator::dimension() const {
   return recorder_->model().dimension();
 }
 
+std::vector<std::int64_t> Generator::sample_shape() const {
+  return model().sample_shape();
+}
+
 const Model& Generator::model() const {
   return recorder_->model();
 }
@@ -120,6 +124,7 @@ GeneratorContext Generator::prepare(std::int64_t max_batch, const PrepareOptions
   if (threads < 0) throw InputError("a generator's threads must be 0 (all) or more, not " + std::to_string(threads));
   if (options.inverse || options.log_prob) {
     require_invertible(*model().flow);
+    require_map(model().configuration, "a generator's inverse and log_prob");
     if (model().flow->precision != Precision::float32)
       throw InputError("a generator's inverse and log_prob need products in float32");
   }

@@ -16,7 +16,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <vector>
 
+#include "engine/generate/sampler_choice.h"
 #include "kernels/precision.h"
 #include "kernels/stream.h"
 #include "kernels/view.h"
@@ -30,7 +32,8 @@ class GeneratorContext;
 
 struct GeneratorOptions {
   Precision precision = Precision::float32;     ///< of the matrix products
-  std::shared_ptr<const Sampler> sampler = {};  ///< null: OneStep, F(1, x0)
+  std::shared_ptr<const Sampler> sampler = {};  ///< null: the model's own, F(1, x0) of a map
+  SamplerChoice choice = {};                    ///< of that one; InputError where it is a map
 };
 
 /// What a context is for, beside samples. InputError where the family has no inverse (it says which have), the products
@@ -55,6 +58,9 @@ class Generator {
 
   Device device() const;
   std::int64_t dimension() const;
+  /// Of a sample: [d], or [height, width, channels] of an image, whose numbers lie in that order; n of them are
+  /// [n, height, width, channels].
+  std::vector<std::int64_t> sample_shape() const;
   const Model& model() const;
 
   /// What one thread needs for `max_batch` rows at a time. Allocates everything, runs and captures everything once.

@@ -19,12 +19,13 @@ bool fits(std::int64_t rows, std::int64_t wanted) {
 
 std::vector<std::int64_t> pass_sizes(const PassRecorder& recorder, std::int64_t max_batch) {
   const bool on_host = recorder.device() == Device::cpu;
+  const std::int64_t most = recorder.model().flow->most_rows();
   const std::span<const std::int64_t> all = on_host                 ? std::span<const std::int64_t>(kHostPasses)
                                             : recorder.by_library() ? std::span<const std::int64_t>(kDevicePasses, 1)
                                                                     : std::span<const std::int64_t>(kDevicePasses);
   std::vector<std::int64_t> sizes;
   for (const std::int64_t rows : all)
-    if (sizes.empty() || fits(rows, max_batch)) sizes.push_back(rows);
+    if (sizes.empty() || (rows <= most && fits(rows, max_batch))) sizes.push_back(std::min(rows, most));
   return sizes;
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "engine/generate/sampler.h"
 #include "kernels/elementwise.h"
 #include "kernels/random.h"
 
@@ -30,7 +31,9 @@ LogLikelihood::LogLikelihood(const Model& model, Device device, std::int64_t bat
     : coordinates_(model.flow->coordinates),
       density_(data_density(model)),
       inverse_(*model.flow, device, batch),
-      log_determinant_(*model.flow, device, batch, options) {}
+      log_determinant_(*model.flow, device, batch, options) {
+  require_map(model.configuration, "a likelihood");
+}
 
 LogLikelihoods LogLikelihood::operator()(View<const float> y) {
   const std::int64_t n = y.rows();

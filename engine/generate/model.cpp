@@ -3,7 +3,8 @@
 namespace otnfm {
 
 Shape Model::sample_shape() const {
-  return configuration.at("sample_shape").get<Shape>();
+  const auto found = configuration.find("sample_shape");
+  return found == configuration.end() ? flow->sample_shape() : found->get<Shape>();
 }
 
 std::string Model::title() const {

@@ -4,6 +4,7 @@
 
 #include "engine/data/gaussian_density.h"
 #include "engine/generate/log_likelihood.h"
+#include "kernels/conv2d.h"
 #include "kernels/elementwise.h"
 #include "kernels/fill.h"
 #include "kernels/matmul.h"
@@ -73,7 +74,7 @@ PassMemory::PassMemory(const Model& model, Device device, std::int64_t most_rows
 PassRecorder::PassRecorder(Model model, Device device, const GeneratorOptions& options)
     : model_(std::move(model)),
       device_(device),
-      sampler_(options.sampler != nullptr ? options.sampler : std::make_shared<OneStep>()) {
+      sampler_(options.sampler != nullptr ? options.sampler : make_sampler(model_.configuration, options.choice)) {
   model_.flow->precision = options.precision;
   model_.flow->fix_weights();
   if (device == Device::cpu) return;
@@ -86,7 +87,7 @@ PassRecorder::PassRecorder(Model model, Device device, const GeneratorOptions& o
   Tape tape(device, Tape::Options{.training = false});
   FlowOnTape flow(tape, *model_.flow, times);
   sampler_->record(tape, flow, tape.make({1, model_.dimension()}));
-  by_library_ = model_.source.fit() != nullptr || tape.calls(Matmul::kName);
+  by_library_ = model_.source.fit() != nullptr || tape.calls(Matmul::kName) || tape.calls(Conv2d::kName);
 }
 
 PassRecorder::~PassRecorder() = default;

@@ -4,9 +4,13 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <vector>
 
 #include "engine/core/tape.h"
+#include "engine/generate/sampler_choice.h"
 #include "kernels/memory.h"
 #include "layers/flows/flow.h"
 
@@ -35,6 +39,9 @@ class FlowOnTape {
   /// F(t, x), x [B, d] -> [B, d]
   Tensor operator()(float t, const Tensor& x);
 
+  /// Flow::velocity, of the time t and x [B, d] -> [B, d]
+  Tensor velocity(float t, const Tensor& x);
+
   /// Of the network, a row, so far.
   std::int64_t evaluations() const { return evaluations_; }
 
@@ -56,6 +63,12 @@ class Sampler {
   /// Records the way of x0 [B, d], in the flow's coordinates: the states at times(), [B, d] each. Ops that belong to no
   /// evaluation go to the tape itself.
   virtual std::vector<Tensor> record(Tape& tape, FlowOnTape& flow, const Tensor& x0) const = 0;
+
+  /// Whether its sample is F(1, x0), whose inverse and likelihood the flow may have.
+  virtual bool is_map() const { return false; }
+
+  /// What a model file says of it, which make_sampler() reads: {"method": ..., ...}. Null: no file knows it.
+  virtual nlohmann::json configuration() const;
 };
 
 /// F(1, x0): one evaluation.
@@ -63,6 +76,8 @@ class OneStep : public Sampler {
  public:
   std::vector<float> times() const override { return {1}; }
   std::vector<Tensor> record(Tape& tape, FlowOnTape& flow, const Tensor& x0) const override;
+  bool is_map() const override { return true; }
+  nlohmann::json configuration() const override;
 };
 
 /// F(t_k, x0) at `count` times evenly from 0 to 1: the path that the flow takes its noise along. As many evaluations as
@@ -73,9 +88,45 @@ class FlowPath : public Sampler {
   explicit FlowPath(std::int64_t count);
   std::vector<float> times() const override { return times_; }
   std::vector<Tensor> record(Tape& tape, FlowOnTape& flow, const Tensor& x0) const override;
+  bool is_map() const override { return true; }
+  nlohmann::json configuration() const override;
 
  private:
   std::vector<float> times_;
 };
+
+/// The solution at 1 of dx/dt = g(t, x), x(0) = x0, by steps of one size: what samples of a velocity are made by.
+class Integration : public Sampler {
+ public:
+  enum class Method {
+    euler,     ///< x + h g(t, x): an evaluation a step
+    midpoint,  ///< x + h g(t + h/2, x + h/2 g(t, x)): two of them
+  };
+
+  /// `states`: at how many times the way is shown, evenly from 0 to 1, both of which count; 2 shows the end alone.
+  /// InputError for fewer than 1 step or 2 states, and where steps do not divide into states - 1 parts.
+  Integration(Method method, std::int64_t steps, std::int64_t states = 2);
+
+  std::vector<float> times() const override { return times_; }
+  std::vector<Tensor> record(Tape& tape, FlowOnTape& flow, const Tensor& x0) const override;
+  nlohmann::json configuration() const override;
+
+ private:
+  Method method_;
+  std::int64_t steps_;
+  std::vector<float> times_;
+};
+
+/// The words of Integration::Method: "euler", "midpoint".
+std::vector<std::string> integration_methods();
+
+/// Of a model's configuration: its "sampler", or OneStep where it has none. InputError where it is none that there is,
+/// and for a choice of steps or method where the model is a map and not a velocity. `states` as of Integration; for a
+/// map FlowPath.
+std::shared_ptr<const Sampler> make_sampler(const nlohmann::json& model_configuration, const SamplerChoice& choice = {},
+                                            std::int64_t states = 2);
+
+/// InputError, that begins with `what`, where the model of this configuration is a velocity and no map.
+void require_map(const nlohmann::json& model_configuration, const std::string& what);
 
 }  // namespace otnfm

@@ -54,11 +54,13 @@ struct ObjectiveEntry {
   const char* name;
   const char* about;
   std::unique_ptr<Objective> (*make)(const ObjectiveSetting& setting);
+  bool of_velocity = false;  ///< it trains Flow::velocity, which not every family has
 };
 
 std::span<const ObjectiveEntry> objectives();
 
 // Each is described in its own file.
 std::unique_ptr<Objective> make_flow_matching(const ObjectiveSetting& setting);
+std::unique_ptr<Objective> make_velocity(const ObjectiveSetting& setting);
 
 }  // namespace otnfm

@@ -198,7 +198,9 @@ void TrainingOptions::read(const nlohmann::json& configuration, OptionNames name
   const CouplingEntry& chosen = find_by_name(couplings(), changed.coupling, "coupling");
   if (chosen.check) chosen.check(own_options(chosen, changed.of_couplings));
   nlohmann::json trial = changed.flow;
-  if (!trial.contains("dimension")) trial["dimension"] = 2;
+  const bool of_images = trial.contains("family") && trial["family"].is_string() &&
+                         find_by_name(flow_families(), trial["family"].get<std::string>(), "flow").image_preset;
+  if (!trial.contains("dimension") && !of_images) trial["dimension"] = 2;
   make_flow(trial);
   try {
     (void)json_text(changed.to_json());  // a path may hold bytes that JSON, and so the model file, cannot

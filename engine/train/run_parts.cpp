@@ -8,6 +8,7 @@
 
 #include "engine/core/json_text.h"
 #include "engine/core/table.h"
+#include "engine/objectives/objective.h"
 #include "engine/train/run_state.h"
 #include "kernels/clock.h"
 #include "kernels/error.h"
@@ -25,6 +26,14 @@ Dataset trained_on(const Dataset& data, const TrainingOptions& options) {
 RunStart with_model_to_begin_with(RunStart start) {
   read_from(start);
   return start;
+}
+
+/// "resnet, unet"
+std::string families_with_velocity() {
+  std::string names;
+  for (const FlowFamily& family : flow_families())
+    if (family.has_velocity) names += (names.empty() ? "" : ", ") + std::string(family.name);
+  return names;
 }
 
 }  // namespace
@@ -61,6 +70,17 @@ void RunParts::make(const std::function<bool()>& must_end) {
 
 void RunParts::make_flow_of_run() {
   nlohmann::json flow = options().flow;
+  const FlowFamily& family = find_by_name(flow_families(), flow.at("family").get<std::string>(), "flow");
+  if (family.image_preset != nullptr) {
+    if (!data_.is_images())
+      throw InputError(std::string("flow ") + family.name + " is for images, and " + options().data + " is none");
+    nlohmann::json suitable = family.image_preset(data_.sample_shape(), run_.device);
+    suitable.update(flow);
+    flow = std::move(suitable);
+  }
+  if (find_by_name(objectives(), options().objective, "objective").of_velocity && !family.has_velocity)
+    throw InputError("objective " + options().objective + " trains a velocity, which flow " + family.name +
+                     " has not; families that have one: " + families_with_velocity());
   if (flow.contains("dimension") && flow["dimension"] != data_.dimension())
     throw InputError("the flow's dimension " + json_text(flow["dimension"]) + " is not the data's, " +
                      std::to_string(data_.dimension()));

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "engine/core/table.h"
+#include "engine/data/random_streams.h"
 #include "engine/objectives/time_weighting.h"
 #include "kernels/clock.h"
 
@@ -19,6 +20,7 @@ Trainer::Trainer(const TrainerParts& parts, const TrainingOptions& options, Devi
   Parameters& parameters = flow.parameters();
   if (!parameters.allocated()) parameters.allocate(device, options.seed);
   flow.precision = options.precision;
+  flow.dropout_key = {.seed = options.seed, .stream = kDropoutStream, .step = parts.optimizer.step()};
   if (rounds(flow.precision)) parameters.make_working_copy(stream_);
 
   std::optional<Pairs> pairs;
@@ -102,6 +104,14 @@ std::vector<std::pair<std::string, double>> Trainer::time_phases() {
   std::vector<std::pair<std::string, double>> phases;
   for (std::size_t k = 0; k < seconds.size(); ++k) phases.emplace_back(tape_.phases()[k], seconds[k]);
   return phases;
+}
+
+std::map<std::string, double> Trainer::time_ops() {
+  feed();
+  std::map<std::string, double> seconds;
+  tape_.run_timed_by_op(stream_, seconds);
+  ++step_;
+  return seconds;
 }
 
 }  // namespace otnfm

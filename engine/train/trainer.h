@@ -4,6 +4,7 @@
 // but a log line (and the copy of pairs that a coupling makes on the host).
 #pragma once
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -62,6 +63,8 @@ class Trainer {
   /// Runs one step with the clock around each part: {"coupling", seconds} where there is one, {"forward", ...},
   /// {"backward", ...}, {"update", ...}.
   std::vector<std::pair<std::string, double>> time_phases();
+  /// One step kernel by kernel: the seconds of all calls of each op, by its name.
+  std::map<std::string, double> time_ops();
 
   /// Spent on pairing since the start: by the coupling on the host and, on the CPU, by its ops on the tape.
   double coupling_seconds() const;

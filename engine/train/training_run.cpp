@@ -176,11 +176,13 @@ class Run {
     const Flow& flow = parts_.flow();
     const Source& source = parts_.pair().raw_source;
     Stream& stream = parts_.trainer().stream();
-    const nlohmann::json configuration = model_configuration(flow, source, parts_.data(),
-                                                             {{"data", options.data},
-                                                              {"training", options.to_json()},
-                                                              {"steps_done", parts_.trainer().step()},
-                                                              {"data_checksum", parts_.file_checksum()}});
+    const nlohmann::json configuration =
+        model_configuration(flow, source, parts_.data(),
+                            {{"data", options.data},
+                             {"training", options.to_json()},
+                             {"sampler", parts_.objective().sampler()->configuration()},
+                             {"steps_done", parts_.trainer().step()},
+                             {"data_checksum", parts_.file_checksum()}});
     const SavedLists map = parts_.coupling_map();
     std::vector<NamedTensor> tensors;
     append(map, kCouplingPrefix, tensors);

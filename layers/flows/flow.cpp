@@ -6,6 +6,7 @@
 #include "layers/flows/coupling_flow.h"
 #include "layers/flows/gru_flow.h"
 #include "layers/flows/resnet_flow.h"
+#include "layers/flows/unet_flow.h"
 
 namespace otnfm {
 namespace {
@@ -46,7 +47,8 @@ constexpr FlowFamily kFamilies[] = {
      .learning_rate = 2e-3,
      .steps = 20000,
      .make = make_resnet_flow,
-     .options = resnet_flow_options},
+     .options = resnet_flow_options,
+     .has_velocity = true},
     {.name = "resnet-invertible",
      .about = "the same with every g a contraction: a block is inverted by its fixed point",
      .learning_rate = 6e-3,
@@ -71,6 +73,14 @@ constexpr FlowFamily kFamilies[] = {
      .steps = 8000,
      .make = make_preset<make_coupling_flow, spline_coupling>,
      .options = preset_options<coupling_flow_options, spline_coupling>},
+    {.name = "unet",
+     .about = "x + t g(t, x), g a U-Net: for images",
+     .learning_rate = 1e-3,
+     .steps = 8000,
+     .make = make_unet_flow,
+     .options = unet_flow_options,
+     .has_velocity = true,
+     .image_preset = unet_preset},
 };
 
 }  // namespace
@@ -78,6 +88,10 @@ constexpr FlowFamily kFamilies[] = {
 Tensor Flow::forward(Tape& tape, Tensor t, Tensor x) {
   for (std::int64_t k = 0; k < block_count(); ++k) x = forward_block(tape, k, t, x);
   return x;
+}
+
+Tensor Flow::velocity(Tape&, Tensor, Tensor) {
+  throw RunError("this flow has no velocity");
 }
 
 Tensor Flow::inverse_block(Tape&, std::int64_t, Tensor, Tensor) {

@@ -2,6 +2,7 @@
 // family.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
@@ -36,6 +37,10 @@ class Flow {
   /// faster way to the same result.
   virtual Tensor forward(Tape& tape, Tensor t, Tensor x);
 
+  /// g(t, x) of a flow x + phi(t) g(t, x): what objective `velocity` trains. t [B, 1], x [B, d] -> [B, d]. RunError
+  /// where the family has no such g (FlowFamily::has_velocity).
+  virtual Tensor velocity(Tape& tape, Tensor t, Tensor x);
+
   // --- The flow as a chain of blocks, each a map of its own with block(0, x) = x
   virtual std::int64_t block_count() const = 0;
 
@@ -68,6 +73,9 @@ class Flow {
   /// of images. Its product is the dimension; x above is the same numbers in rows [B, d].
   virtual Shape sample_shape() const { return {dimension()}; }
 
+  /// Beyond so many rows at a time more memory is needed and no time is won.
+  virtual std::int64_t most_rows() const { return std::numeric_limits<std::int64_t>::max(); }
+
   Parameters& parameters() { return parameters_; }
   const Parameters& parameters() const { return parameters_; }
 
@@ -76,6 +84,10 @@ class Flow {
 
   /// What activations, and their gradients, are stored as between layers in precision bfloat16; in others: float32.
   DType bfloat16_storage = DType::bfloat16;
+
+  /// What a flow's dropout draws its numbers from, a stream for each of its layers from this one on. The same key drops
+  /// the same numbers, so two calls in a step may share it. Set before a call on a tape that learns.
+  RandomKey dropout_key = {};
 
   /// How F's coordinates are related to the raw ones of the source and of the data. `forward` and the blocks work in
   /// F's own; FlowMap, FlowInverse, the Jacobian and the log-determinant of a whole flow take and return raw numbers.
@@ -99,6 +111,9 @@ struct FlowFamily {
   /// Throws InputError where the configuration has an unknown key or a value that cannot be.
   std::unique_ptr<Flow> (*make)(const nlohmann::json& configuration);
   std::vector<OptionEntry> (*options)();  ///< the keys of its configuration, with what they are by default
+  bool has_velocity = false;              ///< Flow::velocity
+  /// Of a family that is for images alone: the keys that suit these images on this device, where none are given.
+  nlohmann::json (*image_preset)(const Shape& image, Device device) = nullptr;
 };
 
 std::span<const FlowFamily> flow_families();

@@ -88,6 +88,17 @@ Tensor ResNetFlow::forward_block(Tape& tape, std::int64_t k, Tensor t, Tensor x)
   return residual(tape, x, options_.time_function, t, block.phi.weight(s), g);
 }
 
+Tensor ResNetFlow::velocity(Tape& tape, Tensor t, Tensor x) {
+  const Scope s = scope(tape, options_.invertible ? &norm_ : nullptr);
+  Tensor at = x, total;
+  for (const Block& block : blocks_) {
+    if (total.defined()) at = add(tape, x, total);
+    const Tensor g = block.g(s, concat(tape, at, t));
+    total = total.defined() ? add(tape, total, g) : g;
+  }
+  return total;
+}
+
 nlohmann::json ResNetFlow::configuration() const {
   return flow_configuration("resnet", kResNetOptions, options_);
 }

@@ -32,6 +32,9 @@ class ResNetFlow : public Flow {
   /// to rounding.
   Tensor forward(Tape& tape, Tensor t, Tensor x) override;
 
+  /// What all blocks together add to x with every phi = 1.
+  Tensor velocity(Tape& tape, Tensor t, Tensor x) override;
+
   /// For comparisons. Set before `forward`.
   bool one_kernel = true;
 

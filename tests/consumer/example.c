@@ -20,6 +20,7 @@ int main(int count, char** arguments) {
   otnfm_context* context;
   otnfm_coupler* coupler;
   otnfm_certificate proof;
+  int64_t shape[3];
   if (count != 2) return 2;
 
   /* An error is a status and a line of text. */
@@ -31,6 +32,8 @@ int main(int count, char** arguments) {
   /* otnfm_generator_prepare, where nothing but samples is wanted. */
   check(otnfm_generator_prepare_inverse(generator, n, 1, &context, &error));
   d = otnfm_generator_dimension(generator);
+  otnfm_generator_sample_shape(generator, shape);
+  if (shape[0] * shape[1] * shape[2] != d) return 6;
   otnfm_generator_free(generator); /* the context keeps the weights */
   check(otnfm_coupler_create(OTNFM_SQUARED_EUCLIDEAN, n, d, &coupler, &error));
   first = malloc((size_t)(n * d) * sizeof *first);

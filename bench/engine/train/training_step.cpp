@@ -5,9 +5,11 @@
 // memory to host memory, as Generator runs it; bench/peers/sampling.py times the same map in PyTorch.
 #include <benchmark/benchmark.h>
 
-#include <chrono>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
+#include "bench/engine/train/gemm_rate.h"
+#include "bench/engine/train/unet_step.h"
 #include "engine/core/table.h"
 #include "engine/generate/generator.h"
 #include "engine/generate/model.h"
@@ -15,36 +17,11 @@
 #include "engine/train/optimizer.h"
 #include "engine/train/options.h"
 #include "engine/train/trainer.h"
-#include "kernels/matmul.h"
 
 namespace otnfm {
 namespace {
 
 constexpr double kStepFlops = 3 * 2.0 * 256 * 4 * (3 * 64 + 2 * 64 * 64 + 64 * 2);  // forward, and twice that backward
-
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-/// FLOP/s of a 2048^3 product in float32.
-double gemm_rate(Device device) {
-  constexpr std::int64_t n = 2048;
-  Stream stream(device);
-  const Memory memory(device, 3 * n * n * sizeof(float), "a product");
-  zero_bytes(stream, memory.data(), memory.bytes());
-  float* base = reinterpret_cast<float*>(memory.data());
-  const Matmul product{.a = View<const float>(base, {n, n}),
-                       .b = View<const float>(base + n * n, {n, n}),
-                       .c = View<float>(base + 2 * n * n, {n, n})};
-  double best = 1e30;
-  for (int k = 0; k < 4; ++k) {
-    const double start = seconds_now();
-    matmul(stream, product);
-    stream.synchronize();
-    if (k > 0) best = std::min(best, seconds_now() - start);
-  }
-  return 2.0 * n * n * n / best;
-}
 
 void training_step(benchmark::State& state, Device device, Precision precision) {
   const Dataset data = open_dataset("8gaussians");
@@ -154,6 +131,8 @@ int main(int argc, char** argv) {
       ->Arg(1024)
       ->UseRealTime()
       ->Unit(benchmark::kMillisecond);
+  if (argc == 4 && std::string_view(argv[1]) == "--write-unet-step") return write_unet_step(argv[2], argv[3]);
+  register_unet_benchmarks();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   benchmark::RunSpecifiedBenchmarks();

@@ -1,5 +1,6 @@
 #include "engine/core/ops.h"
 
+#include "engine/core/ops/shared.h"
 #include "kernels/concat.h"
 
 namespace otnfm {
@@ -11,9 +12,9 @@ void concat_rule(Tape& tape, const Node& node) {
   const Tensor db = tape.wants_gradient(b) ? tape.new_gradient(b) : Tensor();
   // A part that is not wanted has no memory, but its width counts.
   const auto part = [](const Tensor& gradient, const Tensor& of) {
-    return gradient.defined() ? gradient.view() : View<float>(nullptr, {of.rows(), of.columns()});
+    return gradient.defined() ? as_rows(gradient) : View<Stored>(nullptr, of.dtype(), as_rows(of));
   };
-  tape.record(split_columns, SplitColumns{.y = dy.view(), .a = part(da, a), .b = part(db, b)});
+  tape.record(split_columns, SplitColumns{.y = as_rows(dy), .a = part(da, a), .b = part(db, b)});
   if (da.defined()) tape.add_gradient(a, da);
   if (db.defined()) tape.add_gradient(b, db);
 }
@@ -21,8 +22,10 @@ void concat_rule(Tape& tape, const Node& node) {
 }  // namespace
 
 Tensor concat(Tape& tape, Tensor a, Tensor b) {
-  Tensor y = tape.make({a.rows(), a.columns() + b.columns()});
-  tape.record(concat_columns, ConcatColumns{.a = a.view(), .b = b.view(), .y = y.view()});
+  Shape shape = a.shape();
+  shape.back() += b.shape().back();
+  Tensor y = tape.make(shape, a.dtype());
+  tape.record(concat_columns, ConcatColumns{.a = as_rows(a), .b = as_rows(b), .y = as_rows(y)});
   tape.differentiate({a, b}, y, concat_rule);
   return y;
 }

@@ -2,7 +2,6 @@
 
 #include "engine/core/ops/shared.h"
 #include "kernels/bias_activation.h"
-#include "kernels/copy.h"
 #include "kernels/host/packed_linear.h"
 #include "kernels/matmul.h"
 
@@ -26,14 +25,6 @@ void record_product(Tape& tape, const Tensor& a, const Tensor& b, const Tensor& 
                              .precision = how.precision,
                              .bias = view_or_none(how.bias),
                              .activation = how.activation});
-}
-
-/// The same numbers in this type: x itself, or rounded, with no rule for a gradient.
-Tensor stored_as(Tape& tape, DType dtype, const Tensor& x) {
-  if (x.dtype() == dtype) return x;
-  const Tensor y = tape.make(x.shape(), dtype);
-  tape.record(copy, Copy{.x = x.as_matrix(), .y = y.as_matrix()});
-  return y;
 }
 
 void record_packed(Tape& tape, const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y,
@@ -75,8 +66,8 @@ void bias_activation_rule(Tape& tape, const Node& node) {
   const Tensor dbias = wants_bias ? tape.new_gradient(bias) : Tensor();
   tape.record(bias_activation_backward, BiasActivationBackward{.z = forward.z,
                                                                .bias = forward.bias,
-                                                               .dy = dy.stored(),
-                                                               .dz = dz.stored(),
+                                                               .dy = dy.as_matrix(),
+                                                               .dz = dz.as_matrix(),
                                                                .dbias = wants_bias ? dbias.view() : View<float>(),
                                                                .activation = forward.activation});
   tape.add_gradient(z, dz);
@@ -109,6 +100,13 @@ Tensor linear(Tape& tape, Tensor x, Tensor weight, Tensor bias, const LinearOpti
       bias_activation,
       BiasActivation{.z = z.stored(), .bias = view_or_none(bias), .y = y.stored(), .activation = how.activation});
   tape.differentiate({z, bias}, y, bias_activation_rule);
+  return y;
+}
+
+Tensor activation(Tape& tape, Tensor x, Activation kind) {
+  const Tensor y = tape.make(x.shape(), x.dtype());
+  tape.record(bias_activation, BiasActivation{.z = x.as_matrix(), .bias = {}, .y = y.as_matrix(), .activation = kind});
+  tape.differentiate({x, {}}, y, bias_activation_rule);
   return y;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "engine/core/tape.h"
+#include "kernels/copy.h"
 
 namespace otnfm {
 
@@ -15,6 +16,26 @@ inline void require_same_shape(const char* op, const Tensor& a, const Tensor& b)
     return s + "]";
   };
   throw InputError(std::string(op) + " of tensors of different shapes " + text(a) + " and " + text(b));
+}
+
+/// The same numbers in this type: x itself, or rounded, with no rule for a gradient.
+inline Tensor stored_as(Tape& tape, DType dtype, const Tensor& x) {
+  if (x.dtype() == dtype) return x;
+  const Tensor y = tape.make(x.shape(), dtype);
+  tape.record(copy, Copy{.x = x.as_matrix(), .y = y.as_matrix()});
+  return y;
+}
+
+/// As [n, C], C the last axis, and as [B, N, C].
+inline View<Stored> as_rows(const Tensor& x) {
+  const std::int64_t C = x.size(x.rank() - 1);
+  const View<Stored> all = x.stored();
+  return {all.data, all.dtype, Extents{C == 0 ? 0 : x.size() / C, C}};
+}
+inline View<Stored> as_positions(const Tensor& x) {
+  const std::int64_t B = x.size(0), C = x.size(x.rank() - 1);
+  const View<Stored> all = x.stored();
+  return {all.data, all.dtype, Extents{B, B * C == 0 ? 0 : x.size() / (B * C), C}};
 }
 
 inline View<const float> view_or_none(const Tensor& tensor) {
