@@ -5,7 +5,8 @@
 //
 // Weights are brought into the layout that the primitive asks for at each call: once a step and pass, 8 bytes a weight,
 // which are nothing beside 2 H' W' FLOPs a weight and image. Where the processor has no bfloat16 instructions, images
-// and weights are converted, and the primitives are float32's.
+// and weights are converted, and the primitives are float32's. Memory that does not start at 16 bytes is copied to where
+// it does: the library's code for SSE takes no other.
 #include "kernels/cpu/library/onednn_convolution.h"
 
 #include <algorithm>
@@ -204,6 +205,24 @@ void to_bfloat16(const float* from, bfloat16* to, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) to[i] = bfloat16(from[i]);
 }
 
+bool starts_at_16(const void* memory) {
+  return reinterpret_cast<std::uintptr_t>(memory) % 16 == 0;
+}
+
+/// `count` numbers of `type` to or from the library's memory: as floats where they are converted, or as they are.
+void bring(const void* from, DType type, bool converted, std::int64_t count, void* to) {
+  if (converted && type == DType::bfloat16)
+    to_floats(static_cast<const bfloat16*>(from), static_cast<float*>(to), count);
+  else
+    std::memcpy(to, from, static_cast<std::size_t>(count) * size_of(type));
+}
+void fetch(const void* from, DType type, bool converted, std::int64_t count, void* to) {
+  if (converted && type == DType::bfloat16)
+    to_bfloat16(static_cast<const float*>(from), static_cast<bfloat16*>(to), count);
+  else
+    std::memcpy(to, from, static_cast<std::size_t>(count) * size_of(type));
+}
+
 /// What the primitives compute for n: itself, or in float32 where there are no bfloat16 instructions.
 Convolution by_primitives(Convolution n) {
   if (n.dtype == DType::bfloat16 && !has_bfloat16()) n.dtype = n.result_dtype = DType::float32;
@@ -239,7 +258,7 @@ void convolve_images(const Convolution& n, Pass pass, const void* from, const vo
                      const void* added, void* to) {
   const bool forward = pass == Pass::forward;
   Convolution part = by_primitives(n);
-  const bool converted = part.dtype != n.dtype;
+  const bool converted = part.dtype != n.dtype, staged = converted || !starts_at_16(from) || !starts_at_16(to);
   const DType from_type = n.dtype, to_type = forward ? n.result_dtype : n.dtype;
   const std::int64_t at_once = n.dtype == DType::float32 ? 1 : std::min(kImagesAtOnce, n.B);
   const std::int64_t from_size = forward ? n.image_size() : n.result_size();
@@ -254,23 +273,30 @@ void convolve_images(const Convolution& n, Pass pass, const void* from, const vo
   const std::size_t weight_bytes = Arena::rounded(whole.weight.get_size());
   const std::size_t last_bytes = one_layout ? 0 : Arena::rounded(last.weight.get_size());
   const std::size_t scratch_bytes = Arena::rounded(std::max(whole.scratchpad.get_size(), last.scratchpad.get_size()));
-  const std::size_t image_bytes = converted ? Arena::rounded(sizeof(float) * at_once * from_size) : 0;
-  const std::size_t result_bytes = converted ? Arena::rounded(sizeof(float) * at_once * to_size) : 0;
+  const std::size_t image_bytes = staged ? Arena::rounded(sizeof(float) * at_once * from_size) : 0;
+  const std::size_t result_bytes = staged ? Arena::rounded(sizeof(float) * at_once * to_size) : 0;
   const int threads = host::thread_count();
   Arena& memory_of_call = arena();
   const std::size_t converted_bytes = converted ? Arena::rounded(sizeof(float) * n.weight_size()) : 0;
-  memory_of_call.open(weight_bytes + last_bytes + converted_bytes +
+  const std::size_t bias_bytes = Arena::rounded(sizeof(float) * n.O);
+  memory_of_call.open(weight_bytes + last_bytes + converted_bytes + bias_bytes +
                       static_cast<std::size_t>(threads) * (scratch_bytes + image_bytes + result_bytes));
   if (converted) {
     float* const floats = reinterpret_cast<float*>(memory_of_call.take(converted_bytes));
     to_floats(static_cast<const bfloat16*>(weight), floats, n.weight_size());
     weight = floats;
   }
+  float* const own_bias = reinterpret_cast<float*>(memory_of_call.take(bias_bytes));
+  if (n.bias && !starts_at_16(bias)) bias = std::copy(bias, bias + n.O, own_bias) - n.O;
   const OneLibraryThread one_thread;
   const auto in_layout = [&](const PreparedConvolution& p, std::size_t bytes) -> const void* {
-    if (p.weight == p.plain_weight) return weight;
+    const bool plain = p.weight == p.plain_weight;
+    if (plain && starts_at_16(weight)) return weight;
     void* const memory = memory_of_call.take(bytes);
-    reorder(p.plain_weight, weight, p.weight, memory);
+    if (plain)
+      std::memcpy(memory, weight, static_cast<std::size_t>(n.weight_size()) * size_of(part.dtype));
+    else
+      reorder(p.plain_weight, weight, p.weight, memory);
     return memory;
   };
   const void* const whole_weight = in_layout(whole, weight_bytes);
@@ -306,26 +332,21 @@ void convolve_images(const Convolution& n, Pass pass, const void* from, const vo
         const void* const source = advance(from, from_type, begin_image * from_size);
         void* const target = advance(to, to_type, begin_image * to_size);
         const std::int64_t count = images * to_size;
-        if (n.added) {
-          const void* const add = advance(added, to_type, begin_image * to_size);
-          if (converted && to_type == DType::bfloat16)
-            to_floats(static_cast<const bfloat16*>(add), result, count);
-          else if (converted)
-            std::memcpy(result, add, static_cast<std::size_t>(count) * sizeof(float));
-          else if (add != target)
-            std::memcpy(target, add, static_cast<std::size_t>(count) * size_of(to_type));
-        }
-        if (converted) {
-          to_floats(static_cast<const bfloat16*>(source), image, images * from_size);
+        if (staged) {
+          bring(source, from_type, converted, images * from_size, image);
         } else {
           in.set_data_handle(const_cast<void*>(source));
           out.set_data_handle(target);
         }
+        if (n.added) {
+          const void* const add = advance(added, to_type, begin_image * to_size);
+          if (staged)
+            bring(add, to_type, converted, count, result);
+          else if (add != target)
+            std::memcpy(target, add, static_cast<std::size_t>(count) * size_of(to_type));
+        }
         p.primitive.execute(queue(), arguments);
-        if (converted && to_type == DType::bfloat16)
-          to_bfloat16(result, static_cast<bfloat16*>(target), count);
-        else if (converted)
-          std::memcpy(target, result, static_cast<std::size_t>(count) * sizeof(float));
+        if (staged) fetch(result, to_type, converted, count, target);
       }
     };
     const std::int64_t full = rest == 0 ? end : std::min(end, groups - 1);
@@ -351,7 +372,7 @@ void convolve_backward_weight(const Convolution& n, const void* x, const void* d
   constexpr std::int64_t kMostBytes = std::int64_t{128} << 20;  // of all sums
   guarded(n, [&] {
     Convolution part = by_primitives(n);
-    const bool converted = part.dtype != n.dtype;
+    const bool converted = part.dtype != n.dtype, staged = converted || !starts_at_16(x) || !starts_at_16(dy);
     const std::int64_t affordable = std::max<std::int64_t>(1, kMostBytes / (n.weight_size() * 4));
     const std::int64_t sums = std::min({kMostSums, (n.B + kImagesASum - 1) / kImagesASum, affordable});
     const std::int64_t most = (n.B + sums - 1) / sums, least = n.B / sums;
@@ -365,8 +386,8 @@ void convolve_backward_weight(const Convolution& n, const void* x, const void* d
     const std::size_t bias_bytes = Arena::rounded(sizeof(float) * n.O), sum_bytes = weight_bytes + bias_bytes;
     const std::size_t scratch_bytes =
         Arena::rounded(std::max(larger.scratchpad.get_size(), smaller.scratchpad.get_size()));
-    const std::size_t image_bytes = converted ? Arena::rounded(sizeof(float) * most * n.image_size()) : 0;
-    const std::size_t result_bytes = converted ? Arena::rounded(sizeof(float) * most * n.result_size()) : 0;
+    const std::size_t image_bytes = staged ? Arena::rounded(sizeof(float) * most * n.image_size()) : 0;
+    const std::size_t result_bytes = staged ? Arena::rounded(sizeof(float) * most * n.result_size()) : 0;
     const std::size_t worker_bytes = scratch_bytes + image_bytes + result_bytes;
     const int threads = host::thread_count();
     Arena& memory_of_call = arena();
@@ -384,14 +405,14 @@ void convolve_backward_weight(const Convolution& n, const void* x, const void* d
         const PreparedConvolution& p = images == most ? larger : smaller;
         const void* const source = advance(x, n.dtype, first * n.image_size());
         const void* const gradient = advance(dy, n.dtype, first * n.result_size());
-        if (converted) {
-          to_floats(static_cast<const bfloat16*>(source), image, images * n.image_size());
-          to_floats(static_cast<const bfloat16*>(gradient), result, images * n.result_size());
+        if (staged) {
+          bring(source, n.dtype, converted, images * n.image_size(), image);
+          bring(gradient, n.dtype, converted, images * n.result_size(), result);
         }
         std::byte* const to = all_sums + static_cast<std::size_t>(sum) * sum_bytes;
         std::unordered_map<int, memory> arguments = {
-            {DNNL_ARG_SRC, memory(p.image, engine, converted ? image : const_cast<void*>(source))},
-            {DNNL_ARG_DIFF_DST, memory(p.result, engine, converted ? result : const_cast<void*>(gradient))},
+            {DNNL_ARG_SRC, memory(p.image, engine, staged ? image : const_cast<void*>(source))},
+            {DNNL_ARG_DIFF_DST, memory(p.result, engine, staged ? result : const_cast<void*>(gradient))},
             {DNNL_ARG_DIFF_WEIGHTS, memory(p.weight, engine, to)},
             {DNNL_ARG_SCRATCHPAD, memory(p.scratchpad, engine, own)}};
         if (n.bias) arguments.emplace(DNNL_ARG_DIFF_BIAS, memory(p.bias, engine, to + weight_bytes));
