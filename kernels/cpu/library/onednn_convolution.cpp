@@ -5,8 +5,8 @@
 //
 // Weights are brought into the layout that the primitive asks for at each call: once a step and pass, 8 bytes a weight,
 // which are nothing beside 2 H' W' FLOPs a weight and image. Where the processor has no bfloat16 instructions, images
-// and weights are converted, and the primitives are float32's. Memory that does not start at 16 bytes is copied to where
-// it does: the library's code for SSE takes no other.
+// and weights are converted, and the primitives are float32's. Memory that does not start at 16 bytes is copied to
+// where it does: the library's code for SSE takes no other.
 #include "kernels/cpu/library/onednn_convolution.h"
 
 #include <algorithm>
