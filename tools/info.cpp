@@ -9,6 +9,7 @@
 #include "engine/generate/model.h"
 #include "engine/generate/model_file.h"
 #include "engine/generate/sampler.h"
+#include "kernels/error.h"
 #include "layers/flows/flow.h"
 #include "tools/command.h"
 
@@ -42,9 +43,14 @@ nlohmann::json about_model(const std::string& path) {
       weights += static_cast<std::int64_t>(tensor.bytes.size() / size_of(tensor.dtype));
   }
   result["weights"] = weights;
-  const Model model = load_model(file, Device::cpu);
-  const bool of_velocity = !make_sampler(model.configuration)->is_map();
-  result["flops_per_evaluation"] = flops_per_evaluation(*model.flow, of_velocity);
+  // A file from elsewhere may describe a flow that cannot be made; what it says is shown all the same.
+  try {
+    const Model model = load_model(file, Device::cpu);
+    const bool of_velocity = !make_sampler(model.configuration)->is_map();
+    result["flops_per_evaluation"] = flops_per_evaluation(*model.flow, of_velocity);
+  } catch (const InputError&) {
+    result["flops_per_evaluation"] = nullptr;
+  }
   result["tensors"] = tensors;
   return result;
 }

@@ -50,6 +50,15 @@ struct TrainFlags {
   double max_seconds = 0;
 };
 
+/// Whether the key of the family is a text, though what is said may look like a number: unet's attention=4.
+bool is_text(const std::string& family, const std::string& key) {
+  for (const FlowFamily& known : flow_families())
+    if (family == known.name)
+      for (const OptionEntry& entry : known.options())
+        if (entry.key == key) return std::holds_alternative<std::string>(entry.standard);
+  return false;
+}
+
 /// "coupling,blocks=6,mask=random" -> {"family": "coupling", "blocks": 6, "mask": "random"}
 nlohmann::json flow_of(const std::string& text) {
   nlohmann::json flow = nlohmann::json::object();
@@ -61,9 +70,10 @@ nlohmann::json flow_of(const std::string& text) {
     const std::size_t equals = part.find('=');
     if (equals == std::string::npos || equals == 0)
       throw InputError("--flow " + text + ": '" + part + "' is not key=value");
-    const std::string value = part.substr(equals + 1);
+    const std::string key = part.substr(0, equals), value = part.substr(equals + 1);
     nlohmann::json parsed = parse_json(value);
-    flow[part.substr(0, equals)] = parsed.is_discarded() ? nlohmann::json(value) : parsed;
+    if (parsed.is_discarded() || is_text(flow["family"], key)) parsed = value;
+    flow[key] = std::move(parsed);
   }
   return flow;
 }

@@ -198,10 +198,16 @@ void TrainingOptions::read(const nlohmann::json& configuration, OptionNames name
   const CouplingEntry& chosen = find_by_name(couplings(), changed.coupling, "coupling");
   if (chosen.check) chosen.check(own_options(chosen, changed.of_couplings));
   nlohmann::json trial = changed.flow;
-  const bool of_images = trial.contains("family") && trial["family"].is_string() &&
-                         find_by_name(flow_families(), trial["family"].get<std::string>(), "flow").image_preset;
-  if (!trial.contains("dimension") && !of_images) trial["dimension"] = 2;
-  make_flow(trial);
+  const FlowFamily* family = trial.contains("family") && trial["family"].is_string()
+                                 ? &find_by_name(flow_families(), trial["family"].get<std::string>(), "flow")
+                                 : nullptr;
+  if (family != nullptr && family->image_preset != nullptr) {  // its keys go together with the images, which come later
+    trial.erase("family");
+    (void)read_options(family->options(), trial, std::string("flow ") + family->name, OptionNames::keys);
+  } else {
+    if (!trial.contains("dimension")) trial["dimension"] = 2;
+    make_flow(trial);
+  }
   try {
     (void)json_text(changed.to_json());  // a path may hold bytes that JSON, and so the model file, cannot
   } catch (const nlohmann::json::exception&) {

@@ -74,9 +74,8 @@ void RunParts::make_flow_of_run() {
   if (family.image_preset != nullptr) {
     if (!data_.is_images())
       throw InputError(std::string("flow ") + family.name + " is for images, and " + options().data + " is none");
-    nlohmann::json suitable = family.image_preset(data_.sample_shape(), run_.device);
-    suitable.update(flow);
-    flow = std::move(suitable);
+    // From here on they are the run's, so that it goes on with them on another device too.
+    start_.options.flow = flow = family.image_preset(data_.sample_shape(), run_.device, flow);
   }
   if (find_by_name(objectives(), options().objective, "objective").of_velocity && !family.has_velocity)
     throw InputError("objective " + options().objective + " trains a velocity, which flow " + family.name +

@@ -112,8 +112,8 @@ struct FlowFamily {
   std::unique_ptr<Flow> (*make)(const nlohmann::json& configuration);
   std::vector<OptionEntry> (*options)();  ///< the keys of its configuration, with what they are by default
   bool has_velocity = false;              ///< Flow::velocity
-  /// Of a family that is for images alone: the keys that suit these images on this device, where none are given.
-  nlohmann::json (*image_preset)(const Shape& image, Device device) = nullptr;
+  /// Of a family that is for images alone: all keys that suit these images on this device, beside those that are given.
+  nlohmann::json (*image_preset)(const Shape& image, Device device, const nlohmann::json& given) = nullptr;
 };
 
 std::span<const FlowFamily> flow_families();

@@ -117,14 +117,16 @@ std::vector<OptionEntry> unet_flow_options() {
   return entries_of(kUNetOptions);
 }
 
-nlohmann::json unet_preset(const Shape& image, Device device) {
+nlohmann::json unet_preset(const Shape& image, Device device, const nlohmann::json& given) {
   nlohmann::json preset = {{kImageKey, image_text(image)}};
   // As often as the image can be halved, down to 4 pixels; on a processor behind patches of 2x2, which are a quarter of
   // the work.
   const bool on_cuda = device == Device::cuda;
   const std::int64_t side = std::min(image[0], image[1]);
   const auto divides = [&](std::int64_t n) { return image[0] % n == 0 && image[1] % n == 0; };
-  const std::int64_t patch = divides(2) && (!on_cuda || side >= 128) ? 2 : 1;
+  std::int64_t patch = divides(2) && (!on_cuda || side >= 128) ? 2 : 1;
+  if (given.contains("patch") && given["patch"].is_number_integer() && given["patch"] >= 1 && given["patch"] <= side)
+    patch = given["patch"].get<std::int64_t>();
   std::int64_t levels = 1;
   const std::int64_t most_levels = on_cuda ? 4 : 2;
   while (levels < most_levels && divides(patch << levels) && side / (patch << levels) >= 4) ++levels;
@@ -139,6 +141,7 @@ nlohmann::json unet_preset(const Shape& image, Device device) {
   } else if (image[2] == 3) {
     preset["width"] = 64;
   }
+  preset.update(given);
   return preset;
 }
 

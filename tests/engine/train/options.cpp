@@ -226,6 +226,15 @@ TEST(Options, HelpSaysDefaultRangeAndWords) {
   EXPECT_NE(help("from").find("unless told"), std::string::npos) << help("from");
 }
 
+// Whether the keys of a flow of images go together shows once there are images.
+TEST(TrainingOptions, KeysOfImagesWaitForThem) {
+  TrainingOptions options;
+  options.read({{"flow", {{"family", "unet"}, {"attention", "16"}, {"patch", 1}}}});
+  EXPECT_EQ(options.flow["attention"], "16");
+  EXPECT_THROW(options.read({{"flow", {{"family", "unet"}, {"atention", "16"}}}}), InputError);
+  EXPECT_THROW(options.read({{"flow", {{"family", "unet"}, {"patch", 0}}}}), InputError);
+}
+
 TEST(TrainingOptions, ReadWhatPrecisionsWereCalled) {
   for (const auto& [word, precision] : {std::pair{"bf16", Precision::bfloat16},
                                         {"fp32", Precision::float32},

@@ -158,12 +158,20 @@ TEST(UNetFlow, APresetSuitsItsImages) {
   for (const Shape& image :
        std::vector<Shape>{{28, 28, 1}, {32, 32, 3}, {64, 48, 3}, {7, 7, 1}, {1, 1, 1}, {256, 256, 3}})
     for (const Device device : {Device::cpu, Device::cuda}) {
-      nlohmann::json configuration = unet_preset(image, device);
-      configuration["family"] = "unet";
+      const nlohmann::json configuration = unet_preset(image, device, {{"family", "unet"}});
       const std::unique_ptr<Flow> flow = make_flow(configuration);
       EXPECT_EQ(flow->sample_shape(), image);
       EXPECT_GE(flow->most_rows(), 1);
     }
+}
+
+// The levels are as many as the given patches leave room for.
+TEST(UNetFlow, APresetGoesWithWhatIsGiven) {
+  const nlohmann::json given = {{"family", "unet"}, {"patch", 1}, {"width", 8}};
+  const nlohmann::json preset = unet_preset({8, 8, 1}, Device::cpu, given);
+  EXPECT_EQ(preset["multipliers"], "1:2");
+  EXPECT_EQ(preset["width"], 8);
+  EXPECT_EQ(unet_preset({8, 8, 1}, Device::cpu, {{"family", "unet"}})["multipliers"], "1");
 }
 
 }  // namespace
