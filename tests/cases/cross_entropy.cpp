@@ -41,6 +41,7 @@ std::vector<Case> cases() {
                     .bytes = 8 * n,
                     .flops = 20 * n,
                     .bench = bench});
+    if (B * K < 20) return;  // a few shares may all be what they should be, and then have no relative error
     list.push_back({.op = "cross_entropy_backward",
                     .variant = label({B, K}),
                     .buffers = {logits,
