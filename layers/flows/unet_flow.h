@@ -40,7 +40,8 @@ class UNetFlow : public Flow {
 std::unique_ptr<Flow> make_unet_flow(const nlohmann::json& configuration);
 std::vector<OptionEntry> unet_flow_options();
 
-/// The keys that suit images of this shape on this device, beside those that are given, which are among them: an object.
+/// The keys that suit images of this shape on this device, beside those that are given, which are among them: an
+/// object.
 nlohmann::json unet_preset(const Shape& image, Device device, const nlohmann::json& given);
 
 /// "28x28x1" of [28, 28, 1]
