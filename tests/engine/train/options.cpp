@@ -76,6 +76,8 @@ TEST(Options, WhatIsOutOfItsRangeIsNamed) {
     std::vector<nlohmann::json> wrong = {"fast", nullptr, nlohmann::json::array()};
     if (std::holds_alternative<double>(entry.standard)) {
       wrong.insert(wrong.end(), {entry.range.least - 1e-3, 2 * entry.range.most});
+    } else if (std::holds_alternative<bool>(entry.standard)) {
+      wrong.insert(wrong.end(), {1, 1.5});
     } else {
       wrong.insert(wrong.end(), {static_cast<std::int64_t>(entry.range.least) - 1, 1.5, std::uint64_t{1} << 63});
       if (entry.range.most < 0x1p62) wrong.push_back(static_cast<std::int64_t>(entry.range.most) + 1);
