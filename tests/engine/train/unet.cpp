@@ -128,21 +128,23 @@ TEST(UNetTraining, AVelocityIsSampledByItsSteps) {
   EXPECT_THROW(generator({.steps = 7}), InputError);
 }
 
-// A sample is the same bits whatever it is made beside.
+// A sample is the same bits whatever it is made beside, in both types.
 TEST(UNetTraining, ASampleDoesNotDependOnItsBatch) {
   ShortRun run(kNetwork, "flow-matching", Device::cpu, Precision::float32, 5, 6);
-  const Generator generator(model_of(*run.flow, run.source, nlohmann::json::object(), run.trainer->stream()),
-                            Device::cpu);
-  EXPECT_EQ(generator.sample_shape(), (Shape{8, 8, 1}));
-  const std::int64_t n = 37, d = run.flow->dimension();
-  GeneratorContext all = generator.prepare(n), some = generator.prepare(5, {.threads = 2});
-  std::vector<float> together(static_cast<std::size_t>(n * d)), apart(together.size());
-  all.sample(nullptr, 9, 0, View<float>(together.data(), {n, d}));
-  for (std::int64_t begin = 0; begin < n; begin += 5) {
-    const std::int64_t count = std::min<std::int64_t>(5, n - begin);
-    some.sample(nullptr, 9, begin, View<float>(apart.data() + begin * d, {count, d}));
+  for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
+    const Generator generator(model_of(*run.flow, run.source, nlohmann::json::object(), run.trainer->stream()),
+                              Device::cpu, {.precision = precision});
+    EXPECT_EQ(generator.sample_shape(), (Shape{8, 8, 1}));
+    const std::int64_t n = 37, d = run.flow->dimension();
+    GeneratorContext all = generator.prepare(n), some = generator.prepare(5, {.threads = 2});
+    std::vector<float> together(static_cast<std::size_t>(n * d)), apart(together.size());
+    all.sample(nullptr, 9, 0, View<float>(together.data(), {n, d}));
+    for (std::int64_t begin = 0; begin < n; begin += 5) {
+      const std::int64_t count = std::min<std::int64_t>(5, n - begin);
+      some.sample(nullptr, 9, begin, View<float>(apart.data() + begin * d, {count, d}));
+    }
+    EXPECT_EQ(together, apart) << name_of(precision);
   }
-  EXPECT_EQ(together, apart);
 }
 
 // dx/dt = g: Euler's error falls with the step, the midpoint's with its square, on a velocity that is known: that of a
