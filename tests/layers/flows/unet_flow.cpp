@@ -95,7 +95,7 @@ TEST(UNetFlow, DropsOutOnlyWhereItLearns) {
   const std::uint64_t seed = std::random_device{}();
   LossOf plain(kSmall, seed, 3, true), learning(dropping, seed, 3, true), sampling(dropping, seed, 3, false);
   const double loss = plain();
-  EXPECT_EQ(sampling(), loss);
+  EXPECT_NEAR(sampling(), loss, 1e-5 * loss);  // without a backward pass a layer rounds otherwise
   EXPECT_NE(learning(), loss);
   EXPECT_EQ(learning(), learning());  // by its key, which has no step here
 }
