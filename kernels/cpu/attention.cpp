@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 #include "kernels/cpu/library/onednn.h"
+#include "kernels/error.h"
 #include "kernels/host/parallel.h"
 
 namespace otnfm::cpu {
