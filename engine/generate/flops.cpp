@@ -20,7 +20,8 @@ double flops_per_evaluation(Flow& flow, bool of_velocity) {
              static_cast<double>(a.transpose_a ? a.a.shape[a.a.rank - 2] : a.a.shape[a.a.rank - 1]);
   });
   tape.for_each_call<Conv2d>([&](const Conv2d& a) {
-    flops += 2.0 * static_cast<double>(a.y.size()) * static_cast<double>(a.weight.size() / a.weight.shape[0]);
+    const std::int64_t products = a.weight.size() / a.weight.shape[0];  // of a number of the result
+    flops += 2.0 * static_cast<double>(a.y.size()) * static_cast<double>(products);
   });
   tape.for_each_call<Attention>(
       [&](const Attention& a) { flops += 4.0 * static_cast<double>(a.y.size()) * static_cast<double>(a.y.shape[1]); });
