@@ -55,6 +55,7 @@ TEST_F(ImagesProgram, TrainsOnAFolderAndItsMirrorImages) {
   expect_refused("train --resume --flip --out " + path("plain"), "flip");
 }
 
+// On the CPU: a pass of a simulated device has 256 images.
 TEST_F(ImagesProgram, TrainsAUNetAndGoesOn) {
   const std::string data = write_npy("square.npy", {12, 8, 8, 1}, std::vector<float>(12 * 64, 0.25f));
   const std::string flow = "unet,width=8,attention=4,patch=1";
@@ -67,23 +68,25 @@ TEST_F(ImagesProgram, TrainsAUNetAndGoesOn) {
   EXPECT_EQ(about.at("training").at("flow").at("image"), "8x8x1");
   EXPECT_EQ(about.at("sampler").at("method"), "map");
   EXPECT_GT(about.at("flops_per_evaluation"), 1e5);
-  EXPECT_EQ(run("train --resume --flow unet,width=8 --steps 5 --out " + path("unet")).code, 0);
+  EXPECT_EQ(run("train --device cpu --resume --flow unet,width=8 --steps 5 --out " + path("unet")).code, 0);
   expect_refused("train --resume --flow unet,width=16 --steps 7 --out " + path("unet"), "flow");
-  EXPECT_EQ(run("sample " + path("unet/model.safetensors") + " -n 3 --out " + path("s.png")).code, 0);
-  expect_refused("sample " + path("unet/model.safetensors") + " -n 3 --steps-per-sample 2 --out " + path("s.png"),
-                 "map");
+  EXPECT_EQ(run("sample --device cpu " + path("unet/model.safetensors") + " -n 3 --out " + path("s.png")).code, 0);
+  expect_refused(
+      "sample --device cpu " + path("unet/model.safetensors") + " -n 3 --steps-per-sample 2 --out " + path("s.png"),
+      "map");
   expect_refused("train --data 8gaussians --flow unet --out " + path("none"), "images");
 
   ASSERT_EQ(run(train + " --objective velocity --out " + path("velocity")).code, 0);
   const std::string velocity = path("velocity/model.safetensors");
-  const Outcome compared = run("eval --json -n 4 --repeats 1 --steps-per-sample 3 --sampler midpoint " + velocity);
+  const Outcome compared =
+      run("eval --device cpu --json -n 4 --repeats 1 --steps-per-sample 3 --sampler midpoint " + velocity);
   ASSERT_EQ(compared.code, 0) << compared.err;
   EXPECT_EQ(nlohmann::json::parse(compared.out).at("nfe"), 6);
-  EXPECT_EQ(run("sample " + velocity + " -n 2 --trajectory 5 --out " + path("way.npy")).code, 0);
-  expect_refused("invert " + velocity + " --data " + data + " -n 2 --out " + path("n.npy"), "velocity");
-  expect_refused("map " + velocity + " --points 2", "velocity");
+  EXPECT_EQ(run("sample --device cpu " + velocity + " -n 2 --trajectory 5 --out " + path("way.npy")).code, 0);
+  expect_refused("invert --device cpu " + velocity + " --data " + data + " -n 2 --out " + path("n.npy"), "velocity");
+  expect_refused("map --device cpu " + velocity + " --points 2", "velocity");
   expect_refused("features --data " + data + " --out " + path("f.safetensors"), "labels");
-  expect_refused("eval " + velocity + " --features " + velocity, "otnfm_features");
+  expect_refused("eval --device cpu " + velocity + " --features " + velocity, "otnfm_features");
   expect_refused("train --data " + data + " --flow gru --objective velocity --out " + path("none"), "velocity");
 }
 
